@@ -1,0 +1,42 @@
+"""RoBERTa in NumPy: DistilRoBERTa written out by hand, without a framework.
+
+    from distilroberta_np import pipeline
+
+    unmasker = pipeline("fill-mask", model="distilroberta-base")
+    unmasker("Hello I'm a <mask> model.")
+
+To read how it works, begin with `distilroberta_np/model/__init__.py`.
+"""
+
+from .config import RobertaConfig
+from .errors import (
+    CheckpointError,
+    ConfigError,
+    DistilRobertaError,
+    HubError,
+    PipelineException,
+    TokenizerError,
+)
+from .model.roberta import MaskedLMOutput, RobertaForMaskedLM, RobertaModel, RobertaModelOutput
+from .pipelines import FillMaskPipeline, pipeline
+from .tokenizer import RobertaTokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DistilRobertaError",
+    "FillMaskPipeline",
+    "HubError",
+    "MaskedLMOutput",
+    "PipelineException",
+    "RobertaConfig",
+    "RobertaForMaskedLM",
+    "RobertaModel",
+    "RobertaModelOutput",
+    "RobertaTokenizer",
+    "TokenizerError",
+    "__version__",
+    "pipeline",
+]

@@ -1,0 +1,87 @@
+"""The table of checkpoint names: which tensor of a file is which weight of ours, and what shape it must have.
+
+The functions build the very trees that the forward pass takes, with a name and a shape in the place of every array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import RobertaConfig
+from ..model.attention import AttentionWeights
+from ..model.embeddings import EmbeddingsWeights
+from ..model.encoder import EncoderLayerWeights
+from ..model.feed_forward import FeedForwardWeights
+from ..model.layer_norm import LayerNormWeights
+from ..model.linear import LinearWeights
+from ..model.lm_head import LMHeadWeights
+from ..model.roberta import MaskedLMWeights, RobertaWeights
+
+
+@dataclass(frozen=True)
+class Key:
+    """A tensor's name in the checkpoint, and the shape it must have there."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+def roberta_keys(config: RobertaConfig, prefix: str, *, with_pooler: bool) -> RobertaWeights[Key]:
+    """The encoder's tensors. `prefix` is "roberta." in models with a head, "" in encoders saved bare."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    return RobertaWeights(
+        embeddings=EmbeddingsWeights(
+            word=Key(f"{prefix}embeddings.word_embeddings.weight", (config.vocab_size, hidden)),
+            position=Key(f"{prefix}embeddings.position_embeddings.weight", (config.max_position_embeddings, hidden)),
+            token_type=Key(f"{prefix}embeddings.token_type_embeddings.weight", (config.type_vocab_size, hidden)),
+            layer_norm=_layer_norm(f"{prefix}embeddings.LayerNorm", hidden),
+        ),
+        layers=tuple(
+            EncoderLayerWeights(
+                attention=AttentionWeights(
+                    query=_linear(f"{layer}.attention.self.query", hidden, hidden),
+                    key=_linear(f"{layer}.attention.self.key", hidden, hidden),
+                    value=_linear(f"{layer}.attention.self.value", hidden, hidden),
+                    output=_linear(f"{layer}.attention.output.dense", hidden, hidden),
+                ),
+                attention_layer_norm=_layer_norm(f"{layer}.attention.output.LayerNorm", hidden),
+                feed_forward=FeedForwardWeights(
+                    intermediate=_linear(f"{layer}.intermediate.dense", inner, hidden),
+                    output=_linear(f"{layer}.output.dense", hidden, inner),
+                ),
+                feed_forward_layer_norm=_layer_norm(f"{layer}.output.LayerNorm", hidden),
+            )
+            for layer in (f"{prefix}encoder.layer.{index}" for index in range(config.num_hidden_layers))
+        ),
+        pooler=_linear(f"{prefix}pooler.dense", hidden, hidden) if with_pooler else None,
+    )
+
+
+def masked_lm_keys(config: RobertaConfig) -> MaskedLMWeights[Key]:
+    """The encoder's tensors and the head's. The output matrix is the word embeddings', so it has no key of its own;
+    and filling masks needs no pooler."""
+    hidden = config.hidden_size
+    return MaskedLMWeights(
+        roberta=roberta_keys(config, "roberta.", with_pooler=False),
+        lm_head=LMHeadWeights(
+            dense=_linear("lm_head.dense", hidden, hidden),
+            layer_norm=_layer_norm("lm_head.layer_norm", hidden),
+            bias=Key("lm_head.bias", (config.vocab_size,)),
+        ),
+    )
+
+
+def _linear(name: str, outputs: int, inputs: int) -> LinearWeights[Key]:
+    return LinearWeights(Key(f"{name}.weight", (outputs, inputs)), Key(f"{name}.bias", (outputs,)))
+
+
+def _layer_norm(name: str, width: int) -> LayerNormWeights[Key]:
+    return LayerNormWeights(Key(f"{name}.weight", (width,)), Key(f"{name}.bias", (width,)))
+
+
+def is_unused(name: str) -> bool:
+    """Whether a tensor may be there beside the expected ones: position ids that old versions stored, and the heads of
+    other tasks and the pooler (with them the tied matrix's copy, lm_head.decoder), where they are not what is loaded."""
+    return name.endswith(".position_ids") or name.startswith(
+        ("lm_head.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
+    )

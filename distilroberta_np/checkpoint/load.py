@@ -1,0 +1,118 @@
+"""From a model's folder to its weights: every tensor expected must be there in the right shape, and none besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import RobertaConfig, read_json
+from ..errors import CheckpointError
+from ..model.layer_norm import Array
+from ..model.roberta import MaskedLMWeights, RobertaWeights
+from ..model.tree import tree_leaves, tree_map
+from .keys import Key, is_unused, masked_lm_keys, roberta_keys
+from .safetensors_file import StoredTensor, open_safetensors
+
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
+
+
+def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
+    """The encoder's weights, from a model with or without a head. Raises CheckpointError."""
+    stored = open_checkpoint(folder)
+    prefix = "roberta." if any(name.startswith("roberta.") for name in stored) else ""
+    keys = roberta_keys(config, prefix, with_pooler=f"{prefix}pooler.dense.weight" in stored)
+    weights: RobertaWeights[Array] = _load(folder, keys, stored)
+    return weights
+
+
+def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array]:
+    """The weights of the encoder and of the masked-language-model head. Raises CheckpointError."""
+    stored = open_checkpoint(folder)
+    if not any(name.startswith("lm_head.") for name in stored):
+        raise CheckpointError(
+            f"{folder}: these weights have no masked-language-model head (no lm_head.*), so they can't fill masks; "
+            "RobertaModel loads the encoder alone"
+        )
+    weights: MaskedLMWeights[Array] = _load(folder, masked_lm_keys(config), stored)
+    return weights
+
+
+def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:
+    """The tensors of a folder's model.safetensors, or of the shards that its index names.
+
+    Raises:
+        CheckpointError: neither is there, or they are malformed, or the weights are a pickle.
+    """
+    if (folder / WEIGHTS_FILE).is_file():
+        return open_safetensors(folder / WEIGHTS_FILE)
+    if (folder / INDEX_FILE).is_file():
+        return _open_shards(folder)
+    pickle = next((name for name in _PICKLES if (folder / name).exists()), None)
+    if pickle is not None:
+        raise CheckpointError(
+            f"{folder / pickle}: a pickle, which can run any code when it is opened, so it is not opened here. "
+            "Convert it where you trust it: load it with transformers and call save_pretrained, which writes model.safetensors"
+        )
+    raise CheckpointError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE} in it")
+
+
+def _open_shards(folder: Path) -> dict[str, StoredTensor]:
+    index_path = folder / INDEX_FILE
+    index = read_json(index_path, CheckpointError)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index_path}: no weight_map in it, which says what tensor lies in what file")
+    names = shard_names(index_path, weight_map)
+    shards = {name: open_safetensors(folder / name) for name in names}
+    stored = {}
+    for tensor, shard in weight_map.items():
+        if tensor not in shards[shard]:
+            raise CheckpointError(f"{index_path}: says that {tensor} is in {shard}, and it is not")
+        stored[tensor] = shards[shard][tensor]
+    for name, tensors in shards.items():
+        for tensor in tensors:
+            if weight_map.get(tensor) != name:
+                raise CheckpointError(f"{folder / name}: holds {tensor}, which {INDEX_FILE} does not expect there")
+    return stored
+
+
+def shard_names(index_path: Path, weight_map: Mapping[str, Any]) -> list[str]:
+    """The files that an index names, in order. Anything but a plain file name beside the index is refused."""
+    names = []
+    for name in weight_map.values():
+        plain = isinstance(name, str) and name.endswith(".safetensors") and "/" not in name and "\\" not in name
+        if not plain:
+            raise CheckpointError(f"{index_path}: names {name!r} as a file of weights; it must be a .safetensors beside it")
+        if name not in names:
+            names.append(name)
+    return names
+
+
+def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor]) -> Any:
+    expected = {key.name for key in tree_leaves(keys)}
+    missing = sorted(expected - stored.keys())
+    if missing:
+        raise CheckpointError(f"{folder}: the weights lack {_some(missing)}")
+    unexpected = sorted(name for name in stored.keys() - expected if not is_unused(name))
+    if unexpected:
+        raise CheckpointError(
+            f"{folder}: the weights hold {_some(unexpected)}, which the config does not account for"
+        )
+
+    def read(key: Key) -> Array:
+        tensor = stored[key.name]
+        if tensor.shape != key.shape:
+            raise CheckpointError(
+                f"{tensor.path}: {key.name} has the shape {tensor.shape}, and by the config it must be {key.shape}"
+            )
+        return tensor.to_float32()
+
+    return tree_map(read, keys)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,29 @@
+"""The forward pass of RoBERTa in NumPy. Read the files in this order:
+
+1. `layer_norm.py`, `linear.py`, `activation.py` — the three small functions that everything is made of
+2. `embeddings.py` — from token ids to vectors
+3. `attention.py` and `feed_forward.py` — the two halves of a layer
+4. `encoder.py` — one layer, and the stack of them
+5. `lm_head.py` and `pooler.py` — from vectors to answers
+6. `roberta.py` — `RobertaModel` and `RobertaForMaskedLM`, which put the pieces together
+
+Every product, reshape and transpose says its shape in the same letters:
+
+    B  batch          texts computed together
+    S  sequence       tokens of a text, padding included
+    H  hidden_size    width of a token's vector                     (distilroberta-base: 768)
+    A  heads          num_attention_heads                           (12)
+    D  head size      H / A                                         (64)
+    F  feed-forward   intermediate_size                             (3072)
+    L  layers         num_hidden_layers                             (6)
+    P  positions      max_position_embeddings                       (514)
+    V  vocabulary     vocab_size                                    (50265)
+    N  rows           any number of vectors, whatever they stand for
+
+A layer's file holds its weights (a named tuple, in the order they are used) and a pure function from
+arrays to arrays. The functions keep the dtype they are given; the models run them in float32.
+
+Sources: Vaswani et al. 2017 (attention, feed-forward), Devlin et al. 2018 (BERT), Liu et al. 2019 (RoBERTa),
+Sanh et al. 2019 (distillation), Hendrycks & Gimpel 2016 (GELU), Ba et al. 2016 (layer norm),
+Press & Wolf 2017 (tied embeddings).
+"""

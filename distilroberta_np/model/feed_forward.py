@@ -1,0 +1,23 @@
+"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3), with GELU in ReLU's place."""
+
+from __future__ import annotations
+
+from typing import Generic, NamedTuple
+
+from .activation import gelu
+from .layer_norm import Array, Leaf
+from .linear import LinearWeights, linear
+
+
+class FeedForwardWeights(NamedTuple, Generic[Leaf]):
+    intermediate: LinearWeights[Leaf]  # [F, H]
+    output: LinearWeights[Leaf]  # [H, F]
+
+
+def feed_forward(hidden_states: Array, weights: FeedForwardWeights[Array]) -> Array:
+    """gelu(x W1 + b1) W2 + b2, for each token by itself.
+
+    Shapes: hidden_states (B, S, H) -> (B, S, H), by way of (B, S, F).
+    """
+    intermediate = gelu(linear(hidden_states, weights.intermediate))  # [B, S, H] -> [B, S, F]
+    return linear(intermediate, weights.output)  # [B, S, F] -> [B, S, H]

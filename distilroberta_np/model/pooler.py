@@ -1,0 +1,16 @@
+"""The pooler: one vector for a whole text (Devlin et al. 2018, section 4). Masked language modelling leaves it aside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .layer_norm import Array
+from .linear import LinearWeights, linear
+
+
+def pooler(hidden_states: Array, weights: LinearWeights[Array]) -> Array:
+    """tanh of an affine map of the first token's vector, that of `<s>`.
+
+    Shapes: hidden_states (B, S, H) -> (B, H).
+    """
+    return np.tanh(linear(hidden_states[:, 0], weights))

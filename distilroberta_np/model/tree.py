@@ -1,0 +1,29 @@
+"""Weights are trees of named tuples; this walks them.
+
+The same tree type holds whatever goes with a weight: its array, its name and shape in a checkpoint
+(`checkpoint/keys.py`), and whatever else is kept a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """A tree of the same form with `function` applied to every leaf. A part that is None stays None."""
+    if tree is None:
+        return None
+    if not isinstance(tree, tuple):
+        return function(tree)
+    parts = [tree_map(function, part) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+
+
+def tree_leaves(tree: Any) -> Iterator[Any]:
+    """The leaves of a tree, in the order in which its fields are declared."""
+    if isinstance(tree, tuple):
+        for part in tree:
+            yield from tree_leaves(part)
+    elif tree is not None:
+        yield tree

@@ -1,0 +1,63 @@
+"""`pipeline`: from a task's name to something that answers texts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
+from ..model.roberta import RobertaForMaskedLM
+from ..tokenizer import RobertaTokenizer
+from .fill_mask import FillMaskPipeline
+
+TASKS = ("fill-mask",)
+
+
+def pipeline(
+    task: str,
+    model: str | os.PathLike[str] | RobertaForMaskedLM | None = None,
+    tokenizer: str | os.PathLike[str] | RobertaTokenizer | None = None,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    device: str | int | None = None,
+    **parameters: Any,
+) -> FillMaskPipeline:
+    """Make a pipeline, as transformers' function of the same name.
+
+    Args:
+        task: "fill-mask".
+        model: a folder, a model's name on the hub ("distilroberta-base"), or a loaded model. If None, the published
+            distilroberta-base where it is already on this machine, else the embedded model; stderr says which.
+        tokenizer: where it isn't the model's own: a folder, a name, or a loaded tokenizer.
+        revision, cache_dir, local_files_only: as `RobertaModel.from_pretrained`.
+        device: only the CPU: None, "cpu" or -1.
+        **parameters: defaults of the pipeline's own arguments, such as `top_k` (see `FillMaskPipeline.__call__`).
+
+    Raises:
+        ValueError: an unknown task or device, or a loaded model without a tokenizer.
+        DistilRobertaError: the model can't be found, fetched or read; its subclasses say which.
+    """
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; there is {', '.join(TASKS)}")
+    if device not in (None, "cpu", -1):
+        raise ValueError(f"device {device!r} is not to be had: this is NumPy, on the CPU; leave it out")
+    where: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    if model is None:
+        if revision is not None:
+            raise ValueError(f"revision {revision!r} is given without a model; name the model too")
+        model = default_model()
+    if not isinstance(model, RobertaForMaskedLM):
+        parts = (CONFIG, WEIGHTS) if tokenizer is not None else (CONFIG, WEIGHTS, TOKENIZER)
+        folder = resolve_model(model, revision=revision, parts=parts, **where)
+        tokenizer = folder if tokenizer is None else tokenizer
+        model = RobertaForMaskedLM.from_pretrained(folder)
+    elif tokenizer is None:
+        raise ValueError("a loaded model needs its tokenizer beside it: pipeline(task, model, tokenizer)")
+    if not isinstance(tokenizer, RobertaTokenizer):
+        tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **where)
+    return FillMaskPipeline(model, tokenizer, **parameters)
+
+
+__all__ = ["TASKS", "FillMaskPipeline", "pipeline"]

@@ -1,0 +1,505 @@
+"""`FillMaskPipeline`: texts with a `<mask>` in, the likeliest words for it out."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import PipelineException, TokenizerError
+from ..model.activation import softmax
+from ..model.layer_norm import Array
+from ..model.roberta import RobertaForMaskedLM
+from ..tokenizer import RobertaTokenizer, pad
+
+DEFAULT_TOP_K = 5
+# Rows computed together where one text asks for many of them: whole words of several pieces, joint answers.
+_ROWS_AT_ONCE = 32
+# A joint answer is searched for among at least so many beginnings.
+_LEAST_BEAMS = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of a call, checked. `FillMaskPipeline.__call__` says what they mean."""
+
+    top_k: int = DEFAULT_TOP_K
+    target_ids: tuple[int, ...] | None = None
+    words: tuple[str, ...] | None = None
+    batch_size: int = 1
+    max_length: int | None = None
+    joint: bool = False
+    keep_text: bool = False
+
+
+@dataclass(frozen=True)
+class MaskedText:
+    """A text made ready: its ids (cut, if it was too long), where its masks are in them, and in the text."""
+
+    text: str
+    ids: list[int]
+    masks: list[int]
+    spans: list[tuple[int, int]]
+
+
+class FillMaskPipeline:
+    """Fills the masks of texts, as transformers' fill-mask pipeline does.
+
+    Args:
+        model: the masked language model.
+        tokenizer: its tokenizer.
+        **parameters: defaults for the keyword arguments of `__call__`.
+
+    Raises:
+        PipelineException: model and tokenizer don't belong together.
+    """
+
+    task = "fill-mask"
+
+    def __init__(self, model: RobertaForMaskedLM, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
+        if tokenizer.vocab_size > model.config.vocab_size:
+            raise PipelineException(
+                f"the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.config.vocab_size}; "
+                "they don't belong together"
+            )
+        if tokenizer.pad_token_id != model.config.pad_token_id:
+            raise PipelineException(
+                f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} of the tokenizer, and the model's config has "
+                f"pad_token_id {model.config.pad_token_id}; they don't belong together"
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self._defaults = Options()
+        self._defaults = self._options(**parameters)
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
+        return min(self.model.config.max_sequence_length, self.tokenizer.model_max_length or 2**31)
+
+    def __call__(
+        self,
+        inputs: str | Iterable[str],
+        *,
+        top_k: int | None = None,
+        targets: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
+        truncation: bool | str | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+        whole_words: bool | None = None,
+        joint: bool | None = None,
+        keep_text: bool | None = None,
+    ) -> Any:
+        """Fill the masks of one text, or of many.
+
+        Args:
+            inputs: a text with at least one `<mask>`; a list or tuple of them; or any other iterable, which is read
+                as its results are asked for.
+            top_k: how many predictions a mask; 5 if None.
+            targets: score only these. One that isn't an entry of the vocabulary as it is written stands for the first
+                piece it is made of, with a warning: mind the space before a word (`" pizza"`).
+            batch_size: texts computed together.
+            truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.
+            tokenizer_kwargs: `truncation` and `max_length` (in tokens) as transformers takes them.
+            whole_words: take `targets` as whole words, whatever number of pieces they have, spelled as they would
+                stand in the text. The mask becomes as many masks as the word has pieces, filled from left to right;
+                the score is the product of the pieces' probabilities, each given those before it.
+            joint: fill several masks together: each prediction fills them all, and its score is the product of their
+                probabilities, each given those to its left (found by beam search).
+            keep_text: make `sequence` by putting the words into the text as it was typed, instead of decoding tokens.
+
+        Returns:
+            For a text with one mask, its predictions, best first: dicts of `score` (probability, by a softmax over the
+            whole vocabulary), `token` (id), `token_str` and `sequence`; equal scores in the order of their ids. For
+            several masks, a list of such lists, one a mask, where `sequence` fills that mask alone. With `whole_words`
+            `token` is a list of ids; with `joint` there is one list of predictions, and `token` and `token_str` are
+            lists with an entry a mask.
+            For a list, a list of those (of one text: that text's own); for another iterable, an iterator over them.
+
+        Raises:
+            PipelineException: a text has no mask, or is too long; its `index` says which. Of a list, nothing is
+                computed then; of an iterator, the texts before it are answered first.
+            TypeError: an input or argument of the wrong type.
+            ValueError: an argument out of range.
+        """
+        options = self._options(
+            top_k=top_k,
+            targets=targets,
+            batch_size=batch_size,
+            truncation=truncation,
+            tokenizer_kwargs=tokenizer_kwargs,
+            whole_words=whole_words,
+            joint=joint,
+            keep_text=keep_text,
+        )
+        if isinstance(inputs, str):
+            return self._answer([self._read(inputs, None, options)], options)[0]
+        if isinstance(inputs, list | tuple):
+            texts = [self._read(text, index, options) for index, text in enumerate(inputs)]
+            answers = [
+                answer
+                for start in range(0, len(texts), options.batch_size)
+                for answer in self._answer(texts[start : start + options.batch_size], options)
+            ]
+            return answers[0] if len(answers) == 1 else answers
+        if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
+            raise TypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
+        return self._answer_stream(inputs, options)
+
+    def answers(self, texts: Iterable[str], **parameters: Any) -> Iterator[Any]:
+        """Answer texts one by one as `__call__` does an iterable, but give the exception in the place of the answer
+        where a text can't be answered, and go on. Arguments as `__call__`; yields one item a text, in order."""
+        return self._attempt_stream(texts, self._options(**parameters))
+
+    # -- arguments ---------------------------------------------------------------------------------------------
+
+    def _options(
+        self,
+        *,
+        top_k: int | None = None,
+        targets: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
+        truncation: bool | str | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+        whole_words: bool | None = None,
+        joint: bool | None = None,
+        keep_text: bool | None = None,
+    ) -> Options:
+        """The arguments of a call on top of the pipeline's defaults. None means: as the default."""
+        options = self._defaults
+        if batch_size is not None:
+            options = replace(options, batch_size=_integer("batch_size", batch_size, smallest=1))
+        if truncation is not None or tokenizer_kwargs is not None:
+            options = replace(options, max_length=self._cut_length(truncation, dict(tokenizer_kwargs or {})))
+        if joint is not None:
+            options = replace(options, joint=_boolean("joint", joint))
+        if keep_text is not None:
+            options = replace(options, keep_text=_boolean("keep_text", keep_text))
+        if targets is not None:
+            if whole_words is not None and _boolean("whole_words", whole_words):
+                options = replace(options, target_ids=None, words=_words(targets))
+            else:
+                options = replace(options, target_ids=self._target_ids(targets), words=None)
+        elif whole_words:
+            raise ValueError("whole_words says how to take targets, and there are none")
+        if options.joint and options.words is not None:
+            raise ValueError("joint and whole_words can't be combined: a joint answer has one token a mask")
+        if top_k is not None:
+            options = replace(options, top_k=_integer("top_k", top_k, smallest=0))
+            if options.top_k > self.model.config.vocab_size:
+                raise ValueError(f"top_k is {top_k}, and the vocabulary has only {self.model.config.vocab_size} tokens")
+        return options
+
+    def _cut_length(self, truncation: bool | str | None, tokenizer_kwargs: dict[str, Any]) -> int | None:
+        """The length to cut at, or None to refuse what is too long."""
+        if truncation is None:
+            truncation = tokenizer_kwargs.pop("truncation", False)
+        max_length = tokenizer_kwargs.pop("max_length", None)
+        if tokenizer_kwargs:
+            raise TypeError(
+                f"tokenizer_kwargs: only truncation and max_length are known, not {', '.join(map(str, tokenizer_kwargs))}"
+            )
+        if truncation not in (True, False, "longest_first", "only_first", "do_not_truncate"):
+            raise ValueError(f"truncation must be True or False, not {truncation!r}")
+        if truncation in (False, "do_not_truncate"):
+            return None
+        longest = self.max_length
+        if max_length is not None:
+            longest = min(longest, _integer("max_length", max_length, smallest=3))  # <s>, the mask and </s>
+        return longest
+
+    def _target_ids(self, targets: str | Sequence[str]) -> tuple[int, ...]:
+        """The ids of single-token targets, as the reference takes them: by their entry, else by their first piece."""
+        ids = []
+        for target in _strings(targets):
+            token_id = self.tokenizer.token_to_id(target)
+            if token_id is None:
+                pieces = self.tokenizer.encode(target, add_special_tokens=False).ids
+                message = f"The specified target token `{target}` does not exist in the model vocabulary. "
+                if not pieces:
+                    _warn(message + "We cannot replace it with anything meaningful, ignoring it")
+                    continue
+                token_id = pieces[0]
+                message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
+                if not target[0].isspace():
+                    message += f" Within a text a word has its space with it: did you mean `{' ' + target}`?"
+                if len(pieces) > 1:
+                    message += " whole_words=True scores the word with all its pieces."
+                _warn(message)
+            ids.append(token_id)
+        if not ids:
+            raise ValueError("At least one target must be provided when passed.")
+        return tuple(sorted(set(ids)))
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def _read(self, text: str, index: int | None, options: Options) -> MaskedText:
+        if not isinstance(text, str):
+            place = "the input" if index is None else f"input {index}"
+            raise TypeError(f"{place} must be a text, not a {type(text).__name__}: {text!r:.80}")
+        try:
+            encoding = self.tokenizer.encode(text)
+        except TokenizerError as error:
+            raise PipelineException(str(error), index) from None
+        ids: list[int] = encoding.ids
+        mask_id, mask_token = self.tokenizer.mask_token_id, self.tokenizer.mask_token
+        masks = [place for place, token_id in enumerate(ids) if token_id == mask_id]
+        if not masks:
+            raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
+        # A mask's span ends behind it; what it begins with may be the space that it swallows.
+        spans = [(end - len(mask_token), end) for _, end in (encoding.offsets[place] for place in masks)]
+        if options.max_length is not None and len(ids) > options.max_length:
+            ids, masks = _cut(ids, masks, options.max_length, index)
+        if len(ids) > self.max_length:
+            raise PipelineException(
+                f"the text has {len(ids)} tokens and the model reads at most {self.max_length}; shorten it, or have it "
+                "cut round its masks with truncation=True",
+                index,
+            )
+        return MaskedText(text, ids, masks, spans)
+
+    # -- answering ---------------------------------------------------------------------------------------------
+
+    def _answer_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
+        for answer in self._attempt_stream(texts, options):
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    def _attempt_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
+        waiting: list[MaskedText] = []
+        for index, text in enumerate(texts):
+            failure = None
+            try:
+                waiting.append(self._read(text, index, options))
+            except (PipelineException, TypeError) as error:
+                failure = error
+            if failure is not None or len(waiting) == options.batch_size:
+                yield from self._answer(waiting, options)
+                waiting = []
+            if failure is not None:
+                yield failure
+        yield from self._answer(waiting, options)
+
+    def _answer(self, texts: list[MaskedText], options: Options) -> list[Any]:
+        if not texts:
+            return []
+        if options.words is not None:
+            return [self._fill_words(text, options.words, options) for text in texts]
+        if options.joint:
+            return [self._fill_jointly(text, options) for text in texts]
+        probabilities = self._probabilities([text.ids for text in texts], [text.masks for text in texts])
+        return [self._fill(text, rows, options) for text, rows in zip(texts, probabilities, strict=True)]
+
+    def _probabilities(self, sequences: list[list[int]], places: list[list[int]]) -> list[Array]:
+        """For each sequence, the probability of every token at each of its places: (places, V) float32."""
+        hidden_states = self.model.roberta(**pad(sequences, self.tokenizer.pad_token_id)).last_hidden_state  # [B, S, H]
+        rows = np.repeat(np.arange(len(places)), [len(row) for row in places])  # [N]
+        columns = np.concatenate([np.asarray(row, np.int64) for row in places])  # [N]
+        # The head at the masks alone: over all positions it would cost more than the encoder.
+        probabilities = softmax(self.model.lm_head(hidden_states[rows, columns]))  # [N, H] -> [N, V]
+        return np.split(probabilities, np.cumsum([len(row) for row in places])[:-1])
+
+    def _fill(self, text: MaskedText, probabilities: Array, options: Options) -> Any:
+        """Each mask by itself: a forward pass for all, and independent answers."""
+        candidates = None if options.target_ids is None else np.array(options.target_ids)
+        filled = []
+        for mask, row in enumerate(probabilities):  # [V]
+            ids = top(row, options.top_k) if candidates is None else candidates[top(row[candidates], options.top_k)]
+            filled.append(
+                [
+                    {
+                        "score": float(row[token_id]),
+                        "token": int(token_id),
+                        "token_str": self.tokenizer.decode([token_id]),
+                        "sequence": self._sequence(text, {mask: [int(token_id)]}, options),
+                    }
+                    for token_id in ids
+                ]
+            )
+        return filled[0] if len(filled) == 1 else filled
+
+    def _fill_words(self, text: MaskedText, words: tuple[str, ...], options: Options) -> Any:
+        """Each mask by itself, by whole words: the chain rule over a word's pieces, from left to right."""
+        filled = []
+        for mask, (place, (start, _)) in enumerate(zip(text.masks, text.spans, strict=True)):
+            candidates = self._spell(words, after_space=start > 0 and text.text[start - 1].isspace())
+            scores = self._word_scores(text, place, candidates)
+            order = sorted(candidates, key=lambda pieces: (-scores[pieces], pieces))
+            filled.append(
+                [
+                    {
+                        "score": scores[pieces],
+                        "token": list(pieces),
+                        "token_str": self.tokenizer.decode(pieces),
+                        "sequence": self._sequence(text, {mask: list(pieces)}, options),
+                    }
+                    for pieces in order[: options.top_k]
+                ]
+            )
+        return filled[0] if len(filled) == 1 else filled
+
+    def _spell(self, words: tuple[str, ...], *, after_space: bool) -> list[tuple[int, ...]]:
+        """The pieces of each word as it would stand in the text; a word that brings its own space keeps it."""
+        spelled: dict[tuple[int, ...], None] = {}
+        for word in words:
+            typed = word if word[0].isspace() or not after_space else " " + word
+            pieces = tuple(self.tokenizer.encode(typed, add_special_tokens=False).ids)
+            if self.tokenizer.mask_token_id in pieces:
+                raise ValueError(f"the target {word!r} holds a {self.tokenizer.mask_token}, which is no word")
+            spelled[pieces] = None
+        return list(spelled)
+
+    def _word_scores(
+        self, text: MaskedText, place: int, candidates: list[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], float]:
+        """The probability of each candidate at a mask: the product over its pieces, each given those before it."""
+        # What must be computed: a word's length and the pieces already filled in. Words share their beginnings.
+        needed = sorted({(len(pieces), pieces[:filled]) for pieces in candidates for filled in range(len(pieces))})
+        longest = len(text.ids) - 1 + max(length for length, _ in needed)
+        if longest > self.max_length:
+            raise ValueError(
+                f"with its longest target the text has {longest} tokens and the model reads at most {self.max_length}; "
+                "shorten the text, or have it cut with truncation=True and a smaller max_length"
+            )
+        scores = dict.fromkeys(candidates, 1.0)
+        for start in range(0, len(needed), _ROWS_AT_ONCE):
+            chunk = needed[start : start + _ROWS_AT_ONCE]
+            sequences = [
+                text.ids[:place]
+                + [*beginning, *[self.tokenizer.mask_token_id] * (length - len(beginning))]
+                + text.ids[place + 1 :]
+                for length, beginning in chunk
+            ]
+            probabilities = self._probabilities(sequences, [[place + len(beginning)] for _, beginning in chunk])
+            for (length, beginning), row in zip(chunk, probabilities, strict=True):
+                for pieces in candidates:
+                    if len(pieces) == length and pieces[: len(beginning)] == beginning:
+                        scores[pieces] *= float(row[0, pieces[len(beginning)]])
+        return scores
+
+    def _fill_jointly(self, text: MaskedText, options: Options) -> list[dict[str, Any]]:
+        """All masks together, from left to right; a beam search keeps the likeliest beginnings."""
+        candidates = None if options.target_ids is None else np.array(options.target_ids)
+        width = max(options.top_k, _LEAST_BEAMS)
+        beams: list[tuple[float, tuple[int, ...]]] = [(1.0, ())]
+        for mask in range(len(text.masks)):
+            longer = []
+            for start in range(0, len(beams), _ROWS_AT_ONCE):
+                chunk = beams[start : start + _ROWS_AT_ONCE]
+                sequences = [_put(text, dict(enumerate([token] for token in tokens))) for _, tokens in chunk]
+                for (score, tokens), row in zip(
+                    chunk, self._probabilities(sequences, [[text.masks[mask]]] * len(chunk)), strict=True
+                ):
+                    ids = top(row[0], width) if candidates is None else candidates[top(row[0, candidates], width)]
+                    longer += [(score * float(row[0, token_id]), (*tokens, int(token_id))) for token_id in ids]
+            beams = sorted(longer, key=lambda beam: (-beam[0], beam[1]))[:width]
+        return [
+            {
+                "score": score,
+                "token": list(tokens),
+                "token_str": [self.tokenizer.decode([token]) for token in tokens],
+                "sequence": self._sequence(text, dict(enumerate([token] for token in tokens)), options),
+            }
+            for score, tokens in beams[: options.top_k]
+        ]
+
+    def _sequence(self, text: MaskedText, fills: dict[int, list[int]], options: Options) -> str:
+        """The text with some of its masks filled: decoded from tokens, or as it was typed."""
+        if options.keep_text:
+            return self._typed(text, fills)
+        tokens = [token for token in _put(text, fills) if token != self.tokenizer.pad_token_id]
+        # While a mask is left it must show, and the reference then shows <s> and </s> too.
+        return self.tokenizer.decode(tokens, skip_special_tokens=len(fills) == len(text.masks))
+
+    def _typed(self, text: MaskedText, fills: dict[int, list[int]]) -> str:
+        parts, done = [], 0
+        for mask, pieces in sorted(fills.items()):
+            start, end = text.spans[mask]
+            before, word = text.text[done:start], self.tokenizer.decode(pieces)
+            spaced = before != before.rstrip() or start == 0
+            if word.startswith(" "):
+                # Its space is the one that the mask swallowed, however that was typed.
+                parts += [before, word[1:] if spaced else word]
+            else:
+                # A piece that goes on with the word before it.
+                parts += [before.rstrip(), word]
+            done = end
+        return "".join([*parts, text.text[done:]])
+
+
+def top(values: Array, k: int) -> Array:
+    """The indices of the k largest values, largest first, equal ones in their order; all of them if there are fewer.
+
+    Shapes: (N,) -> (min(k, N),) integer.
+    """
+    k = min(k, len(values))
+    if k == 0:
+        return np.empty(0, np.int64)
+    # Everything that ties with the k-th largest is sorted too, so that the order decides which of them stay.
+    candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])
+    order: Array = candidates[np.argsort(-values[candidates], kind="stable")[:k]]
+    return order
+
+
+def _put(text: MaskedText, fills: dict[int, list[int]]) -> list[int]:
+    """The ids with some masks filled."""
+    ids = list(text.ids)
+    for mask, pieces in sorted(fills.items(), reverse=True):  # from the right, so that the places before stay true
+        ids[text.masks[mask] : text.masks[mask] + 1] = pieces
+    return ids
+
+
+def _cut(ids: list[int], masks: list[int], length: int, index: int | None) -> tuple[list[int], list[int]]:
+    """The first tokens of a text, as the reference cuts it, or, where that would lose a mask, those round its masks."""
+    room = length - 2  # <s> and </s> stay
+    body = ids[1:-1]
+    first, last = masks[0] - 1, masks[-1] - 1
+    if last - first >= room:
+        raise PipelineException(
+            f"the masks are {last - first + 1} tokens apart, and only {room} can be kept; put them closer together", index
+        )
+    start = 0 if last < room else min(len(body) - room, (first + last + 1 - room) // 2)
+    return [ids[0], *body[start : start + room], ids[-1]], [mask - start for mask in masks]
+
+
+def _integer(name: str, value: Any, *, smallest: int) -> int:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, not a boolean")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if number < smallest:
+        raise ValueError(f"{name} must be at least {smallest}, not {number}")
+    return number
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def _strings(targets: str | Sequence[str]) -> list[str]:
+    targets = [targets] if isinstance(targets, str) else list(targets)
+    for target in targets:
+        if not isinstance(target, str):
+            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r}")
+    return targets
+
+
+def _words(targets: str | Sequence[str]) -> tuple[str, ...]:
+    words = [target for target in _strings(targets) if target.strip()]
+    if not words:
+        raise ValueError("At least one target must be provided when passed.")
+    return tuple(words)
+
+
+def _warn(message: str) -> None:
+    # stacklevel: the user's call, past _warn, _target_ids, _options and __call__.
+    warnings.warn(message, UserWarning, stacklevel=5)

@@ -1,0 +1,208 @@
+"""`RobertaTokenizer`: RoBERTa's byte-level BPE (Radford et al. 2019, section 2.2), run by the tokenizers package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken, Encoding, Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import RobertaProcessing
+
+from .config import read_json
+from .errors import TokenizerError
+from .model.layer_norm import Array
+
+# The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
+_SPECIAL = {
+    "bos_token": "<s>",
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "mask_token": "<mask>",
+}
+
+
+class RobertaTokenizer:
+    """Text to token ids and back. Thread-safe: encoding keeps no state.
+
+    Attributes:
+        mask_token, mask_token_id, pad_token, pad_token_id: as written in a text, and their ids.
+        model_max_length: most tokens of a text, specials included, by tokenizer_config.json; None if it doesn't say.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any] | None = None) -> None:
+        """Wrap a `tokenizers.Tokenizer`, with the values of a tokenizer_config.json if there is one.
+
+        Raises:
+            TokenizerError: a special token is not in the vocabulary, or the settings are malformed.
+        """
+        settings = settings or {}
+        # A tokenizer.json can ask for padding and truncation of its own; both are ours to do.
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        special = {role: _token_text(role, settings.get(role) or token) for role, token in _SPECIAL.items()}
+        ids = {role: tokenizer.token_to_id(token) for role, token in special.items()}
+        absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if ids[role] is None]
+        if absent:
+            raise TokenizerError(f"the vocabulary has no {', '.join(absent)}; a RoBERTa tokenizer needs them")
+        self.mask_token, self.mask_token_id = special["mask_token"], int(ids["mask_token"])
+        self.pad_token, self.pad_token_id = special["pad_token"], int(ids["pad_token"])
+        self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
+        length = settings.get("model_max_length")
+        # "No limit" is written as an enormous number (1e30) there.
+        self.model_max_length: int | None = int(length) if _is_length(length) else None
+        if tokenizer.encode("").ids != [ids["bos_token"], ids["eos_token"]]:
+            raise TokenizerError(
+                f"it does not put {special['bos_token']} before a text and {special['eos_token']} behind it, as RoBERTa's does"
+            )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> RobertaTokenizer:
+        """Load the tokenizer of a folder, or of a model of the hub by its name.
+
+        Raises:
+            HubError: the model can't be found or fetched.
+            TokenizerError: its files are missing or malformed.
+        """
+        from .hub import TOKENIZER, resolve_model
+
+        return cls.from_folder(
+            resolve_model(
+                name_or_path,
+                revision=revision,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                parts=(TOKENIZER,),
+            )
+        )
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> RobertaTokenizer:
+        """Read tokenizer.json, or else vocab.json and merges.txt, and tokenizer_config.json if it is there.
+
+        Raises:
+            TokenizerError: they are missing or malformed.
+        """
+        settings_path = folder / "tokenizer_config.json"
+        settings = read_json(settings_path, TokenizerError) if settings_path.exists() else {}
+        if not isinstance(settings, dict):
+            raise TokenizerError(f"{settings_path}: must be a JSON object, not a {type(settings).__name__}")
+        if (folder / "tokenizer.json").exists():
+            source = folder / "tokenizer.json"
+            build = Tokenizer.from_file
+            arguments: tuple[Any, ...] = (str(source),)
+        elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+            source = folder / "vocab.json"
+            build = _from_vocab_and_merges
+            arguments = (folder / "vocab.json", folder / "merges.txt", settings.get("add_prefix_space") is True)
+        else:
+            raise TokenizerError(f"{folder}: no tokenizer.json in it, and no vocab.json with merges.txt")
+        try:
+            return cls(build(*arguments), settings)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except TokenizerError as error:
+            raise TokenizerError(f"{source}: {error}") from None
+        # The package reports malformed files as plain Exceptions, and panics, which are BaseExceptions, on some.
+        except BaseException as error:
+            raise TokenizerError(f"{source}: not a tokenizer that can be read: {error}") from None
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> Encoding:
+        """The tokens of a text, with their ids and their places (`offsets`, in characters).
+
+        Raises:
+            TypeError: not a string.
+            TokenizerError: the text holds a lone surrogate, which is no character.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r}")
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        except (TypeError, UnicodeEncodeError):
+            place, character = next((i, c) for i, c in enumerate(text) if 0xD800 <= ord(c) <= 0xDFFF)
+            raise TokenizerError(
+                f"character {place} of the text is U+{ord(character):04X}, half of a surrogate pair and no character; "
+                "read the text with its right encoding, or with errors='replace'"
+            ) from None
+
+    def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
+        """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""
+        return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=skip_special_tokens)
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a vocabulary entry as it is written there (`ĠParis`), or None."""
+        try:
+            return self._tokenizer.token_to_id(token)
+        except (TypeError, UnicodeEncodeError):
+            return None
+
+    def id_to_token(self, token_id: int) -> str:
+        """The vocabulary entry of an id, as it is written there (`ĠParis`)."""
+        token = self._tokenizer.id_to_token(token_id)
+        if token is None:
+            raise ValueError(f"no token has the id {token_id}; the vocabulary has {self.vocab_size}")
+        return token
+
+    def __call__(self, texts: str | Sequence[str]) -> dict[str, Array]:
+        """Texts to what a model takes: `model(**tokenizer(texts))`.
+
+        Returns:
+            input_ids and attention_mask, int64 (B, S); the shorter texts are padded on the right.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        return pad([self.encode(text).ids for text in texts], self.pad_token_id)
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, Array]:
+    """Sequences of unequal length as one batch: input_ids and attention_mask, int64 (B, S), padded on the right."""
+    longest = max(map(len, sequences), default=0)
+    input_ids = np.full((len(sequences), longest), pad_token_id, np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for row, sequence in enumerate(sequences):
+        input_ids[row, : len(sequence)] = sequence
+        attention_mask[row, : len(sequence)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) -> Tokenizer:
+    tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=add_prefix_space)
+    tokenizer.decoder = ByteLevelDecoder()
+    for token in _SPECIAL.values():
+        if tokenizer.token_to_id(token) is None:
+            raise TokenizerError(f"the vocabulary has no {token}")
+        # The mask takes the space before it, or "a <mask>" would have a token for that space too.
+        tokenizer.add_special_tokens([AddedToken(token, lstrip=token == _SPECIAL["mask_token"], normalized=False)])
+    sep, cls = _SPECIAL["eos_token"], _SPECIAL["bos_token"]
+    tokenizer.post_processor = RobertaProcessing(
+        sep=(sep, tokenizer.token_to_id(sep)),
+        cls=(cls, tokenizer.token_to_id(cls)),
+        add_prefix_space=add_prefix_space,
+    )
+    return tokenizer
+
+
+def _token_text(role: str, token: Any) -> str:
+    # Written as the token itself, or as an object with its settings.
+    text = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(text, str):
+        raise TokenizerError(f"tokenizer_config.json: {role} must be a string, not {token!r}")
+    return text
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1_000_000

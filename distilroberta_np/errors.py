@@ -24,8 +24,14 @@ class HubError(DistilRobertaError, OSError):
 
 
 class PipelineException(DistilRobertaError, ValueError):
-    """An input that a pipeline can't answer. Carries `index`, its place in the list or stream it came in."""
+    """An input that a pipeline can't answer.
 
-    def __init__(self, message: str, index: int | None = None) -> None:
-        super().__init__(message if index is None else f"{message} (input {index})")
+    Attributes:
+        reason: what is wrong with it.
+        index: its place in the list or stream it came in, from 0; None if it came alone.
+    """
+
+    def __init__(self, reason: str, index: int | None = None) -> None:
+        super().__init__(reason if index is None else f"{reason} (input {index})")
+        self.reason = reason
         self.index = index

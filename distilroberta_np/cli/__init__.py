@@ -1,0 +1,63 @@
+"""The command `distilroberta-np`. Each subcommand has a file of its own; this one only finds it and ends well."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import DistilRobertaError
+from . import download, fill_mask, info
+
+_EPILOG = """\
+examples:
+  distilroberta-np fill-mask "The man worked as a <mask>."
+  distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
+  distilroberta-np info
+  distilroberta-np download
+  distilroberta-np verify
+
+exit status:
+  0  everything was answered (verify: everything agrees)
+  1  some text could not be answered (verify: something disagrees)
+  2  nothing could be done: wrong arguments, or the model can't be had
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with its arguments (those of the process if None) and return its exit status."""
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that lacks a character shows its code instead of ending the run.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except (DistilRobertaError, ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has had enough (`| head`). Python would complain once more on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"distilroberta-np: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    from .. import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="distilroberta-np",
+        description="DistilRoBERTa, and every RoBERTa, in NumPy.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (fill_mask, info, download):
+        command.add_parser(commands)
+    return parser

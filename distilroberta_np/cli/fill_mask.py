@@ -1,0 +1,161 @@
+"""`distilroberta-np fill-mask`: texts from the command line, a file or standard input, answered as they come."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ..errors import PipelineException
+from .terminal import Progress, SubParsers, add_command, add_model_arguments, print_table
+
+_EXAMPLES = """\
+  distilroberta-np fill-mask "The man worked as a <mask>."
+  distilroberta-np fill-mask "Paris is the <mask> of <mask>." --joint
+  distilroberta-np fill-mask "He lives in <mask>." --targets London "New York" --whole-words
+  distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
+  some-program | distilroberta-np fill-mask - --top-k 1
+
+On a terminal the answers come as tables. Piped, they come a line each: the text's number, the mask's number, score,
+token and sequence, separated by tabs; with --json, a line a text: {"text": ..., "predictions": ...}, or "error" in
+the place of "predictions"."""
+
+
+def add_parser(commands: SubParsers) -> None:
+    parser = add_command(commands, "fill-mask", summary="the likeliest words for each <mask> of a text", examples=_EXAMPLES)
+    parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text with <mask> in it; - reads standard input, a text a line")
+    parser.add_argument("--input", metavar="FILE", help="read texts from a file, one a line (UTF-8)")
+    add_model_arguments(parser)
+    parser.add_argument("--top-k", type=int, metavar="K", help="how many predictions a mask (default: 5)")
+    parser.add_argument(
+        "--targets", nargs="+", metavar="WORD", help="score only these; mind the space before a word, as in ' pizza'"
+    )
+    parser.add_argument("--whole-words", action="store_true", help="take targets as whole words of any number of pieces")
+    parser.add_argument("--joint", action="store_true", help="fill several masks together, and score them together")
+    parser.add_argument("--keep-text", action="store_true", help="put the words into the text as it was typed")
+    parser.add_argument("--truncation", action="store_true", help="cut texts that are too long, round their masks")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="texts computed together (default: 1)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each text")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.input is not None and options.texts:
+        options.parser.error("give texts or --input, not both")
+    if options.input is None and not options.texts:
+        options.parser.error("give a text, or - to read standard input, or --input FILE")
+    if "-" in options.texts and len(options.texts) > 1:
+        options.parser.error("- reads standard input, and can't stand beside other texts")
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO | None = None
+        if options.input is not None:
+            file = stack.enter_context(open(options.input, "rb"))
+        elif options.texts == ["-"]:
+            file = sys.stdin.buffer
+        return _answer(options, file)
+
+
+def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
+    from ..pipelines import pipeline
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        unmasker = pipeline(
+            "fill-mask",
+            options.model,
+            revision=options.revision,
+            local_files_only=options.local_files_only,
+            top_k=options.top_k,
+            targets=options.targets,
+            whole_words=options.whole_words or None,
+            joint=options.joint,
+            keep_text=options.keep_text,
+            truncation=options.truncation,
+            batch_size=options.batch_size,
+        )
+    source = _Source(options.texts, file)
+    progress = Progress(source.size)
+    failures = 0
+    for number, answer in enumerate(unmasker.answers(source), start=1):
+        text = source.taken.pop(0)
+        error = _reason(text, answer)
+        if error is not None:
+            failures += 1
+            progress.clear()
+            print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"text": text} | ({"predictions": answer} if error is None else {"error": error})))
+        elif error is None:
+            _print_answer(number, text, answer)
+        sys.stdout.flush()
+        progress.update(number, source.read)
+    progress.clear()
+    return 1 if failures else 0
+
+
+def _reason(text: str, answer: Any) -> str | None:
+    """Why a text has no answer; None if it has one."""
+    if not isinstance(answer, PipelineException):
+        return None
+    if any("\udc80" <= character <= "\udcff" for character in text):
+        return "not UTF-8"
+    return answer.reason
+
+
+def _print_answer(number: int, text: str, answer: list[Any]) -> None:
+    rows = answer if answer and isinstance(answer[0], list) else [answer]
+    if sys.stdout.isatty():
+        print(f"{text}")
+    for mask, predictions in enumerate(rows, start=1):
+        cells = [(f"{item['score']:.4f}", _token(item["token_str"]), item["sequence"]) for item in predictions]
+        if sys.stdout.isatty():
+            if len(rows) > 1:
+                print(f" mask {mask}")
+            print_table(cells, right=(0,))
+        else:
+            print_table((str(number), str(mask), *row) for row in cells)
+
+
+def _token(token_str: str | list[str]) -> str:
+    return token_str if isinstance(token_str, str) else " |".join(token_str)
+
+
+class _Source:
+    """The texts in turn, which remembers those that are taken and not yet answered, and how far it has come."""
+
+    def __init__(self, texts: list[str], file: BinaryIO | None) -> None:
+        self._texts, self._file = texts, file
+        self.taken: list[str] = []
+        self.read = 0
+        self.size = _size(file)
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts if self._file is None else self._lines(self._file):
+            self.taken.append(text)
+            yield text
+
+    def _lines(self, file: BinaryIO) -> Iterator[str]:
+        for line in file:
+            self.read += len(line)
+            # Bytes that are no UTF-8 become lone surrogates, which are refused, each with its place, further on.
+            yield line.decode("utf-8", errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+
+
+def _size(file: BinaryIO | None) -> int | None:
+    """A file's size; None for a pipe, which has none."""
+    if file is None:
+        return None
+    try:
+        return os.fstat(file.fileno()).st_size or None
+    except (OSError, io.UnsupportedOperation):
+        return None
+
+
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"distilroberta-np: {message}", file=sys.stderr)

@@ -1,0 +1,117 @@
+"""`distilroberta-np info`: what a model is made of, without running it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint.keys import masked_lm_keys, roberta_keys
+from ..checkpoint.load import open_checkpoint
+from ..config import RobertaConfig
+from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
+from ..model.tree import tree_leaves
+from ..tokenizer import RobertaTokenizer
+from .terminal import SubParsers, add_command, add_model_arguments, print_table
+
+_EXAMPLES = """\
+  distilroberta-np info
+  distilroberta-np info --model roberta-large --json"""
+
+
+def add_parser(commands: SubParsers) -> None:
+    parser = add_command(
+        commands, "info", summary="a model's config, parameters, file, memory and tokenizer", examples=_EXAMPLES
+    )
+    add_model_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    folder = resolve_model(
+        options.model if options.model is not None else default_model(),
+        revision=options.revision,
+        local_files_only=options.local_files_only,
+        parts=(CONFIG, WEIGHTS, TOKENIZER),
+    )
+    facts = describe(folder)
+    if options.json:
+        print(json.dumps(facts))
+        return 0
+    for title, section in facts.items():
+        if sys.stdout.isatty():
+            print(title)
+        rows = [(name, _readable(value)) for name, value in section.items()]
+        print_table(rows if sys.stdout.isatty() else [(title, *row) for row in rows])
+    return 0
+
+
+def describe(folder: Path) -> dict[str, dict[str, Any]]:
+    """The facts about a model's folder, by section. Raises ConfigError, CheckpointError or TokenizerError."""
+    config = RobertaConfig.from_file(folder / "config.json")
+    tokenizer = RobertaTokenizer.from_folder(folder)
+    stored = open_checkpoint(folder)
+    parameters = _count(config)
+    has_head = "lm_head.bias" in stored
+    has_pooler = any(name.endswith("pooler.dense.weight") for name in stored)
+    if not has_head:
+        del parameters["language-model head"]
+    if not has_pooler:
+        del parameters["pooler (unused by masked language modelling)"]
+    parameters["in all"] = sum(parameters.values())
+    size = sum(path.stat().st_size for path in {tensor.path for tensor in stored.values()})
+    dtypes = sorted({tensor.dtype for tensor in stored.values()})
+    needed = 4 * parameters["in all"]
+    return {
+        "model": {
+            "folder": str(folder),
+            "architectures": list(config.architectures),
+            "files": sorted({tensor.path.name for tensor in stored.values()}),
+            "bytes": size,
+            "dtype": dtypes,
+            "bytes in memory": needed,
+            "held": "mapped from the file, not copied" if dtypes == ["F32"] else "converted to float32",
+        },
+        "config": {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.name != "architectures"
+        },
+        "parameters": parameters,
+        "tokenizer": {
+            "entries": tokenizer.vocab_size,
+            "mask": f"{tokenizer.mask_token} ({tokenizer.mask_token_id})",
+            "padding": f"{tokenizer.pad_token} ({tokenizer.pad_token_id})",
+            "most tokens of a text": min(config.max_sequence_length, tokenizer.model_max_length or 2**31),
+        },
+    }
+
+
+def _count(config: RobertaConfig) -> dict[str, int]:
+    """How many numbers each part holds, the tied matrix counted once."""
+    roberta = roberta_keys(config, "roberta.", with_pooler=True)
+    head = masked_lm_keys(config).lm_head
+
+    def size(tree: Any) -> int:
+        return sum(math.prod(key.shape) for key in tree_leaves(tree))
+
+    layer = roberta.layers[0]
+    layers = len(roberta.layers)
+    return {
+        "embeddings": size(roberta.embeddings),
+        f"attention ({layers} layers)": layers * size((layer.attention, layer.attention_layer_norm)),
+        f"feed-forward ({layers} layers)": layers * size((layer.feed_forward, layer.feed_forward_layer_norm)),
+        "language-model head": size(head),
+        "pooler (unused by masked language modelling)": size(roberta.pooler),
+    }
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,104 @@
+"""What the subcommands share: tables, a progress line, and the argument that names a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    commands: SubParsers, name: str, *, summary: str, examples: str, description: str | None = None
+) -> argparse.ArgumentParser:
+    """A subcommand's parser, with its examples below its help."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description or summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a folder, or a model's name on the hub (default: distilroberta-base where it is already on this "
+        "machine, else the small embedded model)",
+    )
+    parser.add_argument("--revision", help="branch, tag or commit of a model of the hub")
+    parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")
+
+
+def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = None, *, right: Iterable[int] = ()) -> None:
+    """Columns side by side on a terminal, separated by tabs (and without a header) otherwise.
+
+    Args:
+        rows: the cells, as text.
+        header: the columns' names.
+        right: the columns that are aligned on the right.
+    """
+    cells = [[_one_line(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in cells:
+            print("\t".join(row))
+        return
+    lines = [list(header), *cells] if header else cells
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = set(right)
+    for line in lines:
+        padded = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  " + "  ".join(padded).rstrip())
+
+
+def _one_line(cell: str) -> str:
+    return cell.replace("\t", " ").replace("\r", " ").replace("\n", " ")
+
+
+class Progress:
+    """One line on stderr that says how far a long input has come, if a person is watching and it disturbs nothing.
+
+    Args:
+        size: the length of the whole input in bytes, or None where it isn't known.
+    """
+
+    _EVERY = 0.2  # seconds
+
+    def __init__(self, size: int | None) -> None:
+        self._size = size
+        self._shown = False
+        self._active = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._began = self._next = time.monotonic()
+
+    def update(self, texts: int, read: int) -> None:
+        """So many texts are answered, and so many bytes of the input behind us."""
+        now = time.monotonic()
+        if not self._active or now < self._next:
+            return
+        self._next = now + self._EVERY
+        seconds = max(now - self._began, 1e-9)
+        line = f"{texts:,} texts, {texts / seconds:,.1f} a second"
+        if self._size and read:
+            line = f"{min(read / self._size, 1):4.0%}  {line}, {_clock(seconds * max(self._size / read - 1, 0))} left"
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away, before something else is printed and at the end."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = False
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

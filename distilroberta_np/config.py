@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -55,22 +54,26 @@ class RobertaConfig:
         for name in _SIZES:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"config: {name} must be an integer, not {value!r}")
+                raise ConfigError(f"config: {name} must be an integer, not {_shown(value)}")
             smallest = 0 if name == "pad_token_id" else 1
             largest = _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE
             if not smallest <= value <= largest:
-                raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {value}")
+                raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {_shown(value)}")
         eps = self.layer_norm_eps
-        if isinstance(eps, bool) or not isinstance(eps, int | float) or not math.isfinite(eps) or not 0 < eps < 1:
-            raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {eps!r}")
+        if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
+            raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {_shown(eps)}")
         if self.hidden_act != "gelu":
-            raise ConfigError(f"config: hidden_act {self.hidden_act!r} is not computed here, only 'gelu' (the exact one)")
+            act = _shown(self.hidden_act)
+            raise ConfigError(f"config: hidden_act {act} is not computed here, only 'gelu' (the exact one)")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
-                f"config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+                f"config: hidden_size {self.hidden_size} is not a multiple of "
+                f"num_attention_heads {self.num_attention_heads}"
             )
         if self.pad_token_id >= self.vocab_size:
-            raise ConfigError(f"config: pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}")
+            raise ConfigError(
+                f"config: pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
+            )
         if self.max_sequence_length < 1:
             raise ConfigError(
                 f"config: max_position_embeddings {self.max_position_embeddings} leaves no position for a token: "
@@ -78,7 +81,7 @@ class RobertaConfig:
             )
         architectures = self.architectures
         if not isinstance(architectures, tuple) or not all(isinstance(item, str) for item in architectures):
-            raise ConfigError(f"config: architectures must be a tuple of names, not {architectures!r}")
+            raise ConfigError(f"config: architectures must be a list of names, not {_shown(architectures)}")
 
     @property
     def attention_head_size(self) -> int:
@@ -103,7 +106,7 @@ class RobertaConfig:
             raise ConfigError("config: model_type is missing; it must say 'roberta'")
         for name, only in _ONLY.items():
             if values.get(name, only) != only:
-                raise ConfigError(f"config: {name} {values[name]!r} is not computed here, only {only!r}")
+                raise ConfigError(f"config: {name} {_shown(values[name])} is not computed here, only {only!r}")
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
             raise ConfigError(f"config: {', '.join(missing)} missing, and there is no safe default")
@@ -159,13 +162,34 @@ _REQUIRED = (
 _SIZES = (*_REQUIRED[:-1], "pad_token_id")
 
 
+def _shown(value: Any) -> str:
+    """A value for an error's text, which a hostile file can make as long or as deep as it likes."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads as object_pairs_hook: an object that has a key twice says nothing certain, and is refused."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {_shown(twice)} is in one object twice")
+    return values
+
+
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
     """Read a JSON file that somebody else wrote; whatever is wrong with it becomes one `error_type`."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise error_type(f"{path}: a folder or a device, and no file")
         if path.stat().st_size > _LARGEST_FILE:
             raise error_type(f"{path}: larger than {_LARGEST_FILE // 2**20} MiB, which no such file is")
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise error_type(f"{path}: no such file") from None
     except OSError as error:

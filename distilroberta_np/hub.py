@@ -1,7 +1,7 @@
 """Where a model comes from: a folder, this checkout, the hub's cache, or the hub itself, in that order.
 
 Nothing here connects unless a model is asked for by name and isn't on the machine. huggingface_hub does the transfers;
-it is imported only then, because that import alone takes longer than answering a sentence.
+all of it is imported only then, because that takes longer than answering a sentence. Its constants are cheap.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 from .checkpoint.load import INDEX_FILE, WEIGHTS_FILE, shard_names
 from .config import read_json
-from .errors import CheckpointError, HubError
+from .errors import CheckpointError, DistilRobertaError, HubError
 
 PUBLISHED = "distilbert/distilroberta-base"
 PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"
@@ -38,8 +37,6 @@ _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _PACKAGE = Path(__file__).parent
 _PROJECT = _PACKAGE.parent
 
-_T = TypeVar("_T")
-
 
 def resolve_model(
     name_or_path: str | os.PathLike[str],
@@ -57,14 +54,15 @@ def resolve_model(
 
     Raises:
         HubError: no such folder or name, no connection, no permission, no space, or a damaged transfer.
+        CheckpointError: the index of the weights' shards is malformed.
     """
     parts = tuple(parts)
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
+    name = os.fspath(name_or_path)
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
+    if name and path.is_dir():
         if revision is not None:
             raise HubError(f"{path} is a folder, which has no revision {revision!r}; leave the revision out")
         return path
-    name = os.fspath(name_or_path)
     if isinstance(name_or_path, os.PathLike) or not _NAME.fullmatch(name) or name.startswith("."):
         what = "a file; give the folder it is in" if path.is_file() else "no folder, and no name of a model on the hub"
         raise HubError(f"{name!r} is {what}")
@@ -87,7 +85,11 @@ def find_local(
     cache_dir: str | os.PathLike[str] | None = None,
     parts: Iterable[str] = _EVERYTHING,
 ) -> Path | None:
-    """The folder of a model that is already here with all the parts asked for, or None. Never connects."""
+    """The folder of a model that is already here with all the parts asked for, or None. Never connects.
+
+    Raises:
+        CheckpointError: the index of the weights' shards is malformed.
+    """
     parts = tuple(parts)
     repo, pinned = _repo_and_revision(name, revision)
     candidates = []
@@ -96,7 +98,7 @@ def find_local(
     # A model can lie in the cache under the name it had when it was fetched.
     names = [repo, *(old for old, new in _OLD_NAMES.items() if new == repo)]
     candidates += [folder for known in names if (folder := _cached_snapshot(known, pinned, cache_dir)) is not None]
-    return next((folder for folder in candidates if not _missing(folder, parts)), None)
+    return next((folder for folder in candidates if _has_all(folder, parts)), None)
 
 
 def find_published() -> Path | None:
@@ -124,20 +126,22 @@ def default_model() -> Path:
     """
     published = find_published()
     if published is not None:
-        print(f"Answering with {PUBLISHED} from {published} (the embedded model: {find_embedded()}).", file=sys.stderr)
+        print(f"Using {PUBLISHED} from {published} (the embedded model: {find_embedded()}).", file=sys.stderr)
         return published
     print(
-        f"Answering with the small embedded model; {PUBLISHED} is not on this machine. "
+        f"Using the small embedded model: {PUBLISHED} is not on this machine. "
         "Fetch it (331 MB) with `distilroberta-np download`, or name a model.",
         file=sys.stderr,
     )
     return find_embedded()
 
 
-def download_target() -> Path | None:
-    """Where `distilroberta-np download` puts the published model: into a checkout's weights/, or None for the cache."""
+def download_target(name: str, revision: str | None) -> Path | None:
+    """Where `distilroberta-np download` puts a model: the published one into a checkout's weights/, all else, by None,
+    into the cache."""
     in_checkout = (_PROJECT / "pyproject.toml").is_file() and (_PROJECT / "weights").is_dir()
-    return _PROJECT / "weights" / "distilroberta-base" if in_checkout else None
+    published = _repo_and_revision(name, revision) == (PUBLISHED, PUBLISHED_REVISION)
+    return _PROJECT / "weights" / "distilroberta-base" if in_checkout and published else None
 
 
 def download_model(
@@ -148,7 +152,7 @@ def download_model(
     local_dir: Path | None = None,
     parts: Iterable[str] = _EVERYTHING,
 ) -> Path:
-    """Fetch what is missing or changed of a model, with progress bars, and check the weights' SHA-256.
+    """Fetch what is missing or changed of a model, with progress bars, and check all its weights' SHA-256.
 
     Args:
         name: the model's name on the hub.
@@ -161,105 +165,119 @@ def download_model(
         The folder that holds the files.
 
     Raises:
-        HubError: as `resolve_model`; what had come whole is kept, and the next try goes on from there.
+        HubError, CheckpointError: as `resolve_model`; the files that have come whole are kept for the next try.
     """
-    import huggingface_hub
-
-    from . import __version__
-
-    repo, pinned = _repo_and_revision(name, revision)
+    repo, wanted = _repo_and_revision(name, revision)
     if _offline():
-        raise HubError(f"HF_HUB_OFFLINE is set, so {name} can't be fetched; unset it, or give a folder that has the model")
-    transfer = _Transfer(repo, pinned)
-    api = huggingface_hub.HfApi(library_name="distilroberta_np", library_version=__version__)
-    info = transfer.run(
-        lambda: api.model_info(
-            repo, revision=pinned, files_metadata=True, timeout=huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT
+        raise HubError(
+            f"HF_HUB_OFFLINE is set, so {name} can't be fetched; unset it, or give a folder that has the model"
         )
-    )
-    siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
+    cache = Path(cache_dir).expanduser() if cache_dir is not None else None
+    with _errors_in_a_sentence(repo, wanted):
+        import huggingface_hub
 
-    def fetch(filename: str) -> Path:
-        before = find_file(filename)
-        path = Path(
-            transfer.run(
-                lambda: api.hf_hub_download(
-                    repo, filename, revision=pinned, cache_dir=cache_dir, local_dir=local_dir
-                )
+        from . import __version__
+
+        api = huggingface_hub.HfApi(library_name="distilroberta_np", library_version=__version__)
+        timeout = huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT
+        info = api.model_info(repo, revision=wanted, files_metadata=True, timeout=timeout)
+        # Only files in Git LFS have a SHA-256 on the hub, as all weights have.
+        sha256 = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or ()}
+        # By its commit, a branch can't move between two files, and a file that is here already costs no request.
+        commit = info.sha or wanted
+
+        def fetch(filename: str) -> Path:
+            if filename not in sha256:
+                raise HubError(f"{repo} at {wanted} lacks {filename}, which its {INDEX_FILE} names; tell its authors")
+            path = Path(api.hf_hub_download(repo, filename, revision=commit, cache_dir=cache, local_dir=local_dir))
+            expected = sha256[filename]
+            if expected is not None:
+                _check_sha256(path, expected)
+            return path.parent
+
+        files = [file for part in parts for file in _files_of(part, repo, wanted, sha256)]
+        folder = [fetch(file) for file in files][-1]
+        if INDEX_FILE in files:
+            for shard in _shards(folder):
+                fetch(shard)
+        if local_dir is None and commit != wanted:
+            # The cache's note of what a branch is, which is otherwise made of downloads by branch.
+            ref = folder.parent.parent / "refs" / wanted
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(commit)
+        return folder
+
+
+def _files_of(part: str, repo: str, revision: str, there: Collection[str]) -> tuple[str, ...]:
+    """The files of a repository to fetch for a part of the model."""
+    files = next((files for files in _FILES[part] if all(file in there for file in files)), None)
+    if files is None:
+        wanted = ", or ".join(" and ".join(files) for files in _FILES[part])
+        message = f"{repo} at {revision} has no {wanted}"
+        if part == WEIGHTS and any(name.endswith((".bin", ".pt")) for name in there):
+            raise HubError(
+                f"{message}, only pickles, which can run any code when they are opened, so they are not opened here. "
+                "Convert it where you trust it: load it with transformers, call save_pretrained, and give that folder"
             )
-        )
-        lfs = siblings[filename].lfs if filename in siblings else None
-        if lfs is not None and before is None:
-            _check_sha256(path, lfs.sha256)
-        return path
-
-    def find_file(filename: str) -> Path | None:
-        folder = local_dir if local_dir is not None else _cached_snapshot(repo, pinned, cache_dir)
-        return folder / filename if folder is not None and (folder / filename).exists() else None
-
-    folder = None
-    for part in parts:
-        files = next((files for files in _FILES[part] if all(file in siblings for file in files)), None)
-        if files is None:
-            raise HubError(_nothing_for(part, repo, pinned, siblings))
-        for file in files:
-            folder = fetch(file).parent
-            if file == INDEX_FILE:
-                for shard in _shards(folder):
-                    fetch(shard)
-        if part == TOKENIZER and _TOKENIZER_SETTINGS in siblings:
-            fetch(_TOKENIZER_SETTINGS)
-    if folder is None:
-        raise ValueError("parts must name at least one of 'config', 'weights' and 'tokenizer'")
-    return folder
+        raise HubError(f"{message}. Choose another {'tokenizer' if part == TOKENIZER else 'model'}")
+    # The settings come first: were they cut off behind the files that count, nothing would show that they lack.
+    return (_TOKENIZER_SETTINGS, *files) if part == TOKENIZER and _TOKENIZER_SETTINGS in there else files
 
 
-@dataclass(frozen=True)
-class _Transfer:
-    """Calls of huggingface_hub about one model, whose errors come out as a sentence of ours."""
-
-    repo: str
-    revision: str
-
-    def run(self, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        # Whatever goes wrong in there: its transport, and with it the exceptions, changes from version to version.
-        except Exception as error:
-            raise HubError(f"{self.repo} can't be fetched: {self._reason(error)}") from error
-
-    def _reason(self, error: Exception) -> str:
-        from huggingface_hub import errors
-
-        # The cause may be wrapped, as a failed connection in "not found in the cache".
-        chain = [error]
-        while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and isinstance(cause, Exception):
-            chain.append(cause)
-        for item in chain:
-            if isinstance(item, errors.GatedRepoError):
-                return "its authors ask for consent first. Give it on the model's page, then log in with `hf auth login`"
-            if isinstance(item, errors.RepositoryNotFoundError):
-                return "the hub knows no such model, or it is private. Check the name; for a private one, `hf auth login`"
-            if isinstance(item, errors.RevisionNotFoundError):
-                return f"it has no revision {self.revision!r}. Check the branch, tag or commit"
-            if isinstance(item, errors.EntryNotFoundError) and not isinstance(item, errors.LocalEntryNotFoundError):
-                return f"a file of it is not there any more ({item})"
-        for item in chain:
-            status = getattr(getattr(item, "response", None), "status_code", None)
-            if isinstance(status, int):
-                later = "try again later" if status >= 500 or status == 429 else "check the name and your access"
-                return f"the hub answered with HTTP status {status}; {later}"
-        for item in chain:
-            if isinstance(item, OSError) and item.errno in (errno.ENOSPC, errno.EDQUOT):
-                return (
-                    "the disk is full. Make room, or point HF_HOME at a larger disk; what has come whole is kept"
-                )
-            if isinstance(item, PermissionError):
-                return f"no permission to write {item.filename}. Point HF_HOME at a folder of yours"
-        return (
+@contextmanager
+def _errors_in_a_sentence(repo: str, revision: str) -> Iterator[None]:
+    """Let whatever goes wrong inside come out as a HubError that says what, and the way out."""
+    outside = sys.exception()
+    try:
+        yield
+    except DistilRobertaError:
+        raise
+    # Anything: huggingface_hub's transport, and with it the exceptions, changes from version to version.
+    except Exception as error:
+        # What tells is often wrapped, as a failed connection in "not found in the cache". But what the caller was
+        # handling when it called is in that chain too.
+        chain: list[BaseException] = []
+        item: BaseException | None = error
+        while item is not None and item is not outside and item not in chain:
+            chain.append(item)
+            item = item.__cause__ or item.__context__
+        reason = next((said for item in chain if (said := _reason(item, revision))), None) or (
             f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
-            "what has come whole is kept. Without a network, give a folder that has the model"
+            "the files that have come whole are kept. Without a network, give a folder that has the model"
         )
+        raise HubError(f"{repo} can't be fetched: {reason}") from error
+
+
+def _reason(error: BaseException, revision: str) -> str | None:
+    """What an exception tells of why a transfer failed, and the way out; None if it tells nothing."""
+    from huggingface_hub import errors
+
+    unknown = (
+        "the hub knows no such model, or it is private; nor is there a folder of this name here. "
+        "Check the name; for a private model, log in with `hf auth login`"
+    )
+    if isinstance(error, errors.GatedRepoError):
+        return "its authors ask for consent first. Give it on the model's page, then log in with `hf auth login`"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return unknown
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"it has no revision {revision!r}. Check the branch, tag or commit"
+    if isinstance(error, errors.HFValidationError):
+        return f"that is no name of a model on the hub ({_one_line(error)})"
+    response = getattr(error, "response", None)
+    if response is not None:
+        status = response.status_code
+        if status == 401 and "credentials" not in response.headers.get("X-Error-Message", ""):
+            return unknown
+        if status in (401, 403):
+            return "the hub refuses your access token. Log in again with `hf auth login`, or correct or unset HF_TOKEN"
+        later = "try again later" if status >= 500 or status == 429 else "check the name, and HF_ENDPOINT if it is set"
+        return f"the hub answered with HTTP status {status}; {later}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full. Make room, or point HF_HOME at a larger disk; the files that have come whole are kept"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used ({error.strerror}). Point HF_HOME at a folder of yours"
+    return None
 
 
 def _check_sha256(path: Path, expected: str) -> None:
@@ -270,7 +288,7 @@ def _check_sha256(path: Path, expected: str) -> None:
         path.unlink()
         blob.unlink(missing_ok=True)
         raise HubError(
-            f"{path.name} was damaged on its way: its SHA-256 is {actual}, and the hub says {expected}. "
+            f"{path.name} came damaged: its SHA-256 is {actual}, and the hub says {expected}. "
             "It has been deleted; try again"
         )
 
@@ -293,17 +311,16 @@ def _cached_snapshot(repo: str, revision: str, cache_dir: str | os.PathLike[str]
     return folder if folder.is_dir() else None
 
 
-def _missing(folder: Path, parts: Iterable[str]) -> list[str]:
-    """The parts whose files are not all in a folder."""
-    return [
-        part
-        for part in parts
-        if not any(
+def _has_all(folder: Path, parts: Iterable[str]) -> bool:
+    """Whether a folder holds the files of all these parts."""
+    return all(
+        any(
             all((folder / file).exists() for file in files)
             and (INDEX_FILE not in files or all((folder / shard).exists() for shard in _shards(folder)))
             for files in _FILES[part]
         )
-    ]
+        for part in parts
+    )
 
 
 def _shards(folder: Path) -> list[str]:
@@ -312,23 +329,12 @@ def _shards(folder: Path) -> list[str]:
     return shard_names(folder / INDEX_FILE, weight_map if isinstance(weight_map, dict) else {})
 
 
-def _nothing_for(part: str, repo: str, revision: str, siblings: dict[str, Any]) -> str:
-    wanted = " or ".join(" and ".join(files) for files in _FILES[part])
-    message = f"{repo} at {revision} has no {wanted}"
-    if part == WEIGHTS and any(name.endswith((".bin", ".pt")) for name in siblings):
-        message += (
-            "; it has only pickles, which can run any code when they are opened, so they are not. "
-            "Convert it where you trust it: load it with transformers and call save_pretrained"
-        )
-    return message
-
-
 def _offline() -> bool:
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+def _one_line(error: BaseException) -> str:
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line if len(line) <= 200 else line[:197] + "..."

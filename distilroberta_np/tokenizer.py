@@ -58,9 +58,12 @@ class RobertaTokenizer:
         length = settings.get("model_max_length")
         # "No limit" is written as an enormous number (1e30) there.
         self.model_max_length: int | None = int(length) if _is_length(length) else None
-        if tokenizer.encode("").ids != [ids["bos_token"], ids["eos_token"]]:
+        # On a text, not on an empty one: a template can put both before it.
+        inner = tokenizer.encode("a", add_special_tokens=False).ids
+        if tokenizer.encode("a").ids != [ids["bos_token"], *inner, ids["eos_token"]]:
             raise TokenizerError(
-                f"it does not put {special['bos_token']} before a text and {special['eos_token']} behind it, as RoBERTa's does"
+                f"it does not put {special['bos_token']} before a text and {special['eos_token']} behind it, as "
+                "RoBERTa's does"
             )
 
     @classmethod
@@ -130,25 +133,34 @@ class RobertaTokenizer:
         """
         if not isinstance(text, str):
             raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r}")
+        # Checked here, because some versions of the package would put another character in its place.
+        place = _lone_surrogate(text)
+        if place is not None:
+            raise TokenizerError(
+                f"character {place} of the text is U+{ord(text[place]):04X}, half of a surrogate pair and no "
+                "character; read the text with its right encoding, or with errors='replace'"
+            )
         try:
             return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
-        except (TypeError, UnicodeEncodeError):
-            place, character = next((i, c) for i, c in enumerate(text) if 0xD800 <= ord(c) <= 0xDFFF)
-            raise TokenizerError(
-                f"character {place} of the text is U+{ord(character):04X}, half of a surrogate pair and no character; "
-                "read the text with its right encoding, or with errors='replace'"
-            ) from None
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # A malformed tokenizer can load and fail only here, with any exception; see from_folder.
+        except BaseException as error:
+            raise TokenizerError(f"the tokenizer can't read the text {text!r:.80}: {error}") from None
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
         """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""
-        return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=skip_special_tokens)
+        ids = list(map(int, token_ids))
+        try:
+            return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise TokenizerError(f"the tokenizer can't decode the tokens {ids!r:.80}: {error}") from None
 
     def token_to_id(self, token: str) -> int | None:
         """The id of a vocabulary entry as it is written there (`ĠParis`), or None."""
-        try:
-            return self._tokenizer.token_to_id(token)
-        except (TypeError, UnicodeEncodeError):
-            return None
+        return self._tokenizer.token_to_id(token) if _lone_surrogate(token) is None else None
 
     def id_to_token(self, token_id: int) -> str:
         """The vocabulary entry of an id, as it is written there (`ĠParis`)."""
@@ -187,13 +199,19 @@ def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) ->
             raise TokenizerError(f"the vocabulary has no {token}")
         # The mask takes the space before it, or "a <mask>" would have a token for that space too.
         tokenizer.add_special_tokens([AddedToken(token, lstrip=token == _SPECIAL["mask_token"], normalized=False)])
-    sep, cls = _SPECIAL["eos_token"], _SPECIAL["bos_token"]
-    tokenizer.post_processor = RobertaProcessing(
-        sep=(sep, tokenizer.token_to_id(sep)),
-        cls=(cls, tokenizer.token_to_id(cls)),
-        add_prefix_space=add_prefix_space,
-    )
+    eos, bos = ((token, tokenizer.token_to_id(token)) for token in (_SPECIAL["eos_token"], _SPECIAL["bos_token"]))
+    # By position: versions of the package name the second argument differently. The third trims spaces off `offsets`.
+    tokenizer.post_processor = RobertaProcessing(eos, bos, True, add_prefix_space)
     return tokenizer
+
+
+def _lone_surrogate(text: str) -> int | None:
+    """The place of the first half of a surrogate pair in a text; None if there is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def _token_text(role: str, token: Any) -> str:
@@ -205,4 +223,4 @@ def _token_text(role: str, token: Any) -> str:
 
 
 def _is_length(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1_000_000
+    return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < 1_000_000

@@ -80,8 +80,8 @@ def _layer_norm(name: str, width: int) -> LayerNormWeights[Key]:
 
 
 def is_unused(name: str) -> bool:
-    """Whether a tensor may be there beside the expected ones: position ids that old versions stored, and the heads of
-    other tasks and the pooler (with them the tied matrix's copy, lm_head.decoder), where they are not what is loaded."""
+    """Whether a tensor may be there beside the expected ones: position ids that old versions stored, and the pooler and
+    the heads (with them the tied matrix's copy, lm_head.decoder), where they are not what is loaded."""
     return name.endswith(".position_ids") or name.startswith(
         ("lm_head.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
     )

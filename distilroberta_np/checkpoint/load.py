@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..config import RobertaConfig, read_json
 from ..errors import CheckpointError
@@ -17,6 +20,9 @@ from .safetensors_file import StoredTensor, open_safetensors
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
+
+# A file's name, without anything that leads elsewhere: no separator of any system, no Windows drive.
+_PLAIN_NAME = re.compile(r"[^/\\:\0\ud800-\udfff]{0,240}\.safetensors")
 
 
 def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
@@ -37,6 +43,14 @@ def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array
             "RobertaModel loads the encoder alone"
         )
     weights: MaskedLMWeights[Array] = _load(folder, masked_lm_keys(config), stored)
+    # Copies of the tied matrix and of its bias may be stored beside them. If they aren't copies, the head isn't tied.
+    ties = {"lm_head.decoder.weight": weights.roberta.embeddings.word, "lm_head.decoder.bias": weights.lm_head.bias}
+    for name, tied in ties.items():
+        if name in stored and not np.array_equal(stored[name].to_float32(), tied):
+            raise CheckpointError(
+                f"{folder}: {name} differs from what it is tied to, the word embeddings and lm_head.bias; "
+                "a head with an output matrix of its own is not computed here"
+            )
     return weights
 
 
@@ -46,15 +60,16 @@ def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:
     Raises:
         CheckpointError: neither is there, or they are malformed, or the weights are a pickle.
     """
-    if (folder / WEIGHTS_FILE).is_file():
+    if (folder / WEIGHTS_FILE).exists():
         return open_safetensors(folder / WEIGHTS_FILE)
-    if (folder / INDEX_FILE).is_file():
+    if (folder / INDEX_FILE).exists():
         return _open_shards(folder)
     pickle = next((name for name in _PICKLES if (folder / name).exists()), None)
     if pickle is not None:
         raise CheckpointError(
             f"{folder / pickle}: a pickle, which can run any code when it is opened, so it is not opened here. "
-            "Convert it where you trust it: load it with transformers and call save_pretrained, which writes model.safetensors"
+            "Convert it where you trust it: load it with transformers and call save_pretrained, which writes "
+            "model.safetensors"
         )
     raise CheckpointError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE} in it")
 
@@ -81,14 +96,14 @@ def _open_shards(folder: Path) -> dict[str, StoredTensor]:
 
 def shard_names(index_path: Path, weight_map: Mapping[str, Any]) -> list[str]:
     """The files that an index names, in order. Anything but a plain file name beside the index is refused."""
-    names = []
+    names: dict[str, None] = {}  # in order, each once
     for name in weight_map.values():
-        plain = isinstance(name, str) and name.endswith(".safetensors") and "/" not in name and "\\" not in name
-        if not plain:
-            raise CheckpointError(f"{index_path}: names {name!r} as a file of weights; it must be a .safetensors beside it")
-        if name not in names:
-            names.append(name)
-    return names
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            raise CheckpointError(
+                f"{index_path}: names {name!r:.80} as a file of weights; it must be a .safetensors beside it"
+            )
+        names[name] = None
+    return list(names)
 
 
 def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor]) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from ..config import unique_keys
 from ..errors import CheckpointError
 from ..model.layer_norm import Array
 
@@ -66,19 +67,22 @@ def open_safetensors(path: Path) -> dict[str, StoredTensor]:
         CheckpointError: no such file, cut short, or not a valid safetensors file.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("a folder or a device")
         with safe_open(path, framework="np"):
             pass
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Layout: 8 bytes with the header's length, little-endian; the header, JSON; the data.
+        header_end = 8 + int.from_bytes(mapped[:8], "little")
+        header: dict[str, Any] = json.loads(mapped[8:header_end], object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} ({_size(path)}): not a whole safetensors file: {error}. If it was downloaded, delete it and do so again"
+            f"{path} ({_size(path)}): not a whole safetensors file: {error!s:.200}. If it was downloaded, delete it and "
+            "do so again"
         ) from None
-    # Layout: 8 bytes with the header's length, little-endian; the header, JSON; the data.
-    header_end = 8 + int.from_bytes(mapped[:8], "little")
-    header: dict[str, Any] = json.loads(mapped[8:header_end])
     header.pop("__metadata__", None)
     return {
         name: StoredTensor(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import DistilRobertaError
-from . import download, fill_mask, info
+from . import download, fill_mask, info, verify
 
 _EPILOG = """\
 examples:
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (fill_mask, info, download):
+    for command in (fill_mask, info, download, verify):
         command.add_parser(commands)
     return parser

@@ -30,8 +30,6 @@ def add_parser(commands: SubParsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    local_dir = options.to
-    if local_dir is None and options.name == PUBLISHED and options.revision is None:
-        local_dir = download_target()
+    local_dir = options.to or download_target(options.name, options.revision)
     print(download_model(options.name, revision=options.revision, local_dir=local_dir))
     return 0

@@ -65,6 +65,7 @@ def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
     from ..pipelines import pipeline
 
     with warnings.catch_warnings():
+        warnings.simplefilter("always")
         warnings.showwarning = _say_warning
         unmasker = pipeline(
             "fill-mask",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple
 
+import numpy as np
+
 from .layer_norm import Array, Leaf
 
 
@@ -12,13 +14,26 @@ class LinearWeights(NamedTuple, Generic[Leaf]):
     bias: Leaf  # [out]
 
 
-def linear(inputs: Array, weights: LinearWeights[Array]) -> Array:
-    """inputs @ weight.T + bias.
+# A float32 sum loses digits with its length. OpenBLAS, which NumPy brings along, adds up to 384 terms one after another,
+# torch's MKL fewer, so a longer product is made in slices: that halves the square of its error and costs a tenth of its
+# time. A slice of 512 OpenBLAS halves by itself.
+_TERMS = 512
+
+
+def linear(inputs: Array, weights: LinearWeights[Array], terms: int = _TERMS) -> Array:
+    """inputs @ weight.T + bias, in products over at most `terms` inputs at a time.
 
     Shapes: inputs (..., in) -> (..., out), same dtype.
     """
     # One product over all rows: NumPy would otherwise make one product a text.
     rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
-    outputs = rows @ weights.weight.T  # [N, in] @ [in, out] -> [N, out]
+    if len(rows) == 1:
+        terms = rows.shape[1]  # OpenBLAS has another way for a single row, which is as accurate as the slices
+    outputs = rows[:, :terms] @ weights.weight[:, :terms].T  # [N, terms] @ [terms, out] -> [N, out]
+    partial = np.empty_like(outputs)
+    for start in range(terms, rows.shape[1], terms):
+        part = slice(start, start + terms)
+        np.matmul(rows[:, part], weights.weight[:, part].T, out=partial)  # [N, terms] @ [terms, out] -> [N, out]
+        outputs += partial
     outputs += weights.bias
     return outputs.reshape(*inputs.shape[:-1], -1)  # [N, out] -> [..., out]

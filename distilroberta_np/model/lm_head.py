@@ -26,5 +26,6 @@ def lm_head(hidden_states: Array, weights: LMHeadWeights[Array], word_embeddings
 
     Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V).
     """
-    transformed = layer_norm(gelu(linear(hidden_states, weights.dense)), weights.layer_norm, eps)  # [..., H]
+    dense = linear(hidden_states, weights.dense, terms=128)  # small, and its rounding is in every logit
+    transformed = layer_norm(gelu(dense), weights.layer_norm, eps)  # [..., H]
     return linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [..., H] @ [H, V] -> [..., V]

@@ -181,13 +181,13 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
 
     An index out of range would otherwise wrap round or crash far inside, so everything is checked here, once.
     """
-    input_ids = np.asarray(input_ids)
+    input_ids = _as_array("input_ids", input_ids)
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must have the shape (batch, sequence), not {input_ids.shape}")
-    if not np.issubdtype(input_ids.dtype, np.integer):
-        raise TypeError(f"input_ids must be integers, not {input_ids.dtype}")
     if input_ids.size == 0:
         raise ValueError(f"input_ids are empty: their shape is {input_ids.shape}")
+    if not np.issubdtype(input_ids.dtype, np.integer):
+        raise TypeError(f"input_ids must be integers, not {input_ids.dtype}")
     lowest, highest = int(input_ids.min()), int(input_ids.max())
     if lowest < 0 or highest >= config.vocab_size:
         wrong = lowest if lowest < 0 else highest
@@ -198,7 +198,7 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
 
     if attention_mask is None:
         return input_ids, np.ones_like(input_ids)
-    attention_mask = np.asarray(attention_mask)
+    attention_mask = _as_array("attention_mask", attention_mask)
     if attention_mask.shape != input_ids.shape:
         raise ValueError(
             f"attention_mask has the shape {attention_mask.shape}, input_ids {input_ids.shape}; they must be the same"
@@ -208,6 +208,13 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
     if not np.isin(attention_mask, (0, 1)).all():
         raise ValueError("attention_mask must hold only 1 (a token) and 0 (padding)")
     return input_ids, attention_mask
+
+
+def _as_array(name: str, values: Any) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} must have rows of one length; pad the shorter ones, as the tokenizer does") from None
 
 
 def _resolve(

@@ -37,6 +37,7 @@ def pipeline(
 
     Raises:
         ValueError: an unknown task or device, or a loaded model without a tokenizer.
+        TypeError: an argument of the wrong type, or with an unknown name.
         DistilRobertaError: the model can't be found, fetched or read; its subclasses say which.
     """
     if task not in TASKS:
@@ -48,11 +49,17 @@ def pipeline(
         if revision is not None:
             raise ValueError(f"revision {revision!r} is given without a model; name the model too")
         model = default_model()
+    if not isinstance(model, str | os.PathLike | RobertaForMaskedLM):
+        raise TypeError(f"model must be a folder, a name or a RobertaForMaskedLM, not a {type(model).__name__}")
+    if not isinstance(tokenizer, str | os.PathLike | RobertaTokenizer | None):
+        raise TypeError(f"tokenizer must be a folder, a name or a RobertaTokenizer, not a {type(tokenizer).__name__}")
     if not isinstance(model, RobertaForMaskedLM):
         parts = (CONFIG, WEIGHTS) if tokenizer is not None else (CONFIG, WEIGHTS, TOKENIZER)
         folder = resolve_model(model, revision=revision, parts=parts, **where)
         tokenizer = folder if tokenizer is None else tokenizer
         model = RobertaForMaskedLM.from_pretrained(folder)
+    elif revision is not None:
+        raise ValueError(f"revision {revision!r} is given with a model that is loaded already; leave it out")
     elif tokenizer is None:
         raise ValueError("a loaded model needs its tokenizer beside it: pipeline(task, model, tokenizer)")
     if not isinstance(tokenizer, RobertaTokenizer):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PipelineException, TokenizerError
+from ..errors import CheckpointError, PipelineException, TokenizerError
 from ..model.activation import softmax
 from ..model.layer_norm import Array
 from ..model.roberta import RobertaForMaskedLM
@@ -21,6 +21,9 @@ DEFAULT_TOP_K = 5
 _ROWS_AT_ONCE = 32
 # A joint answer is searched for among at least so many beginnings.
 _LEAST_BEAMS = 16
+# The reference's words.
+_IGNORED = "We cannot replace it with anything meaningful, ignoring it"
+_NO_TARGET = "At least one target must be provided when passed."
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,12 @@ class Options:
     """The arguments of a call, checked. `FillMaskPipeline.__call__` says what they mean."""
 
     top_k: int = DEFAULT_TOP_K
-    target_ids: tuple[int, ...] | None = None
-    words: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
+    whole_words: bool = False
+    target_ids: tuple[int, ...] | None = None  # the targets, read as single tokens
+    words: tuple[str, ...] | None = None  # or as whole words
     batch_size: int = 1
+    truncation: bool = False
     max_length: int | None = None
     joint: bool = False
     keep_text: bool = False
@@ -38,12 +44,14 @@ class Options:
 
 @dataclass(frozen=True)
 class MaskedText:
-    """A text made ready: its ids (cut, if it was too long), where its masks are in them, and in the text."""
+    """A text made ready: its ids (cut, if it was too long), where its masks are in them, and in the text, and for
+    whole words each mask's candidates, as tokens."""
 
     text: str
     ids: list[int]
     masks: list[int]
     spans: list[tuple[int, int]]
+    spelled: list[list[tuple[int, ...]]]
 
 
 class FillMaskPipeline:
@@ -104,7 +112,8 @@ class FillMaskPipeline:
                 piece it is made of, with a warning: mind the space before a word (`" pizza"`).
             batch_size: texts computed together.
             truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.
-            tokenizer_kwargs: `truncation` and `max_length` (in tokens) as transformers takes them.
+            tokenizer_kwargs: `truncation` and `max_length` (in tokens, and by itself enough to cut) as transformers
+                takes them.
             whole_words: take `targets` as whole words, whatever number of pieces they have, spelled as they would
                 stand in the text. The mask becomes as many masks as the word has pieces, filled from left to right;
                 the score is the product of the pieces' probabilities, each given those before it.
@@ -126,7 +135,7 @@ class FillMaskPipeline:
             TypeError: an input or argument of the wrong type.
             ValueError: an argument out of range.
         """
-        options = self._options(
+        options = self._call_options(
             top_k=top_k,
             targets=targets,
             batch_size=batch_size,
@@ -153,9 +162,15 @@ class FillMaskPipeline:
     def answers(self, texts: Iterable[str], **parameters: Any) -> Iterator[Any]:
         """Answer texts one by one as `__call__` does an iterable, but give the exception in the place of the answer
         where a text can't be answered, and go on. Arguments as `__call__`; yields one item a text, in order."""
-        return self._attempt_stream(texts, self._options(**parameters))
+        return self._attempt_stream(texts, self._call_options(**parameters))
 
     # -- arguments ---------------------------------------------------------------------------------------------
+
+    def _call_options(self, **parameters: Any) -> Options:
+        options = self._options(**parameters)
+        if options.whole_words and options.targets is None:
+            raise ValueError("whole_words says how to take targets, and there are none: give targets too")
+        return options
 
     def _options(
         self,
@@ -174,19 +189,22 @@ class FillMaskPipeline:
         if batch_size is not None:
             options = replace(options, batch_size=_integer("batch_size", batch_size, smallest=1))
         if truncation is not None or tokenizer_kwargs is not None:
-            options = replace(options, max_length=self._cut_length(truncation, dict(tokenizer_kwargs or {})))
+            options = _with_truncation(options, truncation, tokenizer_kwargs)
         if joint is not None:
             options = replace(options, joint=_boolean("joint", joint))
         if keep_text is not None:
             options = replace(options, keep_text=_boolean("keep_text", keep_text))
         if targets is not None:
-            if whole_words is not None and _boolean("whole_words", whole_words):
-                options = replace(options, target_ids=None, words=_words(targets))
+            options = replace(options, targets=_strings(targets))
+        if whole_words is not None:
+            options = replace(options, whole_words=_boolean("whole_words", whole_words))
+        strings = options.targets
+        if strings is not None and (targets is not None or options.whole_words != self._defaults.whole_words):
+            if options.whole_words:
+                options = replace(options, target_ids=None, words=self._words(strings))
             else:
-                options = replace(options, target_ids=self._target_ids(targets), words=None)
-        elif whole_words:
-            raise ValueError("whole_words says how to take targets, and there are none")
-        if options.joint and options.words is not None:
+                options = replace(options, target_ids=self._target_ids(strings), words=None)
+        if options.joint and options.whole_words:
             raise ValueError("joint and whole_words can't be combined: a joint answer has one token a mask")
         if top_k is not None:
             options = replace(options, top_k=_integer("top_k", top_k, smallest=0))
@@ -194,34 +212,16 @@ class FillMaskPipeline:
                 raise ValueError(f"top_k is {top_k}, and the vocabulary has only {self.model.config.vocab_size} tokens")
         return options
 
-    def _cut_length(self, truncation: bool | str | None, tokenizer_kwargs: dict[str, Any]) -> int | None:
-        """The length to cut at, or None to refuse what is too long."""
-        if truncation is None:
-            truncation = tokenizer_kwargs.pop("truncation", False)
-        max_length = tokenizer_kwargs.pop("max_length", None)
-        if tokenizer_kwargs:
-            raise TypeError(
-                f"tokenizer_kwargs: only truncation and max_length are known, not {', '.join(map(str, tokenizer_kwargs))}"
-            )
-        if truncation not in (True, False, "longest_first", "only_first", "do_not_truncate"):
-            raise ValueError(f"truncation must be True or False, not {truncation!r}")
-        if truncation in (False, "do_not_truncate"):
-            return None
-        longest = self.max_length
-        if max_length is not None:
-            longest = min(longest, _integer("max_length", max_length, smallest=3))  # <s>, the mask and </s>
-        return longest
-
-    def _target_ids(self, targets: str | Sequence[str]) -> tuple[int, ...]:
+    def _target_ids(self, targets: tuple[str, ...]) -> tuple[int, ...]:
         """The ids of single-token targets, as the reference takes them: by their entry, else by their first piece."""
         ids = []
-        for target in _strings(targets):
+        for target in targets:
             token_id = self.tokenizer.token_to_id(target)
             if token_id is None:
                 pieces = self.tokenizer.encode(target, add_special_tokens=False).ids
                 message = f"The specified target token `{target}` does not exist in the model vocabulary. "
                 if not pieces:
-                    _warn(message + "We cannot replace it with anything meaningful, ignoring it")
+                    _warn(message + _IGNORED)
                     continue
                 token_id = pieces[0]
                 message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
@@ -232,8 +232,34 @@ class FillMaskPipeline:
                 _warn(message)
             ids.append(token_id)
         if not ids:
-            raise ValueError("At least one target must be provided when passed.")
+            raise ValueError(_NO_TARGET)
+        self._check_ids(ids, "a target", None)
         return tuple(sorted(set(ids)))
+
+    def _words(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """The targets that are words, whatever number of pieces they have."""
+        words = []
+        for target in targets:
+            if self.tokenizer.mask_token in target:
+                raise ValueError(f"the target {target!r} holds a {self.tokenizer.mask_token}, which is no word")
+            pieces = self.tokenizer.encode(target.strip(), add_special_tokens=False).ids
+            if not pieces:
+                _warn(f"The specified target `{target}` is no word. {_IGNORED}")
+                continue
+            self._check_ids(pieces, f"the target {target!r}", None)
+            words.append(target)
+        if not words:
+            raise ValueError(_NO_TARGET)
+        return tuple(words)
+
+    def _check_ids(self, ids: list[int], what: str, index: int | None) -> None:
+        # A tokenizer can leave ids out, and so have greater ones than it has tokens.
+        if max(ids) >= self.model.config.vocab_size:
+            raise PipelineException(
+                f"the tokenizer gives {what} the id {max(ids)}, and the model has only {self.model.config.vocab_size} "
+                "tokens; they don't belong together",
+                index,
+            )
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -252,15 +278,30 @@ class FillMaskPipeline:
             raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
         # A mask's span ends behind it; what it begins with may be the space that it swallows.
         spans = [(end - len(mask_token), end) for _, end in (encoding.offsets[place] for place in masks)]
-        if options.max_length is not None and len(ids) > options.max_length:
-            ids, masks = _cut(ids, masks, options.max_length, index)
-        if len(ids) > self.max_length:
+        spelled, longest = [], self.max_length
+        if options.words is not None:
+            spelled = [self._spell(options.words, start > 0 and text[start - 1].isspace()) for start, _ in spans]
+            # A word of n pieces makes the text longer by n - 1.
+            longest -= max(len(pieces) for candidates in spelled for pieces in candidates) - 1
+        if options.truncation:
+            length = min(longest, options.max_length or longest)
+            if len(ids) > length:
+                ids, masks = _cut(ids, masks, length, index)
+        if len(ids) > longest:
+            with_target = f" ({longest} beside the longest target)" if longest < self.max_length else ""
             raise PipelineException(
-                f"the text has {len(ids)} tokens and the model reads at most {self.max_length}; shorten it, or have it "
-                "cut round its masks with truncation=True",
+                f"the text has {len(ids)} tokens and the model reads at most {self.max_length}{with_target}; shorten "
+                "it, or have it cut round its masks with truncation=True",
                 index,
             )
-        return MaskedText(text, ids, masks, spans)
+        self._check_ids(ids, "a token of the text", index)
+        return MaskedText(text, ids, masks, spans, spelled)
+
+    def _spell(self, words: tuple[str, ...], after_space: bool) -> list[tuple[int, ...]]:
+        """The pieces of each word as it would stand in the text; a word that brings its own space keeps it."""
+        typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
+        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
+        return list(dict.fromkeys(spelled))
 
     # -- answering ---------------------------------------------------------------------------------------------
 
@@ -289,7 +330,7 @@ class FillMaskPipeline:
         if not texts:
             return []
         if options.words is not None:
-            return [self._fill_words(text, options.words, options) for text in texts]
+            return [self._fill_words(text, options) for text in texts]
         if options.joint:
             return [self._fill_jointly(text, options) for text in texts]
         probabilities = self._probabilities([text.ids for text in texts], [text.masks for text in texts])
@@ -302,6 +343,8 @@ class FillMaskPipeline:
         columns = np.concatenate([np.asarray(row, np.int64) for row in places])  # [N]
         # The head at the masks alone: over all positions it would cost more than the encoder.
         probabilities = softmax(self.model.lm_head(hidden_states[rows, columns]))  # [N, H] -> [N, V]
+        if not np.isfinite(probabilities).all():
+            raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
         return np.split(probabilities, np.cumsum([len(row) for row in places])[:-1])
 
     def _fill(self, text: MaskedText, probabilities: Array, options: Options) -> Any:
@@ -323,11 +366,10 @@ class FillMaskPipeline:
             )
         return filled[0] if len(filled) == 1 else filled
 
-    def _fill_words(self, text: MaskedText, words: tuple[str, ...], options: Options) -> Any:
+    def _fill_words(self, text: MaskedText, options: Options) -> Any:
         """Each mask by itself, by whole words: the chain rule over a word's pieces, from left to right."""
         filled = []
-        for mask, (place, (start, _)) in enumerate(zip(text.masks, text.spans, strict=True)):
-            candidates = self._spell(words, after_space=start > 0 and text.text[start - 1].isspace())
+        for mask, (place, candidates) in enumerate(zip(text.masks, text.spelled, strict=True)):
             scores = self._word_scores(text, place, candidates)
             order = sorted(candidates, key=lambda pieces: (-scores[pieces], pieces))
             filled.append(
@@ -343,29 +385,12 @@ class FillMaskPipeline:
             )
         return filled[0] if len(filled) == 1 else filled
 
-    def _spell(self, words: tuple[str, ...], *, after_space: bool) -> list[tuple[int, ...]]:
-        """The pieces of each word as it would stand in the text; a word that brings its own space keeps it."""
-        spelled: dict[tuple[int, ...], None] = {}
-        for word in words:
-            typed = word if word[0].isspace() or not after_space else " " + word
-            pieces = tuple(self.tokenizer.encode(typed, add_special_tokens=False).ids)
-            if self.tokenizer.mask_token_id in pieces:
-                raise ValueError(f"the target {word!r} holds a {self.tokenizer.mask_token}, which is no word")
-            spelled[pieces] = None
-        return list(spelled)
-
     def _word_scores(
         self, text: MaskedText, place: int, candidates: list[tuple[int, ...]]
     ) -> dict[tuple[int, ...], float]:
         """The probability of each candidate at a mask: the product over its pieces, each given those before it."""
         # What must be computed: a word's length and the pieces already filled in. Words share their beginnings.
         needed = sorted({(len(pieces), pieces[:filled]) for pieces in candidates for filled in range(len(pieces))})
-        longest = len(text.ids) - 1 + max(length for length, _ in needed)
-        if longest > self.max_length:
-            raise ValueError(
-                f"with its longest target the text has {longest} tokens and the model reads at most {self.max_length}; "
-                "shorten the text, or have it cut with truncation=True and a smaller max_length"
-            )
         scores = dict.fromkeys(candidates, 1.0)
         for start in range(0, len(needed), _ROWS_AT_ONCE):
             chunk = needed[start : start + _ROWS_AT_ONCE]
@@ -461,7 +486,8 @@ def _cut(ids: list[int], masks: list[int], length: int, index: int | None) -> tu
     first, last = masks[0] - 1, masks[-1] - 1
     if last - first >= room:
         raise PipelineException(
-            f"the masks are {last - first + 1} tokens apart, and only {room} can be kept; put them closer together", index
+            f"the masks are {last - first + 1} tokens apart, and only {room} can be kept; put them closer together",
+            index,
         )
     start = 0 if last < room else min(len(body) - room, (first + last + 1 - room) // 2)
     return [ids[0], *body[start : start + room], ids[-1]], [mask - start for mask in masks]
@@ -485,21 +511,38 @@ def _boolean(name: str, value: Any) -> bool:
     return value
 
 
-def _strings(targets: str | Sequence[str]) -> list[str]:
-    targets = [targets] if isinstance(targets, str) else list(targets)
+def _strings(targets: str | Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(targets, Iterable):
+        raise TypeError(f"targets must be a string or a list of strings, not {targets!r:.80}")
+    targets = (targets,) if isinstance(targets, str) else tuple(targets)
     for target in targets:
         if not isinstance(target, str):
-            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r}")
+            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r:.80}")
     return targets
 
 
-def _words(targets: str | Sequence[str]) -> tuple[str, ...]:
-    words = [target for target in _strings(targets) if target.strip()]
-    if not words:
-        raise ValueError("At least one target must be provided when passed.")
-    return tuple(words)
+def _with_truncation(
+    options: Options, truncation: bool | str | None, tokenizer_kwargs: Mapping[str, Any] | None
+) -> Options:
+    """`truncation` goes before that in `tokenizer_kwargs`; there, `max_length` without `truncation` cuts too."""
+    if not isinstance(tokenizer_kwargs, Mapping | None):
+        raise TypeError(f"tokenizer_kwargs must be a dict, not {tokenizer_kwargs!r:.80}")
+    rest = dict(tokenizer_kwargs or {})
+    nested, max_length = rest.pop("truncation", None), rest.pop("max_length", None)
+    if rest:
+        raise TypeError(f"tokenizer_kwargs: only truncation and max_length are known, not {', '.join(map(str, rest))}")
+    if max_length is not None:
+        smallest = 3  # <s>, the mask and </s>
+        options = replace(options, max_length=_integer("max_length", max_length, smallest=smallest), truncation=True)
+    for value in (nested, truncation):
+        if value is None:
+            continue
+        if value not in (True, False, "longest_first", "only_first", "do_not_truncate"):
+            raise ValueError(f"truncation must be True or False, not {value!r}")
+        options = replace(options, truncation=value not in (False, "do_not_truncate"))
+    return options
 
 
 def _warn(message: str) -> None:
-    # stacklevel: the user's call, past _warn, _target_ids, _options and __call__.
-    warnings.warn(message, UserWarning, stacklevel=5)
+    # stacklevel: the user's call, past _warn, _target_ids or _words, _options, _call_options and __call__.
+    warnings.warn(message, UserWarning, stacklevel=6)

@@ -1,0 +1,158 @@
+"""`distilroberta-np fill-mask`, on the embedded model: what goes in, what comes out where, and the exit status."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from distilroberta_np.cli import main
+from distilroberta_np.cli.terminal import Progress
+from distilroberta_np.hub import find_embedded
+
+MODEL = ["--model", str(find_embedded())]
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return give
+
+
+def answer_json(capsys, *arguments):
+    status = main(["fill-mask", *MODEL, "--json", *arguments])
+    captured = capsys.readouterr()
+    return status, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+
+def test_piped_answers_are_lines_of_tab_separated_columns(capsys):
+    assert main(["fill-mask", "The man worked as a <mask>.", "My <mask> is <mask>.", "--top-k", "2", *MODEL]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(row[0], row[1]) for row in rows] == [("1", "1")] * 2 + [("2", "1")] * 2 + [("2", "2")] * 2
+    assert rows[0][2:] == ["0.0154", " boy", "The man worked as a boy."]
+
+
+def test_json_holds_what_the_pipeline_returns(capsys):
+    status, (line,), _ = answer_json(capsys, "The man worked as a <mask>.", "--top-k", "1")
+    assert status == 0
+    assert line["text"] == "The man worked as a <mask>."
+    (prediction,) = line["predictions"]
+    assert prediction["score"] == pytest.approx(0.0154, abs=1e-4)
+    del prediction["score"]
+    assert prediction == {"token": 2518, "token_str": " boy", "sequence": "The man worked as a boy."}
+
+
+def test_standard_input_is_read_a_text_a_line(capsys, stdin):
+    stdin("One <mask>.\r\nÉté <mask> 🙂\nno newline <mask>".encode())
+    status, lines, _ = answer_json(capsys, "-", "--batch-size", "2")
+    assert status == 0
+    assert [line["text"] for line in lines] == ["One <mask>.", "Été <mask> 🙂", "no newline <mask>"]
+
+
+def test_a_file_is_read_a_text_a_line(capsys, tmp_path):
+    (tmp_path / "texts.txt").write_text("One <mask>.\nTwo <mask>.\n")
+    status, lines, _ = answer_json(capsys, "--input", str(tmp_path / "texts.txt"))
+    assert status == 0
+    assert [line["text"] for line in lines] == ["One <mask>.", "Two <mask>."]
+
+
+def test_a_bad_line_is_named_and_the_others_are_answered(capsys, stdin):
+    stdin(b"good <mask>\nno mask\n\n\xff <mask>\nalso good <mask>\n")
+    status, lines, errors = answer_json(capsys, "-", "--batch-size", "4")
+    assert status == 1
+    assert ["predictions" in line for line in lines] == [True, False, False, False, True]
+    assert lines[3]["error"] == "not UTF-8"
+    assert errors.splitlines() == [
+        "distilroberta-np: line 2: No mask_token (<mask>) found on the input",
+        "distilroberta-np: line 3: No mask_token (<mask>) found on the input",
+        "distilroberta-np: line 4: not UTF-8",
+    ]
+
+
+def test_answers_come_before_the_input_ends(monkeypatch, capsys):
+    class Interactive(io.RawIOBase):
+        """Gives its second line only when the first has been answered."""
+
+        lines = iter([b"first <mask>\n", b"second <mask>\n"])
+        seen = ""
+
+        def __next__(self):
+            line = next(self.lines)
+            if line.startswith(b"second"):
+                Interactive.seen = capsys.readouterr().out
+            return line
+
+    monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": Interactive()}))
+    assert main(["fill-mask", "-", "--top-k", "1", *MODEL]) == 0
+    assert Interactive.seen.startswith("1\t1\t")
+
+
+def test_options_reach_the_pipeline(capsys):
+    _, (line,), _ = answer_json(capsys, "a  <mask> .", "--whole-words", "--keep-text", "--targets", "New York", "London")
+    assert {item["sequence"] for item in line["predictions"]} == {"a  New York .", "a  London ."}
+    _, (line,), _ = answer_json(capsys, "The <mask> of <mask>.", "--joint", "--top-k", "3")
+    assert [len(item["token"]) for item in line["predictions"]] == [2, 2, 2]
+    _, (line,), _ = answer_json(capsys, "word " * 600 + "<mask>", "--truncation")
+    assert len(line["predictions"]) == 5
+
+
+def test_a_replaced_target_is_said_on_stderr(capsys):
+    _, (line,), errors = answer_json(capsys, "He eats <mask>.", "--targets", "pizza")
+    assert [item["token_str"] for item in line["predictions"]] == ["p"]
+    assert errors.startswith("distilroberta-np: The specified target token `pizza` does not exist")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a text"),
+        (["a <mask>", "-"], "can't stand beside other texts"),
+        (["a <mask>", "--input", "x"], "not both"),
+        (["a <mask>", "--top-k", "many"], "invalid int value"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_the_usage(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["fill-mask", *MODEL, *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a <mask>", "--model", "no/such/folder"], "no/such/folder"),
+        (["--input", "no-such-file.txt", *MODEL], "no-such-file.txt"),
+        (["a <mask>", "--top-k", "-1", *MODEL], "top_k must be at least 0"),
+    ],
+)
+def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, arguments, message):
+    assert main(["fill-mask", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("distilroberta-np: ")
+    assert message in captured.err
+
+
+def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch):
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    progress = Progress(size=200)
+    progress.update(texts=10, read=100)
+    assert "50%" in stderr.getvalue()
+    assert "10 texts" in stderr.getvalue()
+    assert "left" in stderr.getvalue()
+    progress.clear()
+    assert stderr.getvalue().endswith("\r\x1b[K")
+
+
+def test_progress_is_silent_where_nobody_watches(capsys):
+    progress = Progress(size=200)
+    progress.update(texts=10, read=100)
+    progress.clear()
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,34 @@
+"""With float64 on torch as the truth: our float32 is hardly further from it than torch's own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
+pytest.importorskip("transformers", reason="needs the parity extra")
+
+from parity_report import embedded_model, measure, seeded_models  # noqa: E402
+from seeded import DISTILROBERTA, ROBERTA_BASE  # noqa: E402
+
+pytestmark = pytest.mark.parity
+
+MOST = 1.1
+LENGTHS = ([9], [40, 23])
+
+
+@pytest.mark.parametrize(
+    ("models", "places"),
+    [
+        (lambda: seeded_models(DISTILROBERTA, range(2), LENGTHS), 8),
+        (lambda: seeded_models(ROBERTA_BASE, range(1), LENGTHS), 14),
+        (lambda: embedded_model(range(3), LENGTHS), 8),
+    ],
+    ids=["distilroberta", "roberta-base", "embedded"],
+)
+def test_rounding_errors_are_hardly_larger_than_torchs(models, places):
+    measured = measure(models())
+    assert len(measured) == places
+    ratios = {place: ours.rms / torchs.rms for place, (ours, torchs) in measured.items()}
+    assert {place: ratio for place, ratio in ratios.items() if ratio > MOST} == {}
+    # Not by comparing something with itself.
+    assert min(ours.rms for ours, _ in measured.values()) > 1e-8

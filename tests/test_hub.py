@@ -1,0 +1,558 @@
+"""Where models come from: the real huggingface_hub, against a stand-in hub on 127.0.0.1."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import RobertaProcessing
+
+from distilroberta_np import CheckpointError, HubError, RobertaConfig, RobertaModel, RobertaTokenizer, hub, pipeline
+from distilroberta_np.checkpoint.keys import masked_lm_keys
+from distilroberta_np.hub import (
+    CONFIG,
+    PUBLISHED,
+    PUBLISHED_REVISION,
+    TOKENIZER,
+    WEIGHTS,
+    download_model,
+    resolve_model,
+)
+from distilroberta_np.model.tree import tree_leaves
+from tests.standin_hub import COMMIT, StandinHub
+
+_SETTINGS = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "NO_PROXY": "127.0.0.1",
+}
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    """A whole model as a repository has it, with random weights."""
+    vocab = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *ByteLevel.alphabet()])}
+    tokenizer = Tokenizer(BPE(vocab, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer.add_special_tokens(["<mask>"])
+    config = {
+        "model_type": "roberta", "vocab_size": len(vocab), "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 34, "type_vocab_size": 1,
+        "layer_norm_eps": 1e-5,
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    keys = tree_leaves(masked_lm_keys(RobertaConfig.from_dict(config)))
+    return {
+        "config.json": json.dumps(config).encode(),
+        "model.safetensors": save({key.name: rng.standard_normal(key.shape, np.float32) for key in keys}),
+        "tokenizer.json": tokenizer.to_str().encode(),
+        "tokenizer_config.json": b'{"model_max_length": 32}',
+    }
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandinHub]:
+    """A stand-in hub, and a huggingface_hub fresh from import, which is when it reads HF_ENDPOINT and HF_HOME."""
+    for name in [name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_"))]:
+        monkeypatch.delenv(name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "checkout" / "weights" / "tiny").mkdir(parents=True)
+    monkeypatch.setattr(hub, "_PROJECT", tmp_path / "checkout")
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with StandinHub() as standin:
+        for name, value in {**_SETTINGS, "HF_ENDPOINT": standin.url, "HF_HOME": str(tmp_path / "home")}.items():
+            monkeypatch.setenv(name, value)
+        yield standin
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError(f"connected: {arguments}")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def set_constants(**values: object) -> None:
+    """What an environment variable sets at import, or a fraction of a second, which it can't."""
+    from huggingface_hub import constants
+
+    for name, value in values.items():
+        setattr(constants, name, value)
+
+
+def message_of(name: str = "org/model", **arguments: Any) -> str:
+    """What `resolve_model` says when it fails, which must be a line."""
+    with pytest.raises(HubError) as caught:
+        resolve_model(name, **arguments)
+    message = str(caught.value)
+    assert "\n" not in message and "Traceback" not in message and len(message) < 500
+    return message
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+# What is asked of the hub
+
+
+def test_a_first_use_makes_these_requests_and_a_second_none(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add(PUBLISHED, files, commit=PUBLISHED_REVISION)
+    first = pipeline("fill-mask", "distilroberta-base")("Hello <mask>!")
+    resolve = f"/{PUBLISHED}/resolve/{PUBLISHED_REVISION}"
+    cdn = f"/{PUBLISHED}/model.safetensors"
+    assert {str(request) for request in standin.requests} <= {
+        f"GET /api/models/{PUBLISHED}/revision/{PUBLISHED_REVISION}",
+        *(f"{method} {resolve}/{name}" for method in ("HEAD", "GET") for name in files),
+        f"HEAD {cdn}",
+        f"GET {cdn}",
+    }
+    assert sorted(standin.asked("HEAD")) == sorted(files)
+    standin.requests.clear()
+    assert pipeline("fill-mask", PUBLISHED)("Hello <mask>!") == first
+    assert standin.requests == []
+
+
+def test_a_revision_overrides_the_pinned_one(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add(PUBLISHED, files)
+    assert resolve_model(PUBLISHED, revision="main").name == COMMIT
+
+
+def test_only_the_parts_asked_for_are_fetched(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    assert names_in(resolve_model("org/model", parts=(CONFIG,))) == {"config.json"}
+    assert names_in(resolve_model("org/model")) == {"config.json", "model.safetensors"}
+
+
+def test_a_partly_filled_cache_is_completed(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    resolve_model("org/model")
+    standin.requests.clear()
+    assert names_in(resolve_model("org/model", parts=(CONFIG, WEIGHTS, TOKENIZER))) == set(files)
+    assert sorted(standin.asked("HEAD")) == ["tokenizer.json", "tokenizer_config.json"]
+
+
+def test_a_branch_that_moved_is_noticed_only_by_download(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    old = download_model("org/model")
+    standin.add("org/model", {**files, "config.json": b"{}"}, commit=40 * "d")
+    standin.requests.clear()
+    assert resolve_model("org/model") == old
+    assert standin.requests == []
+    new = download_model("org/model")
+    assert (new / "config.json").read_bytes() == b"{}"
+    assert "model.safetensors" not in standin.asked("GET")
+    assert resolve_model("org/model") == new
+
+
+def test_a_model_that_was_renamed_on_the_hub(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/new", files)
+    standin.renamed["old"] = "org/new"
+    assert names_in(download_model("old")) == set(files)
+    standin.requests.clear()
+    assert resolve_model("old") == resolve_model("old", revision=COMMIT)
+    assert standin.requests == []
+
+
+def test_cache_dir(standin: StandinHub, files: dict[str, bytes], tmp_path: Path) -> None:
+    standin.add("org/model", files)
+    folder = resolve_model("org/model", cache_dir=tmp_path / "elsewhere")
+    assert folder.is_relative_to(tmp_path / "elsewhere")
+    assert resolve_model("org/model", cache_dir=tmp_path / "elsewhere", local_files_only=True) == folder
+    assert not (tmp_path / "home" / "hub").exists()
+
+
+def test_a_terminal_sees_a_progress_bar(
+    standin: StandinHub,
+    files: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    standin.add("org/model", files)
+    monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    resolve_model("org/model")
+    assert "model.safetensors: 100%" in capsys.readouterr().err
+
+
+# What repositories hold
+
+
+def test_shards(standin: StandinHub, files: dict[str, bytes]) -> None:
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}}
+    sharded = {
+        "config.json": files["config.json"],
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "model-1.safetensors": b"1",
+        "model-2.safetensors": b"2",
+    }
+    standin.add("org/model", sharded)
+    standin.fault("GET", "model-2.safetensors", damaged=True, times=1)
+    assert "model-2.safetensors came damaged" in message_of()
+    folder = resolve_model("org/model")
+    assert names_in(folder) == set(sharded)
+    (folder / "model-1.safetensors").unlink()
+    assert hub.find_local("org/model", parts=(WEIGHTS,)) is None
+    del standin.repos["org/model"].files["model-1.safetensors"]
+    assert "lacks model-1.safetensors, which its model.safetensors.index.json names" in message_of()
+
+
+def test_an_index_that_leads_out_of_the_folder_is_refused(standin: StandinHub, files: dict[str, bytes]) -> None:
+    index = json.dumps({"weight_map": {"a": "../../up.safetensors"}}).encode()
+    standin.add("org/model", {"config.json": files["config.json"], "model.safetensors.index.json": index})
+    with pytest.raises(CheckpointError, match=r"up\.safetensors"):
+        resolve_model("org/model")
+
+
+def test_vocab_and_merges(standin: StandinHub, files: dict[str, bytes]) -> None:
+    vocab = json.dumps(json.loads(files["tokenizer.json"])["model"]["vocab"]).encode()
+    standin.add("org/model", {"vocab.json": vocab, "merges.txt": b"#version: 0.2\n"})
+    tokenizer = RobertaTokenizer.from_pretrained("org/model")
+    assert tokenizer.decode(tokenizer.encode("Hi!").ids, skip_special_tokens=True) == "Hi!"
+
+
+def test_the_settings_are_not_left_behind(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    standin.fault("GET", "tokenizer_config.json", status=503)
+    assert "503" in message_of(revision=COMMIT, parts=(TOKENIZER,))
+    standin.faults.clear()
+    assert RobertaTokenizer.from_pretrained("org/model", revision=COMMIT).model_max_length == 32
+
+
+def test_pickles_are_refused_before_anything_is_fetched(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", {"config.json": files["config.json"], "pytorch_model.bin": b"pickle"})
+    message = message_of()
+    assert "org/model at main has no model.safetensors" in message
+    assert "only pickles" in message and "save_pretrained" in message
+    assert standin.asked("GET") == ["main"]
+
+
+def test_a_model_needs_no_tokenizer_and_filling_masks_does(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", {name: files[name] for name in ("config.json", "model.safetensors")})
+    assert RobertaModel.from_pretrained("org/model").config.hidden_size == 8
+    with pytest.raises(HubError, match=r"no tokenizer.json, or vocab.json and merges.txt. Choose another tokenizer"):
+        pipeline("fill-mask", "org/model")
+
+
+# What is already here
+
+
+def test_what_is_here_needs_no_network(
+    standin: StandinHub, files: dict[str, bytes], request: pytest.FixtureRequest
+) -> None:
+    standin.add(PUBLISHED, files, commit=PUBLISHED_REVISION)
+    folder = download_model()
+    request.getfixturevalue("no_network")
+    assert resolve_model("distilroberta-base") == folder
+    assert resolve_model(PUBLISHED, local_files_only=True) == folder
+    set_constants(HF_HUB_OFFLINE=True)
+    assert resolve_model(PUBLISHED) == folder
+    assert resolve_model(folder) == folder
+    assert resolve_model(str(folder)) == folder
+    assert hub.find_published() == hub.default_model() == folder
+
+
+def test_local_files_only_never_connects(standin: StandinHub, no_network: None) -> None:
+    message = message_of(local_files_only=True)
+    assert "org/model is not on this machine" in message and "local_files_only is set" in message
+    assert "distilroberta-np download org/model" in message
+
+
+def test_offline_never_connects(standin: StandinHub, no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in message_of()
+    with pytest.raises(HubError, match=r"HF_HUB_OFFLINE is set, so org/model can't be fetched; unset it"):
+        download_model("org/model")
+
+
+def test_the_embedded_model_answers_where_nothing_else_is(
+    standin: StandinHub, no_network: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hub.default_model() == tmp_path / "checkout" / "weights" / "tiny"
+    assert "`distilroberta-np download`" in capsys.readouterr().err
+
+
+def test_a_model_cached_under_its_old_name(standin: StandinHub, files: dict[str, bytes], tmp_path: Path) -> None:
+    standin.add(PUBLISHED, files, commit=PUBLISHED_REVISION)
+    download_model()
+    cache = tmp_path / "home" / "hub"
+    (cache / "models--distilbert--distilroberta-base").rename(cache / "models--distilroberta-base")
+    standin.requests.clear()
+    for name in (PUBLISHED, "distilroberta-base"):
+        assert resolve_model(name).parts[-3:] == ("models--distilroberta-base", "snapshots", PUBLISHED_REVISION)
+    assert standin.requests == []
+
+
+def test_a_checkout_has_the_published_model_in_its_weights_folder(
+    standin: StandinHub, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert hub.download_target(PUBLISHED, None) is None
+    (tmp_path / "checkout" / "pyproject.toml").touch()
+    standin.add(PUBLISHED, files, commit=PUBLISHED_REVISION)
+    folder = download_model(local_dir=hub.download_target(PUBLISHED, None))
+    assert folder == tmp_path / "checkout" / "weights" / "distilroberta-base"
+    assert names_in(folder) == set(files)
+    assert hub.find_published() == resolve_model("distilroberta-base") == folder
+    assert resolve_model(PUBLISHED, cache_dir=tmp_path / "elsewhere") != folder
+    (folder / "tokenizer.json").unlink()
+    assert hub.find_published() is None
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("local_dir", [None, "here"])
+def test_damaged_weights_are_deleted(
+    standin: StandinHub, files: dict[str, bytes], tmp_path: Path, local_dir: str | None
+) -> None:
+    standin.add("org/model", files)
+    standin.fault("GET", "model.safetensors", damaged=True, times=1)
+    target = tmp_path / local_dir if local_dir else None
+    with pytest.raises(HubError, match=r"model\.safetensors came damaged: its SHA-256 is .* deleted; try again"):
+        download_model("org/model", local_dir=target)
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files["model.safetensors"]) not in sizes
+    folder = download_model("org/model", local_dir=target)
+    assert (folder / "model.safetensors").read_bytes() == files["model.safetensors"]
+
+
+def test_weights_that_replace_others_are_checked_too(
+    standin: StandinHub, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    standin.add("org/model", files)
+    download_model("org/model", local_dir=tmp_path / "here")
+    standin.add("org/model", {**files, "model.safetensors": b"new"}, commit=40 * "d")
+    standin.fault("GET", "model.safetensors", damaged=True)
+    with pytest.raises(HubError, match=r"model\.safetensors came damaged"):
+        download_model("org/model", local_dir=tmp_path / "here")
+
+
+def test_weights_that_went_bad_in_the_cache_are_found_by_download(
+    standin: StandinHub, files: dict[str, bytes]
+) -> None:
+    standin.add("org/model", files)
+    weights = download_model("org/model") / "model.safetensors"
+    weights.write_bytes(b"bad")
+    with pytest.raises(HubError, match=r"model\.safetensors came damaged"):
+        download_model("org/model")
+    download_model("org/model")
+    assert weights.read_bytes() == files["model.safetensors"]
+
+
+@pytest.mark.parametrize("fault", [{"cut_at": 100}, {"cut_at": 100, "hides_the_cut": True}])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_cut_short(
+    standin: StandinHub, files: dict[str, bytes], name: str, fault: dict[str, object]
+) -> None:
+    standin.add("org/model", files)
+    standin.fault("GET", name, **fault)
+    message = message_of()
+    assert "org/model can't be fetched: no connection, or it broke off (" in message and "try again" in message
+    assert hub.find_local("org/model", parts=(CONFIG, WEIGHTS)) is None
+    standin.faults.clear()
+    assert (resolve_model("org/model") / name).read_bytes() == files[name]
+
+
+def test_what_came_whole_before_a_cut_is_kept(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    standin.fault("GET", "model.safetensors", cut_at=0)
+    assert "the files that have come whole are kept" in message_of()
+    standin.faults.clear()
+    standin.requests.clear()
+    resolve_model("org/model")
+    assert standin.asked("HEAD") == ["model.safetensors"]
+
+
+def test_no_connection(standin: StandinHub) -> None:
+    set_constants(ENDPOINT="http://127.0.0.1:1")
+    message = message_of()
+    assert "no connection" in message and "refused" in message
+    assert "Check the network" in message and "give a folder that has the model" in message
+
+
+@pytest.mark.parametrize(
+    ("method", "path_end"), [("GET", "/revision/main"), ("GET", "/config.json"), ("GET", "/model.safetensors")]
+)
+def test_a_server_that_never_answers(
+    standin: StandinHub, files: dict[str, bytes], method: str, path_end: str
+) -> None:
+    standin.add("org/model", files)
+    standin.fault(method, path_end, hangs=True)
+    set_constants(HF_HUB_ETAG_TIMEOUT=0.1, HF_HUB_DOWNLOAD_TIMEOUT=0.1)
+    message = message_of()
+    assert "no connection, or it broke off" in message and "timed out" in message
+
+
+def test_a_gated_model(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files, gated=True)
+    message = message_of()
+    assert "its authors ask for consent first" in message and "`hf auth login`" in message
+
+
+def test_an_unknown_revision(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    assert "it has no revision 'v9'. Check the branch" in message_of(revision="v9")
+
+
+def test_an_unknown_name(standin: StandinHub) -> None:
+    message = message_of("no-such-model")
+    assert "no-such-model can't be fetched: the hub knows no such model" in message
+    assert "private" in message and "folder" in message and "Check the name" in message
+
+
+_NOT_FOUND = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
+_BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (404, _NOT_FOUND, "the hub knows no such model"),
+        (401, _BAD_TOKEN, "the hub refuses your access token"),
+        (403, {}, "the hub refuses your access token"),
+        (404, {}, "HTTP status 404; check the name, and HF_ENDPOINT"),
+        (429, {}, "HTTP status 429; try again later"),
+        (500, {}, "HTTP status 500; try again later"),
+        (503, {}, "HTTP status 503; try again later"),
+    ],
+)
+@pytest.mark.parametrize("where", [("GET", "/revision/main"), ("HEAD", "/config.json"), ("GET", "/config.json")])
+def test_an_error_status(
+    standin: StandinHub,
+    files: dict[str, bytes],
+    where: tuple[str, str],
+    status: int,
+    headers: dict[str, str],
+    said: str,
+) -> None:
+    standin.add("org/model", files)
+    standin.fault(*where, status=status, headers=headers)
+    assert said in message_of()
+
+
+def test_an_answer_that_is_not_the_hubs(standin: StandinHub) -> None:
+    standin.fault("GET", "/revision/main", status=200)
+    assert "Check the network" in message_of()
+
+
+def test_a_full_disk(standin: StandinHub, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import file_download
+
+    def fill_up(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    standin.add("org/model", files)
+    monkeypatch.setattr(file_download, "http_get", fill_up)
+    message = message_of()
+    assert "the disk is full. Make room" in message and "HF_HOME" in message
+
+
+def test_a_cache_that_can_not_be_written(standin: StandinHub, files: dict[str, bytes], tmp_path: Path) -> None:
+    standin.add("org/model", files)
+    (tmp_path / "home").write_text("a file where a folder should be")
+    message = message_of()
+    assert str(tmp_path / "home") in message and "can't be used (Not a directory)" in message
+
+
+def test_what_the_caller_was_handling_is_not_taken_for_the_reason(standin: StandinHub) -> None:
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError:
+        set_constants(ENDPOINT="http://127.0.0.1:1")
+        assert "no connection" in message_of()
+
+
+# What names can't be
+
+
+@pytest.mark.parametrize("name", ["", "a/b/c", "./folder", "../folder", "~no-such-user/model", "a b", "é", "a\nb"])
+def test_what_is_no_name(name: str, no_network: None) -> None:
+    with pytest.raises(HubError, match="no folder, and no name of a model on the hub"):
+        resolve_model(name)
+
+
+def test_a_path_is_never_a_name(no_network: None) -> None:
+    with pytest.raises(HubError, match=r"'org.model' is no folder"):
+        resolve_model(Path("org/model"))
+
+
+@pytest.mark.parametrize("name", ["a--b", "-a", "org/a..b"])
+def test_names_that_the_hub_does_not_allow(standin: StandinHub, name: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("no_network")
+    assert "that is no name of a model on the hub" in message_of(name)
+
+
+def test_a_file_is_no_folder(tmp_path: Path, no_network: None) -> None:
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(HubError, match="is a file; give the folder it is in"):
+        resolve_model(tmp_path / "model.safetensors")
+
+
+def test_a_folder_has_no_revision(tmp_path: Path, no_network: None) -> None:
+    with pytest.raises(HubError, match="is a folder, which has no revision 'v1'; leave the revision out"):
+        resolve_model(tmp_path, revision="v1")
+
+
+def test_package_data_that_is_missing() -> None:
+    with pytest.raises(HubError, match="no-such-file is missing from this installation of distilroberta_np"):
+        hub.package_data("no-such-file")
+
+
+# The whole of it in a process of its own, with nothing set but where to go
+
+
+def run_command(
+    standin: StandinHub, home: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    kept |= {"HF_ENDPOINT": standin.url, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1", **environment}
+    command = [sys.executable, "-m", "distilroberta_np", *arguments]
+    return subprocess.run(command, env=kept, capture_output=True, text=True, cwd=Path(hub.__file__).parents[1])
+
+
+def test_download_command(files: dict[str, bytes], tmp_path: Path) -> None:
+    with StandinHub() as standin:
+        standin.add("org/model", files)
+        done = run_command(standin, tmp_path, "download", "org/model")
+        assert (done.returncode, Path(done.stdout.strip()).name) == (0, COMMIT)
+        paths = {request.path for request in standin.requests}
+        # huggingface_hub itself asks for a list of coding agents, once a day, unless HF_HUB_DISABLE_TELEMETRY is set.
+        others = {path for path in paths if "org/model" not in path}
+        assert others <= {"/api/agent-harnesses"}
+
+
+def test_a_command_that_fails_says_so_in_a_line(tmp_path: Path) -> None:
+    with StandinHub() as standin:
+        done = run_command(standin, tmp_path, "download", "org/model")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("distilroberta-np: org/model can't be fetched: the hub knows no such model")
+
+
+def test_offline_by_the_environment(tmp_path: Path) -> None:
+    with StandinHub() as standin:
+        done = run_command(standin, tmp_path, "download", "org/model", HF_HUB_OFFLINE="1")
+        assert done.returncode == 2 and "HF_HUB_OFFLINE is set" in done.stderr
+        assert standin.requests == []

@@ -23,7 +23,7 @@ class HubError(DistilRobertaError, OSError):
     """A model that can't be had from the hub, the cache or a folder."""
 
 
-class PipelineException(DistilRobertaError, ValueError):
+class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name that users of the reference know)
     """An input that a pipeline can't answer.
 
     Attributes:

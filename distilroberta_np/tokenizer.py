@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from tokenizers import AddedToken, Encoding, Tokenizer
@@ -48,12 +48,13 @@ class RobertaTokenizer:
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
         special = {role: _token_text(role, settings.get(role) or token) for role, token in _SPECIAL.items()}
-        ids = {role: tokenizer.token_to_id(token) for role, token in special.items()}
-        absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if ids[role] is None]
+        known = {role: tokenizer.token_to_id(token) for role, token in special.items()}
+        ids = {role: token_id for role, token_id in known.items() if token_id is not None}
+        absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if role not in ids]
         if absent:
             raise TokenizerError(f"the vocabulary has no {', '.join(absent)}; a RoBERTa tokenizer needs them")
-        self.mask_token, self.mask_token_id = special["mask_token"], int(ids["mask_token"])
-        self.pad_token, self.pad_token_id = special["pad_token"], int(ids["pad_token"])
+        self.mask_token, self.mask_token_id = special["mask_token"], ids["mask_token"]
+        self.pad_token, self.pad_token_id = special["pad_token"], ids["pad_token"]
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
         length = settings.get("model_max_length")
         # "No limit" is written as an enormous number (1e30) there.
@@ -106,7 +107,7 @@ class RobertaTokenizer:
             raise TokenizerError(f"{settings_path}: must be a JSON object, not a {type(settings).__name__}")
         if (folder / "tokenizer.json").exists():
             source = folder / "tokenizer.json"
-            build = Tokenizer.from_file
+            build: Callable[..., Tokenizer] = Tokenizer.from_file
             arguments: tuple[Any, ...] = (str(source),)
         elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
             source = folder / "vocab.json"
@@ -194,12 +195,15 @@ def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) ->
     tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=add_prefix_space)
     tokenizer.decoder = ByteLevelDecoder()
+    ids: dict[str, int] = {}
     for token in _SPECIAL.values():
-        if tokenizer.token_to_id(token) is None:
+        token_id = tokenizer.token_to_id(token)
+        if token_id is None:
             raise TokenizerError(f"the vocabulary has no {token}")
+        ids[token] = token_id
         # The mask takes the space before it, or "a <mask>" would have a token for that space too.
         tokenizer.add_special_tokens([AddedToken(token, lstrip=token == _SPECIAL["mask_token"], normalized=False)])
-    eos, bos = ((token, tokenizer.token_to_id(token)) for token in (_SPECIAL["eos_token"], _SPECIAL["bos_token"]))
+    eos, bos = ((token, ids[token]) for token in (_SPECIAL["eos_token"], _SPECIAL["bos_token"]))
     # By position: versions of the package name the second argument differently. The third trims spaces off `offsets`.
     tokenizer.post_processor = RobertaProcessing(eos, bos, True, add_prefix_space)
     return tokenizer
@@ -218,9 +222,9 @@ def _token_text(role: str, token: Any) -> str:
     # Written as the token itself, or as an object with its settings.
     text = token.get("content") if isinstance(token, dict) else token
     if not isinstance(text, str):
-        raise TokenizerError(f"tokenizer_config.json: {role} must be a string, not {token!r}")
+        raise TokenizerError(f"tokenizer_config.json: {role} must be a string, not {token!r:.80}")
     return text
 
 
-def _is_length(value: Any) -> bool:
+def _is_length(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < 1_000_000

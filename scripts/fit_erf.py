@@ -30,7 +30,8 @@ def fit(nodes: int = 4000, rounds: int = 200) -> tuple[float, np.ndarray, np.nda
     for _ in range(rounds):
         # numerator - wanted * denominator = 0, divided by wanted and by the last round's denominator
         scale = np.sqrt(weights) / denominator
-        system = np.concatenate([numerator_powers / wanted[:, None], -denominator_powers[:, 1:]], axis=1) * scale[:, None]
+        system = np.concatenate([numerator_powers / wanted[:, None], -denominator_powers[:, 1:]], axis=1)
+        system *= scale[:, None]
         lengths = np.linalg.norm(system, axis=0)
         solution = np.linalg.lstsq(system / lengths, scale, rcond=None)[0] / lengths
         p = solution[: NUMERATOR_DEGREE + 1]
@@ -56,7 +57,7 @@ def main() -> None:
     for name, ours, exact in (("erf", erf(x), exact_erf), ("gelu", gelu(x), exact_gelu)):
         difference = ours.astype(np.float64) - exact
         print(
-            f"{name} in float32 on [-6, 6], as the package has it: largest absolute error {np.abs(difference).max():.2e}, "
+            f"{name} in float32 on [-6, 6], as the package has it: largest error {np.abs(difference).max():.2e}, "
             f"root mean square {np.sqrt(np.square(difference).mean()):.2e}, largest value {ours.max():.8g}"
         )
 

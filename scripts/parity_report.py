@@ -2,8 +2,8 @@
 
     python scripts/parity_report.py
 
-For seeded models of distilroberta-base's and roberta-base's shapes, and for the embedded model: the root mean square and
-the largest error of every hidden state and of the logits, over all tokens of several seeds and texts. Needs the
+For seeded models of distilroberta-base's and roberta-base's shapes, and for the embedded model: the root mean square
+and the largest error of every hidden state and of the logits, over all tokens of several seeds and texts. Needs the
 `parity` extra and about 4 GB of memory.
 """
 
@@ -51,14 +51,14 @@ Measured = dict[str, tuple[Errors, Errors]]  # by place: ours, torch's
 
 @torch.no_grad()
 def measure(models: Iterable[tuple[transformers.RobertaForMaskedLM, list[dict[str, Array]]]]) -> Measured:
-    """Errors against float64 at every hidden state and the logits, pooled over models of one shape and their batches."""
+    """Errors against float64 at every hidden state and the logits, pooled over models of one shape."""
     measured: Measured = {}
     for model, batches in models:
         ours, exact = as_numpy(model), copy.deepcopy(model).double()
         for batch in batches:
             inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
             outputs = [run(**inputs, output_hidden_states=True) for run in (exact, model)]
-            wanted, theirs = ((*(states.numpy() for states in out.hidden_states), out.logits.numpy()) for out in outputs)
+            wanted, theirs = ([state.numpy() for state in (*out.hidden_states, out.logits)] for out in outputs)
             answer = ours(**batch, output_hidden_states=True)
             assert answer.hidden_states is not None
             tokens = batch["attention_mask"] == 1  # what padding turns into is nobody's concern

@@ -1,14 +1,14 @@
-"""Record from transformers the values that tests/test_goldens.py compares with. Run it again when the embedded model changes.
+"""Record from transformers the values that tests/test_goldens.py compares with. To be run again for another model.
 
     python scripts/record_goldens.py
 
 Writes under tests/data/:
-    seeded/                       a small checkpoint with seeded random weights, the pooler's among them
-    seeded/intermediates.safetensors  its inputs and every tensor that transformers computes from them, step by step
-    embedded_predictions.json     what transformers' fill-mask pipeline answers with the embedded model
+    seeded/                           a small checkpoint with seeded random weights, the pooler's among them
+    seeded/intermediates.safetensors  inputs, and every tensor that transformers computes from them, step by step
+    embedded_predictions.json         what transformers' fill-mask pipeline answers with the embedded model
 
-All are computed in float32, and carry the versions of torch and transformers that did it. What is there now was recorded
-with torch 2.13.0 and transformers 5.23.0. Needs the `parity` extra.
+All are computed in float32, and carry the versions of torch and transformers that did it. What is there now was
+recorded with torch 2.13.0 and transformers 5.23.0. Needs the `parity` extra.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ CALLS: list[dict[str, Any]] = [
     {"inputs": "He is a <mask>, and she is a <mask>.", "targets": ["Ġman", "Ġwoman", "Ġdoctor"], "top_k": 2},
     {"inputs": "Das Mädchen aß 3½ naïve Crêpes — für <mask>€!"},
     {"inputs": "日本語 🙂 <mask> שלום e\u0301"},
-    {"inputs": "  Two  spaces ,\tand a\ttab ... <mask> ( \"quoted\" ) ?!"},
-    {"inputs": "It rained all day, so the river rose and the old bridge near the mill was closed to <mask> until noon."},
+    {"inputs": '  Two  spaces ,\tand a\ttab ... <mask> ( "quoted" ) ?!'},
+    {"inputs": "It rained all day, so the river rose and the old bridge by the mill was closed to <mask> until noon."},
     {"inputs": ["A short <mask>.", "Of two texts this one is the longer <mask> by far."], "top_k": 2},
 ]
 
 
-def seeded_models() -> tuple[transformers.RobertaForMaskedLM, transformers.RobertaModel]:
+def seeded_models() -> tuple[Any, Any]:
     """A masked language model, and an encoder with a pooler that shares its weights."""
     masked_lm, encoder = seeded_masked_lm(0, **SHAPE), seeded_roberta(1, **SHAPE)
     encoder.load_state_dict(masked_lm.roberta.state_dict(), strict=False)
@@ -71,15 +71,13 @@ def seeded_models() -> tuple[transformers.RobertaForMaskedLM, transformers.Rober
 
 def padded_batch() -> dict[str, np.ndarray]:
     """Padding on the right, on the left and inside, none, and nothing else; B, S, A and D all differ."""
-    batches = [random_batch(seed, SHAPE, [9, 5, 0], padding) for seed, padding in enumerate(("right", "left", "inside"))]
+    batches = [random_batch(seed, SHAPE, [9, 5, 0], side) for seed, side in enumerate(("right", "left", "inside"))]
     padded = {name: [batch[name][1] for batch in batches] for name in ("input_ids", "attention_mask")}
     return {name: np.stack([*rows, batches[0][name][0], batches[0][name][2]]) for name, rows in padded.items()}
 
 
 @torch.no_grad()
-def intermediates(
-    masked_lm: transformers.RobertaForMaskedLM, encoder: transformers.RobertaModel, batch: dict[str, np.ndarray]
-) -> dict[str, torch.Tensor]:
+def intermediates(masked_lm: Any, encoder: Any, batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Every tensor between the ids and the logits (and the pooler's output), by the name of its step."""
     tensors: dict[str, torch.Tensor] = {}
     inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
@@ -120,7 +118,8 @@ def intermediates(
         with patch.object(torch.nn.functional, "softmax", recording_softmax):
             context, probabilities = compute(module, query, key, value, *args, **kwargs)
         # The context comes with the heads beside the tokens: [B, S, A, D].
-        steps = {"query": query, "key": key, "value": value, "probabilities": probabilities, "context": context.flatten(2)}
+        steps = {"query": query, "key": key, "value": value, "probabilities": probabilities}
+        steps["context"] = context.flatten(2)
         tensors.update({f"{name}.{step}": tensor for step, tensor in steps.items()})
         return context, probabilities
 
@@ -135,9 +134,11 @@ def record_seeded(folder: Path) -> None:
     masked_lm, encoder = seeded_models()
     masked_lm.config.architectures = ["RobertaForMaskedLM"]
     masked_lm.config.save_pretrained(folder)
-    weights = {name: tensor for name, tensor in masked_lm.state_dict().items() if not name.startswith("lm_head.decoder")}
-    pooler = {f"roberta.{name}": tensor for name, tensor in encoder.state_dict().items() if name.startswith("pooler.")}
-    save_file(weights | pooler, folder / "model.safetensors", RECORDED_WITH)
+    # The published checkpoint too has a pooler beside the head, and no second copy of the tied matrix.
+    weights = masked_lm.state_dict()
+    weights |= {f"roberta.{name}": tensor for name, tensor in encoder.state_dict().items() if "pooler" in name}
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith("lm_head.decoder")}
+    save_file(weights, folder / "model.safetensors", RECORDED_WITH)
     save_file(
         intermediates(masked_lm, encoder, padded_batch()), folder / "intermediates.safetensors", metadata=RECORDED_WITH
     )
@@ -151,7 +152,7 @@ def record_predictions(path: Path) -> None:
     for row in rows([case["output"] for case in cases]):
         for better, worse in pairwise(prediction["score"] for prediction in row):
             if better - worse < 1e-4 * better:
-                raise SystemExit(f"scores {better} and {worse} are too close for their order to be held; change the text")
+                raise SystemExit(f"scores {better} and {worse} are too close to hold their order; change the text")
     recorded = {
         "recorded_with": RECORDED_WITH,
         "sha256 of model.safetensors": hashlib.sha256((EMBEDDED / "model.safetensors").read_bytes()).hexdigest(),

@@ -2,20 +2,18 @@
 
     python scripts/startup_report.py [--runs 5]
 
-Both answer the same sentence with the same full-size checkpoint (distilroberta-base's shape, random weights), in processes of
-their own, in turn. Needs the `parity` extra; works where os.wait4 does (Linux, macOS).
+Both answer the same sentence with the same full-size checkpoint (distilroberta-base's shape, random weights), in
+processes of their own, in turn. Needs the `parity` extra; works where os.wait4 does (Linux, macOS).
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import transformers
@@ -23,19 +21,27 @@ from machine import describe_machine
 from seeded import DISTILROBERTA, seeded_masked_lm
 
 TOKENIZER = Path(__file__).parents[1] / "tests" / "data" / "roberta_tokenizer" / "tokenizer.json.gz"
-ANSWER = "from {package} import pipeline; print(pipeline('fill-mask', model={folder!r})('The man worked as a <mask>.')[0])"
+ANSWER = "from {package} import pipeline; print(pipeline('fill-mask', model={folder!r})('The man was a <mask>.')[0])"
+
+
+# A process of its own starts and measures the command: a child counts what the process it was forked from held.
+LAUNCHER = """
+import os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - began, usage.ru_maxrss, status)
+"""
 
 
 def measure(command: list[str]) -> tuple[float, float]:
     """Seconds, and the largest resident memory in MB, of one run."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
+    launched = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
+    seconds, memory, status = map(float, launched.stdout.split())
     if status:
         raise SystemExit(f"{command} failed")
     # Linux counts in KiB, macOS in bytes.
-    return seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    return seconds, memory / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from distilroberta_np.hub import find_published
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("distilroberta_np")
     group.addoption("--published-weights", metavar="PATH", help="the folder of distilroberta-base, if it isn't found")
-    group.addoption("--require-weights", action="store_true", help="fail, don't skip, where distilroberta-base is missing")
+    group.addoption("--require-weights", action="store_true", help="fail where distilroberta-base is missing")
 
 
 @pytest.fixture(scope="session")

@@ -349,9 +349,7 @@ def test_weights_that_replace_others_are_checked_too(
         download_model("org/model", local_dir=tmp_path / "here")
 
 
-def test_weights_that_went_bad_in_the_cache_are_found_by_download(
-    standin: StandinHub, files: dict[str, bytes]
-) -> None:
+def test_weights_that_went_bad_in_the_cache_are_found_by_download(standin: StandinHub, files: dict[str, bytes]) -> None:
     standin.add("org/model", files)
     weights = download_model("org/model") / "model.safetensors"
     weights.write_bytes(b"bad")
@@ -363,9 +361,7 @@ def test_weights_that_went_bad_in_the_cache_are_found_by_download(
 
 @pytest.mark.parametrize("fault", [{"cut_at": 100}, {"cut_at": 100, "hides_the_cut": True}])
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_file_cut_short(
-    standin: StandinHub, files: dict[str, bytes], name: str, fault: dict[str, object]
-) -> None:
+def test_a_file_cut_short(standin: StandinHub, files: dict[str, bytes], name: str, fault: dict[str, object]) -> None:
     standin.add("org/model", files)
     standin.fault("GET", name, **fault)
     message = message_of()
@@ -395,9 +391,7 @@ def test_no_connection(standin: StandinHub) -> None:
 @pytest.mark.parametrize(
     ("method", "path_end"), [("GET", "/revision/main"), ("GET", "/config.json"), ("GET", "/model.safetensors")]
 )
-def test_a_server_that_never_answers(
-    standin: StandinHub, files: dict[str, bytes], method: str, path_end: str
-) -> None:
+def test_a_server_that_never_answers(standin: StandinHub, files: dict[str, bytes], method: str, path_end: str) -> None:
     standin.add("org/model", files)
     standin.fault(method, path_end, hangs=True)
     set_constants(HF_HUB_ETAG_TIMEOUT=0.1, HF_HUB_DOWNLOAD_TIMEOUT=0.1)

@@ -113,9 +113,7 @@ def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor]) -> Any:
         raise CheckpointError(f"{folder}: the weights lack {_some(missing)}")
     unexpected = sorted(name for name in stored.keys() - expected if not is_unused(name))
     if unexpected:
-        raise CheckpointError(
-            f"{folder}: the weights hold {_some(unexpected)}, which the config does not account for"
-        )
+        raise CheckpointError(f"{folder}: the weights hold {_some(unexpected)}, which the config does not account for")
 
     def read(key: Key) -> Array:
         tensor = stored[key.name]

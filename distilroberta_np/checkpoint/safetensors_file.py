@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ..errors import CheckpointError
 from ..model.layer_norm import Array
 
 # How a stored dtype is viewed in NumPy, which has no bfloat16.
-_STORED_AS = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ class StoredTensor:
             raise CheckpointError(
                 f"{self.path}: {self.name} is stored as {self.dtype}; only {', '.join(_STORED_AS)} can be read"
             )
-        stored = np.frombuffer(self._mapped, _STORED_AS[self.dtype], math.prod(self.shape), self._offset)
+        stored: Array = np.frombuffer(self._mapped, _STORED_AS[self.dtype], math.prod(self.shape), self._offset)
         if self.dtype == "BF16":
             # The upper half of a float32, bit for bit.
             stored = (stored.astype(np.uint32) << 16).view(np.float32)
         # A file may leave its data unaligned, which every product would copy again.
-        values = stored.astype(np.float32, copy=not stored.flags.aligned)
+        values: Array = stored.astype(np.float32, copy=not stored.flags.aligned)
         # A sum is the cheapest pass that any NaN or infinity survives; finite values can only fail it by overflowing.
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(values.sum())
@@ -80,8 +79,8 @@ def open_safetensors(path: Path) -> dict[str, StoredTensor]:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} ({_size(path)}): not a whole safetensors file: {error!s:.200}. If it was downloaded, delete it and "
-            "do so again"
+            f"{path} ({_size(path)}): not a whole safetensors file: {error!s:.200}. If it was downloaded, delete it "
+            "and do so again"
         ) from None
     header.pop("__metadata__", None)
     return {
@@ -94,6 +93,6 @@ def open_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 def _size(path: Path) -> str:
     try:
-        return f"{os.path.getsize(path):,} bytes"
-    except OSError:
+        return f"{path.stat().st_size:,} bytes"
+    except (OSError, ValueError):
         return "unreadable"

@@ -19,8 +19,9 @@ def add_parser(commands: SubParsers) -> None:
         commands,
         "download",
         summary="fetch a model from the hub",
-        description=f"Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It goes "
-        "into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the folder.",
+        description=f"Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It "
+        "goes into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the "
+        "folder.",
         examples=_EXAMPLES,
     )
     parser.add_argument("name", metavar="NAME", nargs="?", default=PUBLISHED, help=f"default: {PUBLISHED}")

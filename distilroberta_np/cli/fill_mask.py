@@ -28,15 +28,18 @@ the place of "predictions"."""
 
 
 def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "fill-mask", summary="the likeliest words for each <mask> of a text", examples=_EXAMPLES)
-    parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text with <mask> in it; - reads standard input, a text a line")
+    summary = "the likeliest words for each <mask> of a text"
+    parser = add_command(commands, "fill-mask", summary=summary, examples=_EXAMPLES)
+    parser.add_argument(
+        "texts", metavar="TEXT", nargs="*", help="a text with <mask> in it; - reads standard input, a text a line"
+    )
     parser.add_argument("--input", metavar="FILE", help="read texts from a file, one a line (UTF-8)")
     add_model_arguments(parser)
     parser.add_argument("--top-k", type=int, metavar="K", help="how many predictions a mask (default: 5)")
     parser.add_argument(
         "--targets", nargs="+", metavar="WORD", help="score only these; mind the space before a word, as in ' pizza'"
     )
-    parser.add_argument("--whole-words", action="store_true", help="take targets as whole words of any number of pieces")
+    parser.add_argument("--whole-words", action="store_true", help="targets are whole words of any number of pieces")
     parser.add_argument("--joint", action="store_true", help="fill several masks together, and score them together")
     parser.add_argument("--keep-text", action="store_true", help="put the words into the text as it was typed")
     parser.add_argument("--truncation", action="store_true", help="cut texts that are too long, round their masks")

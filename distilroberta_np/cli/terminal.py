@@ -35,7 +35,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")
 
 
-def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = None, *, right: Iterable[int] = ()) -> None:
+def print_table(
+    rows: Iterable[Sequence[str]], header: Sequence[str] | None = None, *, right: Iterable[int] = ()
+) -> None:
     """Columns side by side on a terminal, separated by tabs (and without a header) otherwise.
 
     Args:

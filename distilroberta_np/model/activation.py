@@ -76,7 +76,7 @@ def softmax(scores: Array) -> Array:
 
     Shapes: (..., N) -> (..., N), same dtype; every row sums to 1.
     """
-    result = scores - scores.max(axis=-1, keepdims=True)
+    result: Array = scores - scores.max(axis=-1, keepdims=True)
     np.exp(result, out=result)
     result /= result.sum(axis=-1, keepdims=True)
     return result

@@ -50,7 +50,7 @@ def multi_head_attention(
     probabilities = softmax(scores)  # over the keys, the last S
 
     context = merge_heads(probabilities @ value)  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D] -> [B, S, H]
-    # Of a layer's products this one's rounding weighs most: it goes into the residual sum as it is, and is cheap to halve.
+    # Of a layer's products this one's rounding weighs most, for it goes into the residual sum as it is.
     return linear(context, weights.output, terms=128), probabilities
 
 

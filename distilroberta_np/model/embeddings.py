@@ -24,7 +24,7 @@ def position_ids(input_ids: Array, pad_token_id: int) -> Array:
 
     Shapes: input_ids (B, S) integer -> (B, S) integer.
     """
-    is_token = input_ids != pad_token_id  # [B, S]
+    is_token: Array = input_ids != pad_token_id  # [B, S]
     return np.cumsum(is_token, axis=1) * is_token + pad_token_id
 
 

@@ -22,7 +22,7 @@ def layer_norm(hidden_states: Array, weights: LayerNormWeights[Array], eps: floa
 
     Shapes: hidden_states (..., H) -> (..., H), same dtype.
     """
-    centred = hidden_states - hidden_states.mean(axis=-1, keepdims=True)  # [..., H]
+    centred: Array = hidden_states - hidden_states.mean(axis=-1, keepdims=True)  # [..., H]
     variance = np.square(centred).mean(axis=-1, keepdims=True)  # [..., 1]
     centred /= np.sqrt(variance + eps)
     centred *= weights.weight

@@ -1,4 +1,4 @@
-"""The pooler: one vector for a whole text (Devlin et al. 2018, section 4). Masked language modelling leaves it aside."""
+"""The pooler: one vector for a whole text (Devlin et al. 2018, section 4). Filling masks does without."""
 
 from __future__ import annotations
 

@@ -338,7 +338,8 @@ class FillMaskPipeline:
 
     def _probabilities(self, sequences: list[list[int]], places: list[list[int]]) -> list[Array]:
         """For each sequence, the probability of every token at each of its places: (places, V) float32."""
-        hidden_states = self.model.roberta(**pad(sequences, self.tokenizer.pad_token_id)).last_hidden_state  # [B, S, H]
+        batch = pad(sequences, self.tokenizer.pad_token_id)
+        hidden_states = self.model.roberta(batch["input_ids"], batch["attention_mask"]).last_hidden_state  # [B, S, H]
         rows = np.repeat(np.arange(len(places)), [len(row) for row in places])  # [N]
         columns = np.concatenate([np.asarray(row, np.int64) for row in places])  # [N]
         # The head at the masks alone: over all positions it would cost more than the encoder.
@@ -395,9 +396,12 @@ class FillMaskPipeline:
         for start in range(0, len(needed), _ROWS_AT_ONCE):
             chunk = needed[start : start + _ROWS_AT_ONCE]
             sequences = [
-                text.ids[:place]
-                + [*beginning, *[self.tokenizer.mask_token_id] * (length - len(beginning))]
-                + text.ids[place + 1 :]
+                [
+                    *text.ids[:place],
+                    *beginning,
+                    *[self.tokenizer.mask_token_id] * (length - len(beginning)),
+                    *text.ids[place + 1 :],
+                ]
                 for length, beginning in chunk
             ]
             probabilities = self._probabilities(sequences, [[place + len(beginning)] for _, beginning in chunk])

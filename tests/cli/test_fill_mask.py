@@ -90,7 +90,8 @@ def test_answers_come_before_the_input_ends(monkeypatch, capsys):
 
 
 def test_options_reach_the_pipeline(capsys):
-    _, (line,), _ = answer_json(capsys, "a  <mask> .", "--whole-words", "--keep-text", "--targets", "New York", "London")
+    targets = ["--targets", "New York", "London"]
+    _, (line,), _ = answer_json(capsys, "a  <mask> .", "--whole-words", "--keep-text", *targets)
     assert {item["sequence"] for item in line["predictions"]} == {"a  New York .", "a  London ."}
     _, (line,), _ = answer_json(capsys, "The <mask> of <mask>.", "--joint", "--top-k", "3")
     assert [len(item["token"]) for item in line["predictions"]] == [2, 2, 2]

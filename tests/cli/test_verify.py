@@ -56,4 +56,3 @@ def test_without_the_published_weights_it_says_so_and_ends_with_2(capsys, monkey
 def test_the_published_weights_pass(capsys, published_weights):
     assert main(["verify", "--model", str(published_weights)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 27
-

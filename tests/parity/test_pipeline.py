@@ -1,4 +1,4 @@
-"""What the fill-mask pipeline does, row by row: the reference's result, or where it crashes or drops input, ours beside it."""
+"""The fill-mask pipeline, row by row: the reference's result, or where that crashes or drops input, ours beside it."""
 
 from __future__ import annotations
 

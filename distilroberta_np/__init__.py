@@ -17,7 +17,8 @@ from .errors import (
     PipelineException,
     TokenizerError,
 )
-from .model.roberta import MaskedLMOutput, RobertaForMaskedLM, RobertaModel, RobertaModelOutput
+from .model.roberta import RobertaModelOutput
+from .models import MaskedLMOutput, RobertaForMaskedLM, RobertaModel
 from .pipelines import FillMaskPipeline, pipeline
 from .tokenizer import RobertaTokenizer
 

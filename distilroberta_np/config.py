@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .hub import CONFIG, resolve_model
+from .json_file import read_json, shown
 
 # Far above any RoBERTa; a config.json beyond them is damaged or hostile, and would only exhaust memory.
 _LARGEST_SIZE = 100_000_000
 _MOST_LAYERS = 1_000
-_LARGEST_FILE = 64 * 2**20
 
 # Settings of the architecture's wider family that change the result. What isn't written here can't be computed,
 # so any other value is refused by name instead of being ignored.
@@ -55,16 +53,16 @@ class RobertaConfig:
         for name in _SIZES:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"config: {name} must be an integer, not {_shown(value)}")
+                raise ConfigError(f"config: {name} must be an integer, not {shown(value)}")
             smallest = 0 if name == "pad_token_id" else 1
             largest = _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE
             if not smallest <= value <= largest:
-                raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {_shown(value)}")
+                raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {shown(value)}")
         eps = self.layer_norm_eps
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
-            raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {_shown(eps)}")
+            raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {shown(eps)}")
         if self.hidden_act != "gelu":
-            act = _shown(self.hidden_act)
+            act = shown(self.hidden_act)
             raise ConfigError(f"config: hidden_act {act} is not computed here, only 'gelu' (the exact one)")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
@@ -82,7 +80,7 @@ class RobertaConfig:
             )
         architectures = self.architectures
         if not isinstance(architectures, tuple) or not all(isinstance(item, str) for item in architectures):
-            raise ConfigError(f"config: architectures must be a list of names, not {_shown(architectures)}")
+            raise ConfigError(f"config: architectures must be a list of names, not {shown(architectures)}")
 
     @property
     def attention_head_size(self) -> int:
@@ -107,7 +105,7 @@ class RobertaConfig:
             raise ConfigError("config: model_type is missing; it must say 'roberta'")
         for name, only in _ONLY.items():
             if values.get(name, only) != only:
-                raise ConfigError(f"config: {name} {_shown(values[name])} is not computed here, only {only!r}")
+                raise ConfigError(f"config: {name} {shown(values[name])} is not computed here, only {only!r}")
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
             raise ConfigError(f"config: {', '.join(missing)} missing, and there is no safe default")
@@ -142,8 +140,6 @@ class RobertaConfig:
             HubError: the model can't be found or fetched.
             ConfigError: its config.json can't be used.
         """
-        from .hub import CONFIG, resolve_model
-
         folder = resolve_model(
             name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, parts=(CONFIG,)
         )
@@ -161,40 +157,3 @@ _REQUIRED = (
     "layer_norm_eps",
 )
 _SIZES = (*_REQUIRED[:-1], "pad_token_id")
-
-
-def _shown(value: Any) -> str:
-    """A value for an error's text, which a hostile file can make as long or as deep as it likes."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For json.loads as object_pairs_hook: an object that has a key twice says nothing certain, and is refused."""
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {_shown(twice)} is in one object twice")
-    return values
-
-
-def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
-    """Read a JSON file that somebody else wrote; whatever is wrong with it becomes one `error_type`."""
-    path = Path(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise error_type(f"{path}: a folder or a device, and no file")
-        if path.stat().st_size > _LARGEST_FILE:
-            raise error_type(f"{path}: larger than {_LARGEST_FILE // 2**20} MiB, which no such file is")
-        return json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
-    except FileNotFoundError:
-        raise error_type(f"{path}: no such file") from None
-    except OSError as error:
-        raise error_type(f"{path}: can't be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, error_type):
-            raise
-        raise error_type(f"{path}: not valid JSON: {error}") from None

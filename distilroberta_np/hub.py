@@ -15,9 +15,8 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .checkpoint.load import INDEX_FILE, WEIGHTS_FILE, shard_names
-from .config import read_json
-from .errors import CheckpointError, DistilRobertaError, HubError
+from .checkpoint.files import INDEX_FILE, WEIGHTS_FILE, shard_files
+from .errors import DistilRobertaError, HubError
 
 PUBLISHED = "distilbert/distilroberta-base"
 PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"
@@ -198,7 +197,7 @@ def download_model(
         files = [file for part in parts for file in _files_of(part, repo, wanted, sha256)]
         folder = [fetch(file) for file in files][-1]
         if INDEX_FILE in files:
-            for shard in _shards(folder):
+            for shard in shard_files(folder):
                 fetch(shard)
         if local_dir is None and commit != wanted:
             # The cache's note of what a branch is, which is otherwise made of downloads by branch.
@@ -316,17 +315,11 @@ def _has_all(folder: Path, parts: Iterable[str]) -> bool:
     return all(
         any(
             all((folder / file).exists() for file in files)
-            and (INDEX_FILE not in files or all((folder / shard).exists() for shard in _shards(folder)))
+            and (INDEX_FILE not in files or all((folder / shard).exists() for shard in shard_files(folder)))
             for files in _FILES[part]
         )
         for part in parts
     )
-
-
-def _shards(folder: Path) -> list[str]:
-    index = read_json(folder / INDEX_FILE, CheckpointError)
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    return shard_names(folder / INDEX_FILE, weight_map if isinstance(weight_map, dict) else {})
 
 
 def _offline() -> bool:

@@ -14,8 +14,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import RobertaProcessing
 
-from .config import read_json
 from .errors import TokenizerError
+from .hub import TOKENIZER, resolve_model
+from .json_file import read_json
 from .model.layer_norm import Array
 
 # The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
@@ -82,8 +83,6 @@ class RobertaTokenizer:
             HubError: the model can't be found or fetched.
             TokenizerError: its files are missing or malformed.
         """
-        from .hub import TOKENIZER, resolve_model
-
         return cls.from_folder(
             resolve_model(
                 name_or_path,

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config import RobertaConfig, read_json
+from ..config import RobertaConfig
 from ..errors import CheckpointError
 from ..model.layer_norm import Array
 from ..model.roberta import MaskedLMWeights, RobertaWeights
 from ..model.tree import tree_leaves, tree_map
+from .files import INDEX_FILE, WEIGHTS_FILE, read_weight_map
 from .keys import Key, is_unused, masked_lm_keys, roberta_keys
 from .safetensors_file import StoredTensor, open_safetensors
 
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
-
-# A file's name, without anything that leads elsewhere: no separator of any system, no Windows drive.
-_PLAIN_NAME = re.compile(r"[^/\\:\0\ud800-\udfff]{0,240}\.safetensors")
 
 
 def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
@@ -75,35 +69,18 @@ def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _open_shards(folder: Path) -> dict[str, StoredTensor]:
-    index_path = folder / INDEX_FILE
-    index = read_json(index_path, CheckpointError)
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{index_path}: no weight_map in it, which says what tensor lies in what file")
-    names = shard_names(index_path, weight_map)
-    shards = {name: open_safetensors(folder / name) for name in names}
+    weight_map = read_weight_map(folder)
+    shards = {name: open_safetensors(folder / name) for name in dict.fromkeys(weight_map.values())}
     stored = {}
     for tensor, shard in weight_map.items():
         if tensor not in shards[shard]:
-            raise CheckpointError(f"{index_path}: says that {tensor} is in {shard}, and it is not")
+            raise CheckpointError(f"{folder / INDEX_FILE}: says that {tensor} is in {shard}, and it is not")
         stored[tensor] = shards[shard][tensor]
     for name, tensors in shards.items():
         for tensor in tensors:
             if weight_map.get(tensor) != name:
                 raise CheckpointError(f"{folder / name}: holds {tensor}, which {INDEX_FILE} does not expect there")
     return stored
-
-
-def shard_names(index_path: Path, weight_map: Mapping[str, Any]) -> list[str]:
-    """The files that an index names, in order. Anything but a plain file name beside the index is refused."""
-    names: dict[str, None] = {}  # in order, each once
-    for name in weight_map.values():
-        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
-            raise CheckpointError(
-                f"{index_path}: names {name!r:.80} as a file of weights; it must be a .safetensors beside it"
-            )
-        names[name] = None
-    return list(names)
 
 
 def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor]) -> Any:

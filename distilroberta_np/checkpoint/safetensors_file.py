@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..config import unique_keys
 from ..errors import CheckpointError
+from ..json_file import unique_keys
 from ..model.layer_norm import Array
 
 # How a stored dtype is viewed in NumPy, which has no bfloat16.

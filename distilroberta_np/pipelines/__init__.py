@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
-from ..model.roberta import RobertaForMaskedLM
+from ..models import RobertaForMaskedLM
 from ..tokenizer import RobertaTokenizer
 from .fill_mask import FillMaskPipeline
 

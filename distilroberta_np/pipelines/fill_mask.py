@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import CheckpointError, PipelineException, TokenizerError
 from ..model.activation import softmax
 from ..model.layer_norm import Array
-from ..model.roberta import RobertaForMaskedLM
+from ..models import RobertaForMaskedLM
 from ..tokenizer import RobertaTokenizer, pad
 
 DEFAULT_TOP_K = 5

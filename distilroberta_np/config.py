@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from .errors import ConfigError
@@ -83,11 +83,6 @@ class RobertaConfig:
             raise ConfigError(f"config: architectures must be a list of names, not {shown(architectures)}")
 
     @property
-    def attention_head_size(self) -> int:
-        """Width of one attention head, hidden_size / num_attention_heads."""
-        return self.hidden_size // self.num_attention_heads
-
-    @property
     def max_sequence_length(self) -> int:
         """Most tokens, specials included. Positions start after pad_token_id, so 514 rows serve 512 tokens."""
         return self.max_position_embeddings - self.pad_token_id - 1
@@ -146,14 +141,5 @@ class RobertaConfig:
         return cls.from_file(folder / "config.json")
 
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
-)
-_SIZES = (*_REQUIRED[:-1], "pad_token_id")
+_REQUIRED = tuple(field.name for field in fields(RobertaConfig) if field.default is MISSING)
+_SIZES = (*(name for name in _REQUIRED if name != "layer_norm_eps"), "pad_token_id")

@@ -56,6 +56,8 @@ def resolve_model(
         CheckpointError: the index of the weights' shards is malformed.
     """
     parts = tuple(parts)
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"a model is named by a string or a path, not by a {type(name_or_path).__name__}")
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
     if name and path.is_dir():
@@ -166,6 +168,9 @@ def download_model(
     Raises:
         HubError, CheckpointError: as `resolve_model`; the files that have come whole are kept for the next try.
     """
+    parts = tuple(parts)
+    if not parts:
+        raise ValueError("parts must name at least one of 'config', 'weights' and 'tokenizer'")
     repo, wanted = _repo_and_revision(name, revision)
     if _offline():
         raise HubError(
@@ -240,10 +245,16 @@ def _errors_in_a_sentence(repo: str, revision: str) -> Iterator[None]:
         while item is not None and item is not outside and item not in chain:
             chain.append(item)
             item = item.__cause__ or item.__context__
-        reason = next((said for item in chain if (said := _reason(item, revision))), None) or (
-            f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
-            "the files that have come whole are kept. Without a network, give a folder that has the model"
-        )
+        reason = next((said for item in chain if (said := _reason(item, revision))), None)
+        # A ValueError comes of an answer that isn't the hub's, such as the login page of a hotel's network.
+        transport = any(isinstance(item, OSError | ValueError) or "http" in type(item).__module__ for item in chain)
+        if reason is None and transport:
+            reason = (
+                f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
+                "the files that have come whole are kept. Without a network, give a folder that has the model"
+            )
+        if reason is None:
+            reason = f"{type(error).__name__}: {_one_line(error)}. This should not happen; please report it"
         raise HubError(f"{repo} can't be fetched: {reason}") from error
 
 
@@ -294,7 +305,9 @@ def _check_sha256(path: Path, expected: str) -> None:
 
 def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str]:
     repo = _OLD_NAMES.get(name, name)
-    return repo, revision or (PUBLISHED_REVISION if repo == PUBLISHED else "main")
+    if repo == PUBLISHED and (revision is None or (len(revision) >= 7 and PUBLISHED_REVISION.startswith(revision))):
+        return repo, PUBLISHED_REVISION
+    return repo, revision or "main"
 
 
 def _cached_snapshot(repo: str, revision: str, cache_dir: str | os.PathLike[str] | None) -> Path | None:

@@ -10,9 +10,9 @@ import numpy as np
 from .checkpoint.load import load_masked_lm, load_roberta
 from .config import RobertaConfig
 from .hub import resolve_model
-from .model.layer_norm import Array
 from .model.lm_head import lm_head
 from .model.roberta import MaskedLMWeights, RobertaModelOutput, RobertaWeights, roberta
+from .model.tree import Array
 
 
 class MaskedLMOutput(NamedTuple):

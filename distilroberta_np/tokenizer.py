@@ -17,7 +17,7 @@ from tokenizers.processors import RobertaProcessing
 from .errors import TokenizerError
 from .hub import TOKENIZER, resolve_model
 from .json_file import read_json
-from .model.layer_norm import Array
+from .model.tree import Array
 
 # The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
 _SPECIAL = {

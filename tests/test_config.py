@@ -27,7 +27,6 @@ def test_values_are_read_from_the_file(tmp_path):
         name: value for name, value in CONFIG.items() if name != "model_type"
     }
     assert config.architectures == ("RobertaForMaskedLM",)
-    assert config.attention_head_size == 4
     assert config.max_sequence_length == 512
     assert (
         config

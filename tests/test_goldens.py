@@ -65,7 +65,7 @@ def test_every_step_of_a_layer(index):
     assert_step(split_heads(linear(hidden_states, attention.query), heads), f"{name}.query")
     assert_step(split_heads(linear(hidden_states, attention.key), heads), f"{name}.key")
     assert_step(split_heads(linear(hidden_states, attention.value), heads), f"{name}.value")
-    scale = np.float32(CONFIG.attention_head_size**-0.5)
+    scale = np.float32((CONFIG.hidden_size // CONFIG.num_attention_heads) ** -0.5)
     assert_step(recorded["query"] @ recorded["key"].swapaxes(-1, -2) * scale + BIAS, f"{name}.scores")
     assert_step(softmax(recorded["scores"]), f"{name}.probabilities")
     assert_step(merge_heads(recorded["probabilities"] @ recorded["value"]), f"{name}.context")

@@ -315,6 +315,7 @@ def test_a_checkout_has_the_published_model_in_its_weights_folder(
     assert folder == tmp_path / "checkout" / "weights" / "distilroberta-base"
     assert names_in(folder) == set(files)
     assert hub.find_published() == resolve_model("distilroberta-base") == folder
+    assert resolve_model("distilroberta-base", revision=PUBLISHED_REVISION[:7]) == folder
     assert resolve_model(PUBLISHED, cache_dir=tmp_path / "elsewhere") != folder
     (folder / "tokenizer.json").unlink()
     assert hub.find_published() is None

@@ -79,9 +79,12 @@ def _layer_norm(name: str, width: int) -> LayerNormWeights[Key]:
     return LayerNormWeights(Key(f"{name}.weight", (width,)), Key(f"{name}.bias", (width,)))
 
 
-def is_unused(name: str) -> bool:
-    """Whether a tensor may be there beside the expected ones: position ids that old versions stored, and the pooler and
-    the heads (with them the tied matrix's copy, lm_head.decoder), where they are not what is loaded."""
-    return name.endswith(".position_ids") or name.startswith(
-        ("lm_head.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
-    )
+# What may lie beside the tensors that are loaded, by how a name begins: heads of other tasks, the copies of the tied
+# matrix and its bias, the pooler where only masks are filled. Position ids, which old versions stored, may be anywhere.
+UNUSED_BY_ROBERTA = ("lm_head.", "classifier.", "qa_outputs.")
+UNUSED_BY_MASKED_LM = ("lm_head.decoder.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
+
+
+def is_unused(name: str, unused: tuple[str, ...]) -> bool:
+    """Whether a tensor may be there beside the expected ones."""
+    return name.endswith(".position_ids") or name.startswith(unused)

@@ -9,11 +9,10 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import CheckpointError
-from ..model.layer_norm import Array
 from ..model.roberta import MaskedLMWeights, RobertaWeights
-from ..model.tree import tree_leaves, tree_map
+from ..model.tree import Array, tree_leaves, tree_map
 from .files import INDEX_FILE, WEIGHTS_FILE, read_weight_map
-from .keys import Key, is_unused, masked_lm_keys, roberta_keys
+from .keys import UNUSED_BY_MASKED_LM, UNUSED_BY_ROBERTA, Key, is_unused, masked_lm_keys, roberta_keys
 from .safetensors_file import StoredTensor, open_safetensors
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
@@ -23,8 +22,8 @@ def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
     """The encoder's weights, from a model with or without a head. Raises CheckpointError."""
     stored = open_checkpoint(folder)
     prefix = "roberta." if any(name.startswith("roberta.") for name in stored) else ""
-    keys = roberta_keys(config, prefix, with_pooler=f"{prefix}pooler.dense.weight" in stored)
-    weights: RobertaWeights[Array] = _load(folder, keys, stored)
+    keys = roberta_keys(config, prefix, with_pooler=any(name.startswith(f"{prefix}pooler.") for name in stored))
+    weights: RobertaWeights[Array] = _load(folder, keys, stored, UNUSED_BY_ROBERTA)
     return weights
 
 
@@ -36,7 +35,7 @@ def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array
             f"{folder}: these weights have no masked-language-model head (no lm_head.*), so they can't fill masks; "
             "RobertaModel loads the encoder alone"
         )
-    weights: MaskedLMWeights[Array] = _load(folder, masked_lm_keys(config), stored)
+    weights: MaskedLMWeights[Array] = _load(folder, masked_lm_keys(config), stored, UNUSED_BY_MASKED_LM)
     # Copies of the tied matrix and of its bias may be stored beside them. If they aren't copies, the head isn't tied.
     ties = {"lm_head.decoder.weight": weights.roberta.embeddings.word, "lm_head.decoder.bias": weights.lm_head.bias}
     for name, tied in ties.items():
@@ -83,12 +82,12 @@ def _open_shards(folder: Path) -> dict[str, StoredTensor]:
     return stored
 
 
-def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor]) -> Any:
+def _load(folder: Path, keys: Any, stored: dict[str, StoredTensor], unused: tuple[str, ...]) -> Any:
     expected = {key.name for key in tree_leaves(keys)}
     missing = sorted(expected - stored.keys())
     if missing:
         raise CheckpointError(f"{folder}: the weights lack {_some(missing)}")
-    unexpected = sorted(name for name in stored.keys() - expected if not is_unused(name))
+    unexpected = sorted(name for name in stored.keys() - expected if not is_unused(name, unused))
     if unexpected:
         raise CheckpointError(f"{folder}: the weights hold {_some(unexpected)}, which the config does not account for")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import io
 import json
@@ -115,7 +116,7 @@ def _reason(text: str, answer: Any) -> str | None:
 def _print_answer(number: int, text: str, answer: list[Any]) -> None:
     rows = answer if answer and isinstance(answer[0], list) else [answer]
     if sys.stdout.isatty():
-        print(f"{text}")
+        print(text)
     for mask, predictions in enumerate(rows, start=1):
         cells = [(f"{item['score']:.4f}", _token(item["token_str"]), item["sequence"]) for item in predictions]
         if sys.stdout.isatty():
@@ -146,6 +147,8 @@ class _Source:
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
         for line in file:
+            if self.read == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)  # some editors' way of saying that a file is UTF-8
             self.read += len(line)
             # Bytes that are no UTF-8 become lone surrogates, which are refused, each with its place, further on.
             yield line.decode("utf-8", errors="surrogateescape").removesuffix("\n").removesuffix("\r")

@@ -7,11 +7,13 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint.keys import masked_lm_keys, roberta_keys
 from ..checkpoint.load import open_checkpoint
+from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
 from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
 from ..model.tree import tree_leaves
@@ -56,17 +58,9 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
     config = RobertaConfig.from_file(folder / "config.json")
     tokenizer = RobertaTokenizer.from_folder(folder)
     stored = open_checkpoint(folder)
-    parameters = _count(config)
-    has_head = "lm_head.bias" in stored
-    has_pooler = any(name.endswith("pooler.dense.weight") for name in stored)
-    if not has_head:
-        del parameters["language-model head"]
-    if not has_pooler:
-        del parameters["pooler (unused by masked language modelling)"]
-    parameters["in all"] = sum(parameters.values())
+    parameters, loaded = _count(config, stored)
     size = sum(path.stat().st_size for path in {tensor.path for tensor in stored.values()})
-    dtypes = sorted({tensor.dtype for tensor in stored.values()})
-    needed = 4 * parameters["in all"]
+    dtypes = sorted({stored[name].dtype for name in loaded})
     return {
         "model": {
             "folder": str(folder),
@@ -74,7 +68,7 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
             "files": sorted({tensor.path.name for tensor in stored.values()}),
             "bytes": size,
             "dtype": dtypes,
-            "bytes in memory": needed,
+            "bytes in memory": 4 * parameters["in all"],
             "held": "mapped from the file, not copied" if dtypes == ["F32"] else "converted to float32",
         },
         "config": {
@@ -92,23 +86,28 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _count(config: RobertaConfig) -> dict[str, int]:
-    """How many numbers each part holds, the tied matrix counted once."""
-    roberta = roberta_keys(config, "roberta.", with_pooler=True)
-    head = masked_lm_keys(config).lm_head
-
-    def size(tree: Any) -> int:
-        return sum(math.prod(key.shape) for key in tree_leaves(tree))
-
-    layer = roberta.layers[0]
-    layers = len(roberta.layers)
-    return {
-        "embeddings": size(roberta.embeddings),
-        f"attention ({layers} layers)": layers * size((layer.attention, layer.attention_layer_norm)),
-        f"feed-forward ({layers} layers)": layers * size((layer.feed_forward, layer.feed_forward_layer_norm)),
-        "language-model head": size(head),
-        "pooler (unused by masked language modelling)": size(roberta.pooler),
+def _count(config: RobertaConfig, stored: Mapping[str, StoredTensor]) -> tuple[dict[str, int], set[str]]:
+    """How many numbers each part holds, the tied matrix counted once; and the names of the tensors that we load."""
+    prefix = "roberta." if any(name.startswith("roberta.") for name in stored) else ""
+    roberta = roberta_keys(config, prefix, with_pooler=f"{prefix}pooler.dense.weight" in stored)
+    attention = [(layer.attention, layer.attention_layer_norm) for layer in roberta.layers]
+    feed_forward = [(layer.feed_forward, layer.feed_forward_layer_norm) for layer in roberta.layers]
+    parts: dict[str, Any] = {
+        "embeddings": roberta.embeddings,
+        f"attention ({len(attention)} layers)": tuple(attention),
+        f"feed-forward ({len(feed_forward)} layers)": tuple(feed_forward),
+        "language-model head": masked_lm_keys(config).lm_head if "lm_head.bias" in stored else None,
+        "pooler": roberta.pooler,
     }
+    counts = {name: sum(math.prod(key.shape) for key in tree_leaves(part)) for name, part in parts.items()}
+    loaded = {key.name for part in parts.values() for key in tree_leaves(part)} & stored.keys()
+    counts["other heads"] = sum(
+        math.prod(tensor.shape)
+        for name, tensor in stored.items()
+        if name not in loaded and not name.startswith("lm_head.decoder.") and not name.endswith(".position_ids")
+    )
+    counts = {name: count for name, count in counts.items() if count}
+    return counts | {"in all": sum(counts.values())}, loaded
 
 
 def _readable(value: Any) -> str:

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from .layer_norm import Array
+from .tree import Array
 
 # erf(x) / x as a ratio of two polynomials in x^2, fitted on |x| <= 3.85 by scripts/fit_erf.py, which also measures it.
-# Beyond 3.85 erf is 1 to the last bit of a float32, so x is clipped there.
+# Beyond 3.85 erf is 1 to within the last bit of a float32, so x is clipped there.
 _ERF_RANGE = 3.85
 _ERF_NUMERATOR = (
     1.1283791199734103,

@@ -8,8 +8,8 @@ from typing import Generic, NamedTuple
 import numpy as np
 
 from .activation import softmax
-from .layer_norm import Array, Leaf
 from .linear import LinearWeights, linear
+from .tree import Array, Leaf
 
 
 class AttentionWeights(NamedTuple, Generic[Leaf]):

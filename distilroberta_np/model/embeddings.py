@@ -6,7 +6,8 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 
-from .layer_norm import Array, LayerNormWeights, Leaf, layer_norm
+from .layer_norm import LayerNormWeights, layer_norm
+from .tree import Array, Leaf
 
 
 class EmbeddingsWeights(NamedTuple, Generic[Leaf]):

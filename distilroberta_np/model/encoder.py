@@ -6,7 +6,8 @@ from typing import Generic, NamedTuple
 
 from .attention import AttentionWeights, multi_head_attention
 from .feed_forward import FeedForwardWeights, feed_forward
-from .layer_norm import Array, LayerNormWeights, Leaf, layer_norm
+from .layer_norm import LayerNormWeights, layer_norm
+from .tree import Array, Leaf
 
 
 class EncoderLayerWeights(NamedTuple, Generic[Leaf]):

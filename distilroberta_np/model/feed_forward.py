@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Generic, NamedTuple
 
 from .activation import gelu
-from .layer_norm import Array, Leaf
 from .linear import LinearWeights, linear
+from .tree import Array, Leaf
 
 
 class FeedForwardWeights(NamedTuple, Generic[Leaf]):

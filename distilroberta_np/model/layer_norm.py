@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-Leaf = TypeVar("Leaf")
+from .tree import Array, Leaf
 
 
 class LayerNormWeights(NamedTuple, Generic[Leaf]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Generic, NamedTuple
 
 from .activation import gelu
-from .layer_norm import Array, LayerNormWeights, Leaf, layer_norm
+from .layer_norm import LayerNormWeights, layer_norm
 from .linear import LinearWeights, linear
+from .tree import Array, Leaf
 
 
 class LMHeadWeights(NamedTuple, Generic[Leaf]):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layer_norm import Array
 from .linear import LinearWeights, linear
+from .tree import Array
 
 
 def pooler(hidden_states: Array, weights: LinearWeights[Array]) -> Array:

@@ -8,10 +8,10 @@ from ..config import RobertaConfig
 from .attention import attention_bias
 from .embeddings import EmbeddingsWeights, embeddings
 from .encoder import EncoderLayerWeights, encoder
-from .layer_norm import Array, Leaf
 from .linear import LinearWeights
 from .lm_head import LMHeadWeights
 from .pooler import pooler
+from .tree import Array, Leaf
 
 
 class RobertaWeights(NamedTuple, Generic[Leaf]):

@@ -1,13 +1,18 @@
 """Weights are trees of named tuples; this walks them.
 
-The same tree type holds whatever goes with a weight: its array, its name and shape in a checkpoint
-(`checkpoint/keys.py`), and whatever else is kept a weight.
+A tree's leaves are arrays, or whatever else belongs to each weight, such as its name and shape in a checkpoint
+(`checkpoint/keys.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Leaf = TypeVar("Leaf")
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
@@ -31,7 +32,8 @@ def pipeline(
         model: a folder, a model's name on the hub ("distilroberta-base"), or a loaded model. If None, the published
             distilroberta-base where it is already on this machine, else the embedded model; stderr says which.
         tokenizer: where it isn't the model's own: a folder, a name, or a loaded tokenizer.
-        revision, cache_dir, local_files_only: as `RobertaModel.from_pretrained`.
+        revision: of the model, as `RobertaModel.from_pretrained`; a tokenizer named beside it is its latest.
+        cache_dir, local_files_only: as `RobertaModel.from_pretrained`.
         device: only the CPU: None, "cpu" or -1.
         **parameters: defaults of the pipeline's own arguments, such as `top_k` (see `FillMaskPipeline.__call__`).
 
@@ -42,6 +44,12 @@ def pipeline(
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there is {', '.join(TASKS)}")
+    known = list(inspect.signature(FillMaskPipeline.__call__).parameters)[2:]
+    unknown = sorted(parameters.keys() - set(known))
+    if unknown:
+        raise TypeError(
+            f"no such argument: {', '.join(unknown)}; beside those of pipeline() there is {', '.join(known)}"
+        )
     if device not in (None, "cpu", -1):
         raise ValueError(f"device {device!r} is not to be had: this is NumPy, on the CPU; leave it out")
     where: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,15 +13,18 @@ import numpy as np
 
 from ..errors import CheckpointError, PipelineException, TokenizerError
 from ..model.activation import softmax
-from ..model.layer_norm import Array
+from ..model.tree import Array
 from ..models import RobertaForMaskedLM
 from ..tokenizer import RobertaTokenizer, pad
+from .search import fill_together, score_words, top
 
 DEFAULT_TOP_K = 5
-# Rows computed together where one text asks for many of them: whole words of several pieces, joint answers.
-_ROWS_AT_ONCE = 32
+# Tokens computed together where one text asks for many sequences: whole words of several pieces, joint answers.
+_TOKENS_AT_ONCE = 2048
 # A joint answer is searched for among at least so many beginnings.
 _LEAST_BEAMS = 16
+# A text with nothing but <s>, the mask and </s>.
+_SHORTEST = 3
 # The reference's words.
 _IGNORED = "We cannot replace it with anything meaningful, ignoring it"
 _NO_TARGET = "At least one target must be provided when passed."
@@ -110,10 +114,11 @@ class FillMaskPipeline:
             top_k: how many predictions a mask; 5 if None.
             targets: score only these. One that isn't an entry of the vocabulary as it is written stands for the first
                 piece it is made of, with a warning: mind the space before a word (`" pizza"`).
-            batch_size: texts computed together.
+            batch_size: texts computed together; with `whole_words` and `joint`, where each text is many sequences,
+                only how many texts are read ahead.
             truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.
             tokenizer_kwargs: `truncation` and `max_length` (in tokens, and by itself enough to cut) as transformers
-                takes them.
+                takes them; `padding` is let through, and changes no answer.
             whole_words: take `targets` as whole words, whatever number of pieces they have, spelled as they would
                 stand in the text. The mask becomes as many masks as the word has pieces, filled from left to right;
                 the score is the product of the pieces' probabilities, each given those before it.
@@ -208,8 +213,11 @@ class FillMaskPipeline:
             raise ValueError("joint and whole_words can't be combined: a joint answer has one token a mask")
         if top_k is not None:
             options = replace(options, top_k=_integer("top_k", top_k, smallest=0))
-            if options.top_k > self.model.config.vocab_size:
-                raise ValueError(f"top_k is {top_k}, and the vocabulary has only {self.model.config.vocab_size} tokens")
+        # With targets there are as many answers as targets at most, and any greater top_k means all of them.
+        if options.targets is None and options.top_k > self.model.config.vocab_size:
+            raise ValueError(
+                f"top_k is {options.top_k}, and the vocabulary has only {self.model.config.vocab_size} tokens"
+            )
         return options
 
     def _target_ids(self, targets: tuple[str, ...]) -> tuple[int, ...]:
@@ -282,7 +290,10 @@ class FillMaskPipeline:
         if options.words is not None:
             spelled = [self._spell(options.words, start > 0 and text[start - 1].isspace()) for start, _ in spans]
             # A word of n pieces makes the text longer by n - 1.
-            longest -= max(len(pieces) for candidates in spelled for pieces in candidates) - 1
+            pieces = max(len(pieces) for words in spelled for pieces in words)
+            longest -= pieces - 1
+            if longest < _SHORTEST:
+                raise PipelineException(f"the longest target has {pieces} tokens, too many for this model", index)
         if options.truncation:
             length = min(longest, options.max_length or longest)
             if len(ids) > length:
@@ -313,17 +324,22 @@ class FillMaskPipeline:
 
     def _attempt_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
         waiting: list[MaskedText] = []
-        for index, text in enumerate(texts):
-            failure = None
-            try:
-                waiting.append(self._read(text, index, options))
-            except (PipelineException, TypeError) as error:
-                failure = error
-            if failure is not None or len(waiting) == options.batch_size:
-                yield from self._answer(waiting, options)
-                waiting = []
-            if failure is not None:
-                yield failure
+        try:
+            for index, text in enumerate(texts):
+                failure = None
+                try:
+                    waiting.append(self._read(text, index, options))
+                except (PipelineException, TypeError) as error:
+                    failure = error
+                if failure is not None or len(waiting) == options.batch_size:
+                    ready, waiting = waiting, []
+                    yield from self._answer(ready, options)
+                if failure is not None:
+                    yield failure
+        except Exception:
+            # The texts' own, such as of a disk that can't be read on: what came before it is answered first.
+            yield from self._answer(waiting, options)
+            raise
         yield from self._answer(waiting, options)
 
     def _answer(self, texts: list[MaskedText], options: Options) -> list[Any]:
@@ -333,20 +349,33 @@ class FillMaskPipeline:
             return [self._fill_words(text, options) for text in texts]
         if options.joint:
             return [self._fill_jointly(text, options) for text in texts]
-        probabilities = self._probabilities([text.ids for text in texts], [text.masks for text in texts])
-        return [self._fill(text, rows, options) for text, rows in zip(texts, probabilities, strict=True)]
+        logits = self._logits([text.ids for text in texts], [text.masks for text in texts])
+        ends = np.cumsum([len(text.masks) for text in texts])
+        return [
+            self._fill(text, softmax(rows), options)
+            for text, rows in zip(texts, np.split(logits, ends[:-1]), strict=True)
+        ]
 
-    def _probabilities(self, sequences: list[list[int]], places: list[list[int]]) -> list[Array]:
-        """For each sequence, the probability of every token at each of its places: (places, V) float32."""
+    def _logits(self, sequences: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Array:
+        """The scores of all tokens at some places of each sequence, one place under the other: (N, V) float32."""
         batch = pad(sequences, self.tokenizer.pad_token_id)
         hidden_states = self.model.roberta(batch["input_ids"], batch["attention_mask"]).last_hidden_state  # [B, S, H]
         rows = np.repeat(np.arange(len(places)), [len(row) for row in places])  # [N]
         columns = np.concatenate([np.asarray(row, np.int64) for row in places])  # [N]
         # The head at the masks alone: over all positions it would cost more than the encoder.
-        probabilities = softmax(self.model.lm_head(hidden_states[rows, columns]))  # [N, H] -> [N, V]
-        if not np.isfinite(probabilities).all():
+        logits = self.model.lm_head(hidden_states[rows, columns])  # [N, H] -> [N, V]
+        if not np.isfinite(logits).all():
             raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
-        return np.split(probabilities, np.cumsum([len(row) for row in places])[:-1])
+        return logits
+
+    def _log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
+        """For each sequence, the log-probability of every token at its place: (V,) float32."""
+        at_once = max(1, _TOKENS_AT_ONCE // max(map(len, sequences)))
+        for start in range(0, len(sequences), at_once):
+            chunk = slice(start, start + at_once)
+            logits = self._logits(sequences[chunk], [[place] for place in places[chunk]])
+            logits -= logits.max(axis=-1, keepdims=True)
+            yield from logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
     def _fill(self, text: MaskedText, probabilities: Array, options: Options) -> Any:
         """Each mask by itself: a forward pass for all, and independent answers."""
@@ -356,84 +385,48 @@ class FillMaskPipeline:
             ids = top(row, options.top_k) if candidates is None else candidates[top(row[candidates], options.top_k)]
             filled.append(
                 [
-                    {
-                        "score": float(row[token_id]),
-                        "token": int(token_id),
-                        "token_str": self.tokenizer.decode([token_id]),
-                        "sequence": self._sequence(text, {mask: [int(token_id)]}, options),
-                    }
+                    _prediction(
+                        float(row[token_id]),
+                        int(token_id),
+                        self.tokenizer.decode([token_id]),
+                        self._sequence(text, {mask: [int(token_id)]}, options),
+                    )
                     for token_id in ids
                 ]
             )
         return filled[0] if len(filled) == 1 else filled
 
     def _fill_words(self, text: MaskedText, options: Options) -> Any:
-        """Each mask by itself, by whole words: the chain rule over a word's pieces, from left to right."""
+        """Each mask by itself, by whole words."""
         filled = []
-        for mask, (place, candidates) in enumerate(zip(text.masks, text.spelled, strict=True)):
-            scores = self._word_scores(text, place, candidates)
-            order = sorted(candidates, key=lambda pieces: (-scores[pieces], pieces))
+        for mask, (place, words) in enumerate(zip(text.masks, text.spelled, strict=True)):
+            scores = score_words(text.ids, place, words, self.tokenizer.mask_token_id, self._log_probabilities)
+            ranked = sorted(zip(scores, words, strict=True), key=lambda scored: (-scored[0], scored[1]))
             filled.append(
                 [
-                    {
-                        "score": scores[pieces],
-                        "token": list(pieces),
-                        "token_str": self.tokenizer.decode(pieces),
-                        "sequence": self._sequence(text, {mask: list(pieces)}, options),
-                    }
-                    for pieces in order[: options.top_k]
+                    _prediction(
+                        math.exp(score),
+                        list(pieces),
+                        self.tokenizer.decode(pieces),
+                        self._sequence(text, {mask: list(pieces)}, options),
+                    )
+                    for score, pieces in ranked[: options.top_k]
                 ]
             )
         return filled[0] if len(filled) == 1 else filled
 
-    def _word_scores(
-        self, text: MaskedText, place: int, candidates: list[tuple[int, ...]]
-    ) -> dict[tuple[int, ...], float]:
-        """The probability of each candidate at a mask: the product over its pieces, each given those before it."""
-        # What must be computed: a word's length and the pieces already filled in. Words share their beginnings.
-        needed = sorted({(len(pieces), pieces[:filled]) for pieces in candidates for filled in range(len(pieces))})
-        scores = dict.fromkeys(candidates, 1.0)
-        for start in range(0, len(needed), _ROWS_AT_ONCE):
-            chunk = needed[start : start + _ROWS_AT_ONCE]
-            sequences = [
-                [
-                    *text.ids[:place],
-                    *beginning,
-                    *[self.tokenizer.mask_token_id] * (length - len(beginning)),
-                    *text.ids[place + 1 :],
-                ]
-                for length, beginning in chunk
-            ]
-            probabilities = self._probabilities(sequences, [[place + len(beginning)] for _, beginning in chunk])
-            for (length, beginning), row in zip(chunk, probabilities, strict=True):
-                for pieces in candidates:
-                    if len(pieces) == length and pieces[: len(beginning)] == beginning:
-                        scores[pieces] *= float(row[0, pieces[len(beginning)]])
-        return scores
-
     def _fill_jointly(self, text: MaskedText, options: Options) -> list[dict[str, Any]]:
-        """All masks together, from left to right; a beam search keeps the likeliest beginnings."""
+        """All masks together."""
         candidates = None if options.target_ids is None else np.array(options.target_ids)
         width = max(options.top_k, _LEAST_BEAMS)
-        beams: list[tuple[float, tuple[int, ...]]] = [(1.0, ())]
-        for mask in range(len(text.masks)):
-            longer = []
-            for start in range(0, len(beams), _ROWS_AT_ONCE):
-                chunk = beams[start : start + _ROWS_AT_ONCE]
-                sequences = [_put(text, dict(enumerate([token] for token in tokens))) for _, tokens in chunk]
-                for (score, tokens), row in zip(
-                    chunk, self._probabilities(sequences, [[text.masks[mask]]] * len(chunk)), strict=True
-                ):
-                    ids = top(row[0], width) if candidates is None else candidates[top(row[0, candidates], width)]
-                    longer += [(score * float(row[0, token_id]), (*tokens, int(token_id))) for token_id in ids]
-            beams = sorted(longer, key=lambda beam: (-beam[0], beam[1]))[:width]
+        beams = fill_together(text.ids, text.masks, width, self._log_probabilities, candidates)
         return [
-            {
-                "score": score,
-                "token": list(tokens),
-                "token_str": [self.tokenizer.decode([token]) for token in tokens],
-                "sequence": self._sequence(text, dict(enumerate([token] for token in tokens)), options),
-            }
+            _prediction(
+                math.exp(score),
+                list(tokens),
+                [self.tokenizer.decode([token]) for token in tokens],
+                self._sequence(text, {mask: [token] for mask, token in enumerate(tokens)}, options),
+            )
             for score, tokens in beams[: options.top_k]
         ]
 
@@ -461,18 +454,8 @@ class FillMaskPipeline:
         return "".join([*parts, text.text[done:]])
 
 
-def top(values: Array, k: int) -> Array:
-    """The indices of the k largest values, largest first, equal ones in their order; all of them if there are fewer.
-
-    Shapes: (N,) -> (min(k, N),) integer.
-    """
-    k = min(k, len(values))
-    if k == 0:
-        return np.empty(0, np.int64)
-    # Everything that ties with the k-th largest is sorted too, so that the order decides which of them stay.
-    candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])
-    order: Array = candidates[np.argsort(-values[candidates], kind="stable")[:k]]
-    return order
+def _prediction(score: float, token: Any, token_str: Any, sequence: str) -> dict[str, Any]:
+    return {"score": score, "token": token, "token_str": token_str, "sequence": sequence}
 
 
 def _put(text: MaskedText, fills: dict[int, list[int]]) -> list[int]:
@@ -533,11 +516,13 @@ def _with_truncation(
         raise TypeError(f"tokenizer_kwargs must be a dict, not {tokenizer_kwargs!r:.80}")
     rest = dict(tokenizer_kwargs or {})
     nested, max_length = rest.pop("truncation", None), rest.pop("max_length", None)
+    rest.pop("padding", None)  # what padding there is changes no answer, so there is nothing to ask for
     if rest:
-        raise TypeError(f"tokenizer_kwargs: only truncation and max_length are known, not {', '.join(map(str, rest))}")
+        raise TypeError(
+            f"tokenizer_kwargs: only truncation, max_length and padding are known, not {', '.join(map(str, rest))}"
+        )
     if max_length is not None:
-        smallest = 3  # <s>, the mask and </s>
-        options = replace(options, max_length=_integer("max_length", max_length, smallest=smallest), truncation=True)
+        options = replace(options, max_length=_integer("max_length", max_length, smallest=_SHORTEST), truncation=True)
     for value in (nested, truncation):
         if value is None:
             continue

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pty
 import subprocess
 import sys
 
@@ -29,6 +28,7 @@ def test_without_a_command_the_usage_comes_and_status_2():
 
 
 def test_on_a_terminal_the_answer_is_a_table():
+    pty = pytest.importorskip("pty")
     shown, terminal = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "fill-mask", "--model", find_embedded(), "The man worked as a <mask>.", "--top-k", "1"],
@@ -66,7 +66,8 @@ def test_a_reader_that_goes_away_ends_it_quietly():
 @pytest.mark.skipif(find_published() is not None, reason="the published model is here, and answers")
 def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(tmp_path):
     environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    environment.pop("HF_HUB_CACHE", None)
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        environment.pop(name, None)
     done = subprocess.run(
         [*COMMAND, "fill-mask", "The man worked as a <mask>."], capture_output=True, text=True, env=environment
     )

@@ -52,7 +52,7 @@ def test_standard_input_is_read_a_text_a_line(capsys, stdin):
 
 
 def test_a_file_is_read_a_text_a_line(capsys, tmp_path):
-    (tmp_path / "texts.txt").write_text("One <mask>.\nTwo <mask>.\n")
+    (tmp_path / "texts.txt").write_text("One <mask>.\nTwo <mask>.\n", encoding="utf-8-sig")
     status, lines, _ = answer_json(capsys, "--input", str(tmp_path / "texts.txt"))
     assert status == 0
     assert [line["text"] for line in lines] == ["One <mask>.", "Two <mask>."]

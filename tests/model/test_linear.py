@@ -37,3 +37,9 @@ def test_non_contiguous_inputs_and_weights():
     x, weight = draw(0, 6, 10)[::2, ::-2], draw(1, 5, 3).T
     weights = LinearWeights(weight, draw(2, 3))
     np.testing.assert_allclose(linear(x, weights), x.copy() @ weight.copy().T + weights.bias, rtol=1e-5, atol=1e-5)
+
+
+def test_no_rows_give_no_rows():
+    weights = LinearWeights(draw(1, 5, 3), draw(2, 5))
+    assert linear(draw(0, 0, 3), weights).shape == (0, 5)
+    assert linear(draw(0, 2, 0, 3), weights).shape == (2, 0, 5)

@@ -1,6 +1,7 @@
 import itertools
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from distilroberta_np import CheckpointError, FillMaskPipeline, PipelineException, TokenizerError, pipeline
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.model.activation import softmax
-from distilroberta_np.pipelines.fill_mask import top
 from tests.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, tokenizer_dict, write_json, write_model
 
 TEXT = "The man worked as a <mask>."
@@ -112,28 +112,6 @@ def test_equal_scores_come_in_the_order_of_their_ids(tmp_path):
     ]
     pairs = [p["token"] for p in flat("<mask><mask>", joint=True, top_k=6)]
     assert pairs == [[7, 7], [7, 100], [100, 7], [100, 100], [0, 7], [0, 100]]
-
-
-@pytest.mark.parametrize(
-    ("values", "k", "wanted"),
-    [
-        ([1, 3, 2], 2, [1, 2]),
-        ([1, 1, 1, 1], 2, [0, 1]),
-        ([1, 2, 1, 2, 1], 3, [1, 3, 0]),
-        ([5], 1, [0]),
-        ([5, 6], 9, [1, 0]),
-        ([5, 6], 0, []),
-        ([], 3, []),
-    ],
-)
-def test_top(values, k, wanted):
-    assert top(np.array(values, np.float32), k).tolist() == wanted
-
-
-def test_top_equals_a_stable_sort():
-    values = np.random.default_rng(0).integers(0, 20, 500).astype(np.float32)
-    for k in (1, 2, 10, 499, 500):
-        assert top(values, k).tolist() == sorted(range(500), key=lambda i: (-values[i], i))[:k]
 
 
 # -- top_k -----------------------------------------------------------------------------------------------------------
@@ -254,6 +232,7 @@ def test_repeated_targets_count_once_and_cap_top_k(unmasker):
     answer = unmasker(TEXT, targets=["Ġboy", "Ġgirl", "Ġboy"], top_k=5)
     assert sorted(p["token_str"] for p in answer) == [" boy", " girl"]
     assert unmasker(TEXT, targets=["Ġboy", "Ġgirl"], top_k=1) == answer[:1]
+    assert unmasker(TEXT, targets=["Ġboy", "Ġgirl"], top_k=10**9) == answer
 
 
 def test_one_string_is_one_target_and_any_collection_will_do(unmasker):
@@ -354,6 +333,31 @@ def test_a_generator_is_read_no_further_than_a_batch_ahead(small, batch_size):
     for answered in range(1, 8):
         assert len(next(answers)) == 5
         assert len(read) == -(-answered // batch_size) * batch_size
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 10])
+def test_texts_before_a_failure_of_their_source_are_answered_first(small, batch_size):
+    def texts():
+        yield from [TEXT, TWO, TEXT]
+        raise OSError("the disk is gone")
+
+    answers = small(texts(), batch_size=batch_size)
+    assert_same([next(answers) for _ in range(3)], small([TEXT, TWO, TEXT]))
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(answers)
+
+
+def test_a_stream_can_be_left_before_its_end(small):
+    answers = small(iter([TEXT, TWO, TEXT]), batch_size=2)
+    next(answers)
+    answers.close()
+
+
+def test_one_pipeline_serves_several_threads(small):
+    texts = [TEXT, TWO, "the <mask> sat on the cat", "<mask>"] * 5
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(small, texts))
+    assert_same(together, [small(text) for text in texts])
 
 
 def test_arguments_of_a_generator_are_checked_at_the_call(small):
@@ -475,7 +479,7 @@ def test_a_max_length_above_the_models_is_the_models(small):
         (
             {"tokenizer_kwargs": {"padding": True, "stride": 1}},
             TypeError,
-            "only truncation and max_length are known, not padding, stride",
+            "only truncation, max_length and padding are known, not stride",
         ),
         ({"tokenizer_kwargs": "truncation"}, TypeError, "tokenizer_kwargs must be a dict, not 'truncation'"),
         ({"tokenizer_kwargs": 5}, TypeError, "tokenizer_kwargs must be a dict, not 5"),
@@ -870,3 +874,12 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
     broken = seeded_pipeline(tmp_path, tensors)
     with pytest.raises(CheckpointError, match="scores are not finite"):
         broken("the <mask> sat")
+
+
+def test_padding_may_be_asked_for_as_of_the_reference_and_changes_nothing(unmasker):
+    assert unmasker(TEXT, tokenizer_kwargs={"padding": True}) == unmasker(TEXT)
+
+
+def test_a_target_longer_than_the_model_reads_is_named(small):
+    with pytest.raises(PipelineException, match=r"the longest target has \d+ tokens, too many"):
+        small("<mask>", targets=["the " * 600], whole_words=True, truncation=True)

@@ -122,3 +122,8 @@ def test_each_damaged_file_has_its_error(tmp_path, name, error):
     (tmp_path / name).unlink()
     with pytest.raises(error, match=name):
         pipeline("fill-mask", tmp_path)
+
+
+def test_an_unknown_argument_is_named_with_those_there_are(folder):
+    with pytest.raises(TypeError, match=r"no such argument: framework; .* top_k, targets"):
+        pipeline("fill-mask", folder, framework="pt")

@@ -35,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`). Python would complain once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DistilRobertaError, ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our output has had enough (`| head`). Python would complain once more on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        print(f"distilroberta-np: {error}", file=sys.stderr)
+        if isinstance(error, OSError) and error.filename is not None:
+            print(f"distilroberta-np: {error.filename}: {error.strerror}", file=sys.stderr)
+        else:
+            print(f"distilroberta-np: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

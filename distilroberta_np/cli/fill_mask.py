@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
         if options.input is not None:
             file = stack.enter_context(open(options.input, "rb"))
         elif options.texts == ["-"]:
+            if sys.stdin is None:
+                raise ValueError("standard input is closed, so there is nothing to read from -")
             file = sys.stdin.buffer
         return _answer(options, file)
 
@@ -85,22 +87,21 @@ def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
             batch_size=options.batch_size,
         )
     source = _Source(options.texts, file)
-    progress = Progress(source.size)
-    failures = 0
-    for number, answer in enumerate(unmasker.answers(source), start=1):
-        text = source.taken.pop(0)
-        error = _reason(text, answer)
-        if error is not None:
-            failures += 1
-            progress.clear()
-            print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
-        if options.json:
-            print(json.dumps({"text": text} | ({"predictions": answer} if error is None else {"error": error})))
-        elif error is None:
-            _print_answer(number, text, answer)
-        sys.stdout.flush()
-        progress.update(number, source.read)
-    progress.clear()
+    with Progress(source.size) as progress:
+        failures = 0
+        for number, answer in enumerate(unmasker.answers(source), start=1):
+            text = source.taken.pop(0)
+            error = _reason(text, answer)
+            if error is not None:
+                failures += 1
+                progress.clear()
+                print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
+            if options.json:
+                print(json.dumps({"text": text} | ({"predictions": answer} if error is None else {"error": error})))
+            elif error is None:
+                _print_answer(number, text, answer)
+            sys.stdout.flush()
+            progress.update(number, source.read)
     return 1 if failures else 0
 
 

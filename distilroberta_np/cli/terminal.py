@@ -80,6 +80,12 @@ class Progress:
         self._active = sys.stderr.isatty() and not sys.stdout.isatty()
         self._began = self._next = time.monotonic()
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
     def update(self, texts: int, read: int) -> None:
         """So many texts are answered, and so many bytes of the input behind us."""
         now = time.monotonic()
@@ -94,7 +100,7 @@ class Progress:
         self._shown = True
 
     def clear(self) -> None:
-        """Take the line away, before something else is printed and at the end."""
+        """Take the line away, before something else is printed and at the end, however that comes."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False

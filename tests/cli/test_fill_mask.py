@@ -125,7 +125,7 @@ def test_wrong_arguments_end_with_2_and_the_usage(capsys, arguments, message):
     ("arguments", "message"),
     [
         (["a <mask>", "--model", "no/such/folder"], "no/such/folder"),
-        (["--input", "no-such-file.txt", *MODEL], "no-such-file.txt"),
+        (["--input", "no-such-file.txt", *MODEL], "no-such-file.txt: No such file"),
         (["a <mask>", "--top-k", "-1", *MODEL], "top_k must be at least 0"),
     ],
 )
@@ -143,17 +143,21 @@ def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch
     monkeypatch.setattr(stderr, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", stderr)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    progress = Progress(size=200)
-    progress.update(texts=10, read=100)
-    assert "50%" in stderr.getvalue()
-    assert "10 texts" in stderr.getvalue()
-    assert "left" in stderr.getvalue()
-    progress.clear()
+    with Progress(size=200) as progress:
+        progress.update(texts=10, read=100)
+        assert "50%" in stderr.getvalue()
+        assert "10 texts" in stderr.getvalue()
+        assert "left" in stderr.getvalue()
     assert stderr.getvalue().endswith("\r\x1b[K")
 
 
 def test_progress_is_silent_where_nobody_watches(capsys):
-    progress = Progress(size=200)
-    progress.update(texts=10, read=100)
-    progress.clear()
+    with Progress(size=200) as progress:
+        progress.update(texts=10, read=100)
     assert capsys.readouterr().err == ""
+
+
+def test_a_closed_standard_input_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["fill-mask", "-", *MODEL]) == 2
+    assert capsys.readouterr().err == "distilroberta-np: standard input is closed, so there is nothing to read from -\n"

@@ -66,13 +66,14 @@ def _one_line(cell: str) -> str:
 
 
 class Progress:
-    """One line on stderr that says how far a long input has come, if a person is watching and it disturbs nothing.
+    """A progress bar on stderr for a long input, if a person is watching and it disturbs nothing.
 
     Args:
         size: the length of the whole input in bytes, or None where it isn't known.
     """
 
     _EVERY = 0.2  # seconds
+    _WIDTH = 24  # characters of the bar
 
     def __init__(self, size: int | None) -> None:
         self._size = size
@@ -95,7 +96,9 @@ class Progress:
         seconds = max(now - self._began, 1e-9)
         line = f"{texts:,} texts, {texts / seconds:,.1f} a second"
         if self._size and read:
-            line = f"{min(read / self._size, 1):4.0%}  {line}, {_clock(seconds * max(self._size / read - 1, 0))} left"
+            part = min(read / self._size, 1)
+            bar = ("#" * round(part * self._WIDTH)).ljust(self._WIDTH, ".")
+            line = f"[{bar}] {part:4.0%}  {line}, {_clock(seconds * max(self._size / read - 1, 0))} left"
         print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
         self._shown = True
 

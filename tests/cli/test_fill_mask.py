@@ -145,7 +145,7 @@ def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     with Progress(size=200) as progress:
         progress.update(texts=10, read=100)
-        assert "50%" in stderr.getvalue()
+        assert "[############............]  50%" in stderr.getvalue()
         assert "10 texts" in stderr.getvalue()
         assert "left" in stderr.getvalue()
     assert stderr.getvalue().endswith("\r\x1b[K")

@@ -13,16 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import save
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import RobertaProcessing
 
-from distilroberta_np import CheckpointError, HubError, RobertaConfig, RobertaModel, RobertaTokenizer, hub, pipeline
-from distilroberta_np.checkpoint.keys import masked_lm_keys
+from distilroberta_np import CheckpointError, HubError, RobertaModel, RobertaTokenizer, hub, pipeline
 from distilroberta_np.hub import (
     CONFIG,
     PUBLISHED,
@@ -32,7 +25,7 @@ from distilroberta_np.hub import (
     download_model,
     resolve_model,
 )
-from distilroberta_np.model.tree import tree_leaves
+from tests.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
 from tests.standin_hub import COMMIT, StandinHub
 
 _SETTINGS = {
@@ -46,22 +39,10 @@ _SETTINGS = {
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     """A whole model as a repository has it, with random weights."""
-    vocab = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *ByteLevel.alphabet()])}
-    tokenizer = Tokenizer(BPE(vocab, []))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
-    tokenizer.add_special_tokens(["<mask>"])
-    config = {
-        "model_type": "roberta", "vocab_size": len(vocab), "hidden_size": 8, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 34, "type_vocab_size": 1,
-        "layer_norm_eps": 1e-5,
-    }  # fmt: skip
-    rng = np.random.default_rng(0)
-    keys = tree_leaves(masked_lm_keys(RobertaConfig.from_dict(config)))
     return {
-        "config.json": json.dumps(config).encode(),
-        "model.safetensors": save({key.name: rng.standard_normal(key.shape, np.float32) for key in keys}),
-        "tokenizer.json": tokenizer.to_str().encode(),
+        "config.json": json.dumps(config_dict()).encode(),
+        "model.safetensors": safetensors_bytes(seeded_tensors()),
+        "tokenizer.json": json.dumps(tokenizer_dict()).encode(),
         "tokenizer_config.json": b'{"model_max_length": 32}',
     }
 
@@ -227,8 +208,9 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(standin: StandinHub, f
 
 
 def test_vocab_and_merges(standin: StandinHub, files: dict[str, bytes]) -> None:
-    vocab = json.dumps(json.loads(files["tokenizer.json"])["model"]["vocab"]).encode()
-    standin.add("org/model", {"vocab.json": vocab, "merges.txt": b"#version: 0.2\n"})
+    vocab = json.loads(files["tokenizer.json"])["model"]["vocab"]
+    vocab["<mask>"] = len(vocab)
+    standin.add("org/model", {"vocab.json": json.dumps(vocab).encode(), "merges.txt": b"#version: 0.2\n"})
     tokenizer = RobertaTokenizer.from_pretrained("org/model")
     assert tokenizer.decode(tokenizer.encode("Hi!").ids, skip_special_tokens=True) == "Hi!"
 
@@ -251,7 +233,7 @@ def test_pickles_are_refused_before_anything_is_fetched(standin: StandinHub, fil
 
 def test_a_model_needs_no_tokenizer_and_filling_masks_does(standin: StandinHub, files: dict[str, bytes]) -> None:
     standin.add("org/model", {name: files[name] for name in ("config.json", "model.safetensors")})
-    assert RobertaModel.from_pretrained("org/model").config.hidden_size == 8
+    assert RobertaModel.from_pretrained("org/model").config.hidden_size == 16
     with pytest.raises(HubError, match=r"no tokenizer.json, or vocab.json and merges.txt. Choose another tokenizer"):
         pipeline("fill-mask", "org/model")
 

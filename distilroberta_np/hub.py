@@ -125,16 +125,17 @@ def default_model() -> Path:
 
     Says on stderr which it is, and how to get the other. Never connects.
     """
-    published = find_published()
+    published, embedded = find_published(), find_embedded()
     if published is not None:
-        print(f"Using {PUBLISHED} from {published} (the embedded model: {find_embedded()}).", file=sys.stderr)
-        return published
-    print(
-        f"Using the small embedded model: {PUBLISHED} is not on this machine. "
-        "Fetch it (331 MB) with `distilroberta-np download`, or name a model.",
-        file=sys.stderr,
-    )
-    return find_embedded()
+        notice = f"Using {PUBLISHED} from {published} (the embedded model: {embedded})."
+    else:
+        notice = (
+            f"Using the small embedded model: {PUBLISHED} is not on this machine. "
+            "Fetch it (331 MB) with `distilroberta-np download`, or name a model."
+        )
+    if sys.stderr is not None:  # closed; print would take standard output instead
+        print(notice, file=sys.stderr)
+    return published or embedded
 
 
 def download_target(name: str, revision: str | None) -> Path | None:
@@ -251,7 +252,8 @@ def _errors_in_a_sentence(repo: str, revision: str) -> Iterator[None]:
         if reason is None and transport:
             reason = (
                 f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
-                "the files that have come whole are kept. Without a network, give a folder that has the model"
+                "the files that have come whole are kept. Without a network, give a folder that has the model; "
+                "there is none of this name here"
             )
         if reason is None:
             reason = f"{type(error).__name__}: {_one_line(error)}. This should not happen; please report it"

@@ -28,6 +28,8 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with its arguments (those of the process if None) and return its exit status."""
     options = _parser().parse_args(arguments)
+    if sys.stdout is None or sys.stderr is None:
+        return 2  # closed, so that nothing can be answered or said
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that lacks a character shows its code instead of ending the run.

@@ -14,18 +14,22 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..errors import PipelineException
-from .terminal import Progress, SubParsers, add_command, add_model_arguments, print_table
+from .terminal import Progress, SubParsers, add_command, add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>."
   distilroberta-np fill-mask "Paris is the <mask> of <mask>." --joint
-  distilroberta-np fill-mask "He lives in <mask>." --targets London "New York" --whole-words
+  distilroberta-np fill-mask "He lives in <mask>." --whole-words --targets London "New York"
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
   some-program | distilroberta-np fill-mask - --top-k 1
 
-On a terminal the answers come as tables. Piped, they come a line each: the text's number, the mask's number, score,
-token and sequence, separated by tabs; with --json, a line a text: {"text": ..., "predictions": ...}, or "error" in
-the place of "predictions"."""
+Texts stand before --targets, or behind --. A line without a mask, an empty one
+too, is named on stderr, the others are answered, and the exit status is 1.
+
+On a terminal the answers come as tables. Piped, they come a line each: the text's
+number, the mask's number, score, token and sequence, separated by tabs; with
+--json, a line a text: {"text": ..., "predictions": ...}, or "error" in the place
+of "predictions"."""
 
 
 def add_parser(commands: SubParsers) -> None:
@@ -34,7 +38,7 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument(
         "texts", metavar="TEXT", nargs="*", help="a text with <mask> in it; - reads standard input, a text a line"
     )
-    parser.add_argument("--input", metavar="FILE", help="read texts from a file, one a line (UTF-8)")
+    parser.add_argument("--input", metavar="FILE", help="read texts from a file, one a line, UTF-8")
     add_model_arguments(parser)
     parser.add_argument("--top-k", type=int, metavar="K", help="how many predictions a mask (default: 5)")
     parser.add_argument(
@@ -50,6 +54,8 @@ def add_parser(commands: SubParsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.input == "-":
+        options.input, options.texts = None, [*options.texts, "-"]
     if options.input is not None and options.texts:
         options.parser.error("give texts or --input, not both")
     if options.input is None and not options.texts:
@@ -97,7 +103,11 @@ def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
                 progress.clear()
                 print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
             if options.json:
-                print(json.dumps({"text": text} | ({"predictions": answer} if error is None else {"error": error})))
+                print(
+                    json.dumps(
+                        {"text": _valid(text)} | ({"predictions": answer} if error is None else {"error": error})
+                    )
+                )
             elif error is None:
                 _print_answer(number, text, answer)
             sys.stdout.flush()
@@ -111,15 +121,21 @@ def _reason(text: str, answer: Any) -> str | None:
         return None
     if any("\udc80" <= character <= "\udcff" for character in text):
         return "not UTF-8"
-    return answer.reason
+    # In the command's own words.
+    return answer.reason.replace("truncation=True", "--truncation")
+
+
+def _valid(text: str) -> str:
+    """A text as it can stand in JSON: what came in as bytes that are no UTF-8 shows as U+FFFD."""
+    return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
 
 
 def _print_answer(number: int, text: str, answer: list[Any]) -> None:
     rows = answer if answer and isinstance(answer[0], list) else [answer]
     if sys.stdout.isatty():
-        print(text)
+        print(printable(text))
     for mask, predictions in enumerate(rows, start=1):
-        cells = [(f"{item['score']:.4f}", _token(item["token_str"]), item["sequence"]) for item in predictions]
+        cells = [(f"{item['score']:.4g}", _token(item["token_str"]), item["sequence"]) for item in predictions]
         if sys.stdout.isatty():
             if len(rows) > 1:
                 print(f" mask {mask}")
@@ -166,4 +182,5 @@ def _size(file: BinaryIO | None) -> int | None:
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"distilroberta-np: {message}", file=sys.stderr)
+    # In the command's own words.
+    print(f"distilroberta-np: {message}".replace("whole_words=True", "--whole-words"), file=sys.stderr)

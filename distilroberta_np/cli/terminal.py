@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 import sys
+import textwrap
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -18,7 +22,7 @@ def add_command(
     return commands.add_parser(
         name,
         help=summary,
-        description=description or summary,
+        description=textwrap.fill(description or summary, 80),
         epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,11 +66,26 @@ def print_table(
 
 
 def _one_line(cell: str) -> str:
-    return cell.replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    return printable(cell.replace("\t", " ").replace("\r", " ").replace("\n", " "))
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, which could command the terminal, show as their codes."""
+    return "".join(
+        character if unicodedata.category(character) != "Cc" else repr(character)[1:-1] for character in text
+    )
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Whether a stream goes into a file, and so neither to a terminal nor through a pipe that may end at one."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:
+        return False
 
 
 class Progress:
-    """A progress bar on stderr for a long input, if a person is watching and it disturbs nothing.
+    """A progress bar on stderr for a long input, if a person is watching and the answers go into a file.
 
     Args:
         size: the length of the whole input in bytes, or None where it isn't known.
@@ -78,7 +97,7 @@ class Progress:
     def __init__(self, size: int | None) -> None:
         self._size = size
         self._shown = False
-        self._active = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._active = sys.stderr.isatty() and _is_file(sys.stdout)
         self._began = self._next = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -94,7 +113,7 @@ class Progress:
             return
         self._next = now + self._EVERY
         seconds = max(now - self._began, 1e-9)
-        line = f"{texts:,} texts, {texts / seconds:,.1f} a second"
+        line = f"{texts:,} text{'s' * (texts != 1)}, {texts / seconds:,.1f} a second"
         if self._size and read:
             part = min(read / self._size, 1)
             bar = ("#" * round(part * self._WIDTH)).ljust(self._WIDTH, ".")

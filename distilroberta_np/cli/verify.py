@@ -14,7 +14,10 @@ _EXAMPLES = """\
   distilroberta-np verify
   distilroberta-np verify --model path/to/distilroberta-base
 
-exit status: 0 if every value agrees, 1 if one differs, 2 if the published weights are not on this machine"""
+exit status:
+  0  every value agrees
+  1  one differs
+  2  the published weights are not on this machine"""
 
 
 def add_parser(commands: SubParsers) -> None:
@@ -40,10 +43,12 @@ def run(options: argparse.Namespace) -> int:
         )
         return 2
     rows = list(compare(pipeline("fill-mask", folder, local_files_only=True), read_goldens()))
-    print_table(
-        [(row.what, row.expected, row.ours, "ok" if row.ok else "DIFFERS") for row in rows],
-        header=("value", "published", "ours", ""),
-    )
+    for row in rows:
+        verdict = "ok" if row.ok else "DIFFERS"
+        if sys.stdout.isatty():
+            print(f"{row.what}\n  published  {row.expected}\n  ours       {row.ours}  {verdict}")
+        else:
+            print_table([(row.what, row.expected, row.ours, verdict)])
     different = sum(not row.ok for row in rows)
     print(f"{len(rows) - different} of {len(rows)} agree", file=sys.stderr)
     return 1 if different else 0

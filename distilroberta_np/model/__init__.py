@@ -18,10 +18,12 @@ Every product, reshape and transpose says its shape in the same letters:
     L  layers         num_hidden_layers                             (6)
     P  positions      max_position_embeddings                       (514)
     V  vocabulary     vocab_size                                    (50265)
+    T  token types    type_vocab_size                               (1)
     N  rows           any number of vectors, whatever they stand for
 
 A layer's file holds its weights (a named tuple, in the order they are used) and a pure function from
-arrays to arrays. The functions keep the dtype they are given; the models run them in float32.
+arrays to arrays. The functions keep the dtype they are given; the models run them in float32. (`Leaf` and `Generic` in
+the weights' types only say that what is held for each weight need not be its array: `tree.py`.)
 
 Sources: Vaswani et al. 2017 (attention, feed-forward), Devlin et al. 2018 (BERT), Liu et al. 2019 (RoBERTa),
 Sanh et al. 2019 (distillation), Hendrycks & Gimpel 2016 (GELU), Ba et al. 2016 (layer norm),

@@ -74,7 +74,7 @@ def softmax(scores: Array) -> Array:
 
     The largest score is taken off first: it changes nothing in the quotient, and keeps exp from overflowing.
 
-    Shapes: (..., N) -> (..., N), same dtype; every row sums to 1.
+    Shapes: (..., S) or (..., V) -> the same, same dtype; every row sums to 1.
     """
     result: Array = scores - scores.max(axis=-1, keepdims=True)
     np.exp(result, out=result)

@@ -50,7 +50,7 @@ def encoder(
     Shapes: hidden_states (B, S, H) -> the last hidden_states (B, S, H); L + 1 hidden states, the embeddings first;
     L attention maps (B, A, S, S).
     """
-    all_hidden_states = [hidden_states]
+    all_hidden_states = [hidden_states] if keep_hidden_states else []
     all_attentions = []
     for layer in layers:
         hidden_states, probabilities = encoder_layer(hidden_states, bias, layer, num_heads, eps)

@@ -12,15 +12,13 @@ class LinearWeights(NamedTuple, Generic[Leaf]):
     bias: Leaf  # [out]
 
 
-# A float32 sum loses digits with its length. NumPy 2.4's OpenBLAS on AVX-512 adds up to 384 terms one after another,
-# torch's MKL half as many, so that our errors were 1.4 times torch's (scripts/parity_report.py measures them). Longer
-# products are therefore made in slices, which costs a tenth of their time. Slices of 512 are as accurate as of 256,
-# because OpenBLAS halves what is longer than 384.
-_TERMS = 512
+def linear(inputs: Array, weights: LinearWeights[Array], terms: int = 512) -> Array:
+    """inputs @ weight.T + bias.
 
-
-def linear(inputs: Array, weights: LinearWeights[Array], terms: int = _TERMS) -> Array:
-    """inputs @ weight.T + bias, in products over at most `terms` inputs at a time.
+    The product is made in slices of at most `terms` inputs, because a float32 sum loses digits with its length: NumPy
+    2.4's OpenBLAS on AVX-512 adds up to 384 terms one after another, torch's MKL half as many, and whole products were
+    1.4 times as far from float64 as torch's (scripts/parity_report.py). Slices of 512, which OpenBLAS halves by itself,
+    take a tenth more time and bring that to 1.1; smaller ones where rounding weighs most, to 1.05.
 
     Shapes: inputs (..., in) -> (..., out), same dtype.
     """
@@ -28,9 +26,9 @@ def linear(inputs: Array, weights: LinearWeights[Array], terms: int = _TERMS) ->
     rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
     if len(rows) == 1:
         terms = rows.shape[1]  # OpenBLAS adds up a single row in another way, as accurate without slices
-    outputs = rows[:, :terms] @ weights.weight[:, :terms].T  # [N, terms] @ [terms, out] -> [N, out]
+    outputs = rows[:, :terms] @ weights.weight[:, :terms].T  # [N, slice] @ [slice, out] -> [N, out]
     for start in range(terms, rows.shape[1], terms):
         part = slice(start, start + terms)
-        outputs += rows[:, part] @ weights.weight[:, part].T  # [N, terms] @ [terms, out] -> [N, out]
+        outputs += rows[:, part] @ weights.weight[:, part].T  # [N, slice] @ [slice, out] -> [N, out]
     outputs += weights.bias
     return outputs.reshape(*inputs.shape[:-1], len(weights.bias))  # [N, out] -> [..., out]

@@ -22,7 +22,7 @@ def lm_head(hidden_states: Array, weights: LMHeadWeights[Array], word_embeddings
     The output matrix is the word embedding matrix again (Press & Wolf 2017, "Using the Output Embedding"), so the
     score of a word is how well the vector agrees with the word's own embedding.
 
-    Over all positions this product costs as much as 5.4 encoder layers of distilroberta-base: give it only the
+    Over all positions this product costs as much as five encoder layers of distilroberta-base: give it only the
     vectors whose words are asked for.
 
     Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V).

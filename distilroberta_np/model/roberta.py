@@ -47,10 +47,9 @@ def roberta(
 
     Shapes: input_ids and attention_mask (B, S) integer -> as `RobertaModelOutput` says, the dtype of the weights.
     """
-    embedded = embeddings(input_ids, weights.embeddings, config.pad_token_id, config.layer_norm_eps)  # [B, S, H]
     last_hidden_state, hidden_states, attentions = encoder(
-        embedded,
-        attention_bias(attention_mask, like=embedded),
+        embeddings(input_ids, weights.embeddings, config.pad_token_id, config.layer_norm_eps),  # [B, S, H]
+        attention_bias(attention_mask, like=weights.embeddings.word),  # [B, 1, 1, S]
         weights.layers,
         config.num_attention_heads,
         config.layer_norm_eps,

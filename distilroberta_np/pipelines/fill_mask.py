@@ -113,7 +113,8 @@ class FillMaskPipeline:
                 as its results are asked for.
             top_k: how many predictions a mask; 5 if None.
             targets: score only these. One that isn't an entry of the vocabulary as it is written stands for the first
-                piece it is made of, with a warning: mind the space before a word (`" pizza"`).
+                piece it is made of, with a warning: mind the space before a word. `" pizza"` stands for the entry
+                `Ġpizza`, and `"Ġpizza"` is that entry itself, without a warning.
             batch_size: texts computed together; with `whole_words` and `joint`, where each text is many sequences,
                 only how many texts are read ahead.
             truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_bad_line_is_named_and_the_others_are_answered(capsys, stdin):
     status, lines, errors = answer_json(capsys, "-", "--batch-size", "4")
     assert status == 1
     assert ["predictions" in line for line in lines] == [True, False, False, False, True]
-    assert lines[3]["error"] == "not UTF-8"
+    assert lines[3] == {"text": "\ufffd <mask>", "error": "not UTF-8"}
     assert errors.splitlines() == [
         "distilroberta-np: line 2: No mask_token (<mask>) found on the input",
         "distilroberta-np: line 3: No mask_token (<mask>) found on the input",
@@ -138,17 +139,34 @@ def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, arguments, messag
     assert message in captured.err
 
 
-def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch):
+@pytest.fixture
+def watched(monkeypatch):
+    """For a standard error that a person watches."""
     stderr = io.StringIO()
     monkeypatch.setattr(stderr, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stderr", stderr)
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    with Progress(size=200) as progress:
-        progress.update(texts=10, read=100)
-        assert "[############............]  50%" in stderr.getvalue()
-        assert "10 texts" in stderr.getvalue()
-        assert "left" in stderr.getvalue()
-    assert stderr.getvalue().endswith("\r\x1b[K")
+    return stderr
+
+
+def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch, watched, tmp_path):
+    with open(tmp_path / "answers", "w") as answers, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", answers)
+        patch.setattr(sys, "stderr", watched)
+        with Progress(size=200) as progress:
+            progress.update(texts=10, read=100)
+            assert "[############............]  50%" in watched.getvalue()
+            assert "10 texts" in watched.getvalue()
+            assert "left" in watched.getvalue()
+    assert watched.getvalue().endswith("\r\x1b[K")
+
+
+def test_progress_is_silent_beside_answers_on_the_terminal_or_in_a_pipe(monkeypatch, watched):
+    reader, writer = os.pipe()
+    with open(reader), open(writer, "w") as pipe, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", pipe)
+        patch.setattr(sys, "stderr", watched)
+        with Progress(size=200) as progress:
+            progress.update(texts=10, read=100)
+    assert watched.getvalue() == ""
 
 
 def test_progress_is_silent_where_nobody_watches(capsys):
@@ -161,3 +179,29 @@ def test_a_closed_standard_input_is_said(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["fill-mask", "-", *MODEL]) == 2
     assert capsys.readouterr().err == "distilroberta-np: standard input is closed, so there is nothing to read from -\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_where_nothing_can_be_said_nothing_is_done(capsys, monkeypatch, stream):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, stream, None)
+        assert main(["fill-mask", "a <mask>", *MODEL]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_input_minus_is_standard_input_too(capsys, stdin):
+    stdin(b"One <mask>.")
+    _, (line,), _ = answer_json(capsys, "--input", "-")
+    assert line["text"] == "One <mask>."
+
+
+def test_what_could_command_a_terminal_shows_as_its_code(capsys):
+    assert main(["fill-mask", "a \x1b[31m<mask>\0", "--top-k", "1", *MODEL]) == 0
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert "\\x1b[31m" in output
+
+
+def test_advice_is_in_the_commands_own_words(capsys):
+    assert main(["fill-mask", "word " * 600 + "<mask>", *MODEL]) == 1
+    assert "--truncation" in capsys.readouterr().err

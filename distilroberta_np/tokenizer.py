@@ -124,6 +124,10 @@ class RobertaTokenizer:
         except BaseException as error:
             raise TokenizerError(f"{source}: not a tokenizer that can be read: {error}") from None
 
+    def longest_text(self, max_sequence_length: int) -> int:
+        """Most tokens of a text, specials included, for a model that reads so many: the tokenizer may say fewer."""
+        return min(max_sequence_length, self.model_max_length or max_sequence_length)
+
     def encode(self, text: str, *, add_special_tokens: bool = True) -> Encoding:
         """The tokens of a text, with their ids and their places (`offsets`, in characters).
 

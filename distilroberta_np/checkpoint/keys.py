@@ -5,6 +5,7 @@ The functions build the very trees that the forward pass takes, with a name and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..config import RobertaConfig
@@ -55,6 +56,13 @@ def roberta_keys(config: RobertaConfig, prefix: str, *, with_pooler: bool) -> Ro
         ),
         pooler=_linear(f"{prefix}pooler.dense", hidden, hidden) if with_pooler else None,
     )
+
+
+def stored_roberta_keys(config: RobertaConfig, names: Iterable[str]) -> RobertaWeights[Key]:
+    """The encoder's tensors in a checkpoint that has tensors of these names: with its prefix, and its pooler if any."""
+    names = list(names)
+    prefix = "roberta." if any(name.startswith("roberta.") for name in names) else ""
+    return roberta_keys(config, prefix, with_pooler=any(name.startswith(f"{prefix}pooler.") for name in names))
 
 
 def masked_lm_keys(config: RobertaConfig) -> MaskedLMWeights[Key]:

@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 from ..model.roberta import MaskedLMWeights, RobertaWeights
 from ..model.tree import Array, tree_leaves, tree_map
 from .files import INDEX_FILE, WEIGHTS_FILE, read_weight_map
-from .keys import UNUSED_BY_MASKED_LM, UNUSED_BY_ROBERTA, Key, is_unused, masked_lm_keys, roberta_keys
+from .keys import UNUSED_BY_MASKED_LM, UNUSED_BY_ROBERTA, Key, is_unused, masked_lm_keys, stored_roberta_keys
 from .safetensors_file import StoredTensor, open_safetensors
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
@@ -21,9 +21,7 @@ _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.
 def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
     """The encoder's weights, from a model with or without a head. Raises CheckpointError."""
     stored = open_checkpoint(folder)
-    prefix = "roberta." if any(name.startswith("roberta.") for name in stored) else ""
-    keys = roberta_keys(config, prefix, with_pooler=any(name.startswith(f"{prefix}pooler.") for name in stored))
-    weights: RobertaWeights[Array] = _load(folder, keys, stored, UNUSED_BY_ROBERTA)
+    weights: RobertaWeights[Array] = _load(folder, stored_roberta_keys(config, stored), stored, UNUSED_BY_ROBERTA)
     return weights
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import io
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..errors import PipelineException
+from ..pipelines import pipeline
 from .terminal import Progress, SubParsers, add_command, add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
@@ -74,8 +74,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
-    from ..pipelines import pipeline
-
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = _say_warning
@@ -103,11 +101,8 @@ def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
                 progress.clear()
                 print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
             if options.json:
-                print(
-                    json.dumps(
-                        {"text": _valid(text)} | ({"predictions": answer} if error is None else {"error": error})
-                    )
-                )
+                outcome = {"predictions": answer} if error is None else {"error": error}
+                print(json.dumps({"text": _valid(text), **outcome}))
             elif error is None:
                 _print_answer(number, text, answer)
             sys.stdout.flush()
@@ -177,7 +172,7 @@ def _size(file: BinaryIO | None) -> int | None:
         return None
     try:
         return os.fstat(file.fileno()).st_size or None
-    except (OSError, io.UnsupportedOperation):
+    except OSError:
         return None
 
 

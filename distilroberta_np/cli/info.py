@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.keys import masked_lm_keys, roberta_keys
+from ..checkpoint.keys import masked_lm_keys, stored_roberta_keys
 from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
@@ -81,15 +81,14 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
             "entries": tokenizer.vocab_size,
             "mask": f"{tokenizer.mask_token} ({tokenizer.mask_token_id})",
             "padding": f"{tokenizer.pad_token} ({tokenizer.pad_token_id})",
-            "most tokens of a text": min(config.max_sequence_length, tokenizer.model_max_length or 2**31),
+            "most tokens of a text": tokenizer.longest_text(config.max_sequence_length),
         },
     }
 
 
 def _count(config: RobertaConfig, stored: Mapping[str, StoredTensor]) -> tuple[dict[str, int], set[str]]:
     """How many numbers each part holds, the tied matrix counted once; and the names of the tensors that we load."""
-    prefix = "roberta." if any(name.startswith("roberta.") for name in stored) else ""
-    roberta = roberta_keys(config, prefix, with_pooler=f"{prefix}pooler.dense.weight" in stored)
+    roberta = stored_roberta_keys(config, stored)
     attention = [(layer.attention, layer.attention_layer_norm) for layer in roberta.layers]
     feed_forward = [(layer.feed_forward, layer.feed_forward_layer_norm) for layer in roberta.layers]
     parts: dict[str, Any] = {

@@ -39,14 +39,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")
 
 
-def print_table(
-    rows: Iterable[Sequence[str]], header: Sequence[str] | None = None, *, right: Iterable[int] = ()
-) -> None:
-    """Columns side by side on a terminal, separated by tabs (and without a header) otherwise.
+def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
+    """Columns side by side on a terminal, separated by tabs otherwise.
 
     Args:
         rows: the cells, as text.
-        header: the columns' names.
         right: the columns that are aligned on the right.
     """
     cells = [[_one_line(cell) for cell in row] for row in rows]
@@ -54,10 +51,9 @@ def print_table(
         for row in cells:
             print("\t".join(row))
         return
-    lines = [list(header), *cells] if header else cells
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = set(right)
-    for line in lines:
+    for line in cells:
         padded = [
             cell.rjust(width) if place in right else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))

@@ -16,7 +16,7 @@ from ..model.activation import softmax
 from ..model.tree import Array
 from ..models import RobertaForMaskedLM
 from ..tokenizer import RobertaTokenizer, pad
-from .search import fill_together, score_words, top
+from .search import Tokens, fill_together, score_words, top
 
 DEFAULT_TOP_K = 5
 # Tokens computed together where one text asks for many sequences: whole words of several pieces, joint answers.
@@ -38,7 +38,7 @@ class Options:
     targets: tuple[str, ...] | None = None
     whole_words: bool = False
     target_ids: tuple[int, ...] | None = None  # the targets, read as single tokens
-    words: tuple[str, ...] | None = None  # or as whole words
+    words: dict[bool, list[Tokens]] | None = None  # or as whole words, as they are spelled (not) behind a space
     batch_size: int = 1
     truncation: bool = False
     max_length: int | None = None
@@ -55,7 +55,7 @@ class MaskedText:
     ids: list[int]
     masks: list[int]
     spans: list[tuple[int, int]]
-    spelled: list[list[tuple[int, ...]]]
+    words: list[list[Tokens]]
 
 
 class FillMaskPipeline:
@@ -91,7 +91,7 @@ class FillMaskPipeline:
     @property
     def max_length(self) -> int:
         """Most tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
-        return min(self.model.config.max_sequence_length, self.tokenizer.model_max_length or 2**31)
+        return self.tokenizer.longest_text(self.model.config.max_sequence_length)
 
     def __call__(
         self,
@@ -245,8 +245,8 @@ class FillMaskPipeline:
         self._check_ids(ids, "a target", None)
         return tuple(sorted(set(ids)))
 
-    def _words(self, targets: tuple[str, ...]) -> tuple[str, ...]:
-        """The targets that are words, whatever number of pieces they have."""
+    def _words(self, targets: tuple[str, ...]) -> dict[bool, list[Tokens]]:
+        """The targets as words of any number of pieces: as they are spelled behind a space (True), and elsewhere."""
         words = []
         for target in targets:
             if self.tokenizer.mask_token in target:
@@ -259,7 +259,13 @@ class FillMaskPipeline:
             words.append(target)
         if not words:
             raise ValueError(_NO_TARGET)
-        return tuple(words)
+        return {after_space: self._spell(words, after_space) for after_space in (True, False)}
+
+    def _spell(self, words: list[str], after_space: bool) -> list[Tokens]:
+        """The pieces of each word as it would stand in a text; a word that brings its own space keeps it."""
+        typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
+        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
+        return list(dict.fromkeys(spelled))
 
     def _check_ids(self, ids: list[int], what: str, index: int | None) -> None:
         # A tokenizer can leave ids out, and so have greater ones than it has tokens.
@@ -287,11 +293,11 @@ class FillMaskPipeline:
             raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
         # A mask's span ends behind it; what it begins with may be the space that it swallows.
         spans = [(end - len(mask_token), end) for _, end in (encoding.offsets[place] for place in masks)]
-        spelled, longest = [], self.max_length
+        words, longest = [], self.max_length
         if options.words is not None:
-            spelled = [self._spell(options.words, start > 0 and text[start - 1].isspace()) for start, _ in spans]
+            words = [options.words[start > 0 and text[start - 1].isspace()] for start, _ in spans]
             # A word of n pieces makes the text longer by n - 1.
-            pieces = max(len(pieces) for words in spelled for pieces in words)
+            pieces = max(len(word) for candidates in words for word in candidates)
             longest -= pieces - 1
             if longest < _SHORTEST:
                 raise PipelineException(f"the longest target has {pieces} tokens, too many for this model", index)
@@ -307,13 +313,7 @@ class FillMaskPipeline:
                 index,
             )
         self._check_ids(ids, "a token of the text", index)
-        return MaskedText(text, ids, masks, spans, spelled)
-
-    def _spell(self, words: tuple[str, ...], after_space: bool) -> list[tuple[int, ...]]:
-        """The pieces of each word as it would stand in the text; a word that brings its own space keeps it."""
-        typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
-        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
-        return list(dict.fromkeys(spelled))
+        return MaskedText(text, ids, masks, spans, words)
 
     # -- answering ---------------------------------------------------------------------------------------------
 
@@ -400,7 +400,7 @@ class FillMaskPipeline:
     def _fill_words(self, text: MaskedText, options: Options) -> Any:
         """Each mask by itself, by whole words."""
         filled = []
-        for mask, (place, words) in enumerate(zip(text.masks, text.spelled, strict=True)):
+        for mask, (place, words) in enumerate(zip(text.masks, text.words, strict=True)):
             scores = score_words(text.ids, place, words, self.tokenizer.mask_token_id, self._log_probabilities)
             ranked = sorted(zip(scores, words, strict=True), key=lambda scored: (-scored[0], scored[1]))
             filled.append(

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from distilroberta_np import RobertaForMaskedLM, RobertaModel, pipeline
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.model.activation import gelu, softmax
-from distilroberta_np.model.attention import attention_bias, merge_heads, multi_head_attention, split_heads
+from distilroberta_np.model.attention import TextGroup, attention_bias, multi_head_attention, split_heads
 from distilroberta_np.model.embeddings import embeddings, position_ids
 from distilroberta_np.model.encoder import encoder_layer
 from distilroberta_np.model.feed_forward import feed_forward
@@ -31,6 +31,8 @@ MODEL = RobertaForMaskedLM.from_pretrained(SEEDED)
 ENCODER = RobertaModel.from_pretrained(SEEDED)
 CONFIG = MODEL.config
 BIAS = attention_bias(RECORDED["attention_mask"], like=RECORDED["embeddings"])
+BATCH, SEQUENCE, HIDDEN = RECORDED["embeddings"].shape
+GROUPS = [TextGroup(BATCH, SEQUENCE, queries=SEQUENCE, bias=BIAS)]
 LAYERS = range(CONFIG.num_hidden_layers)
 
 # A step begins with recorded values, so both sides differ by the rounding of that step alone: at most a few units in
@@ -59,20 +61,23 @@ def test_every_step_of_a_layer(index):
     weights, heads, eps = MODEL.weights.roberta.layers[index], CONFIG.num_attention_heads, CONFIG.layer_norm_eps
     hidden_states = RECORDED[f"layer.{index - 1}.output"] if index else RECORDED["embeddings"]
     name = f"layer.{index}"
+    rows = hidden_states.reshape(-1, HIDDEN)
     attention, forward = weights.attention, weights.feed_forward
     recorded = {key.removeprefix(f"{name}."): value for key, value in RECORDED.items() if key.startswith(f"{name}.")}
 
-    assert_step(split_heads(linear(hidden_states, attention.query), heads), f"{name}.query")
-    assert_step(split_heads(linear(hidden_states, attention.key), heads), f"{name}.key")
-    assert_step(split_heads(linear(hidden_states, attention.value), heads), f"{name}.value")
+    assert_step(split_heads(linear(rows, attention.query), BATCH, heads), f"{name}.query")
+    assert_step(split_heads(linear(rows, attention.key), BATCH, heads), f"{name}.key")
+    assert_step(split_heads(linear(rows, attention.value), BATCH, heads), f"{name}.value")
     scale = np.float32((CONFIG.hidden_size // CONFIG.num_attention_heads) ** -0.5)
     assert_step(recorded["query"] @ recorded["key"].swapaxes(-1, -2) * scale + BIAS, f"{name}.scores")
     assert_step(softmax(recorded["scores"]), f"{name}.probabilities")
-    assert_step(merge_heads(recorded["probabilities"] @ recorded["value"]), f"{name}.context")
+    context = np.empty_like(rows)
+    split_heads(context, BATCH, heads)[:] = recorded["probabilities"] @ recorded["value"]
+    assert_step(context.reshape(hidden_states.shape), f"{name}.context")
     assert_step(linear(recorded["context"], attention.output), f"{name}.attended")
-    attended, probabilities = multi_head_attention(hidden_states, BIAS, attention, heads)
+    attended, (probabilities,) = multi_head_attention(rows, rows, GROUPS, attention, heads)
     assert_step(probabilities, f"{name}.probabilities")
-    assert_step(attended, f"{name}.attended")
+    assert_step(attended.reshape(hidden_states.shape), f"{name}.attended")
 
     assert_step(hidden_states + recorded["attended"], f"{name}.attention_sum")
     assert_step(layer_norm(recorded["attention_sum"], weights.attention_layer_norm, eps), f"{name}.attention_output")
@@ -84,8 +89,8 @@ def test_every_step_of_a_layer(index):
     assert_step(recorded["attention_output"] + recorded["transformed"], f"{name}.output_sum")
     assert_step(layer_norm(recorded["output_sum"], weights.feed_forward_layer_norm, eps), f"{name}.output")
 
-    output, probabilities = encoder_layer(hidden_states, BIAS, weights, heads, eps)
-    assert_step(output, f"{name}.output")
+    output, (probabilities,) = encoder_layer(rows, rows, GROUPS, weights, heads, eps)
+    assert_step(output.reshape(hidden_states.shape), f"{name}.output")
     assert_step(probabilities, f"{name}.probabilities")
 
 

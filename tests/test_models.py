@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForMaskedLM, RobertaModel
+from distilroberta_np import RobertaForMaskedLM, RobertaModel, models, packing, threads
 from distilroberta_np.model.tree import tree_leaves
 from tests.seeded import CONFIG, VOCAB_SIZE, seeded_tensors, write_model
 
@@ -24,6 +24,20 @@ def model(folder):
 @pytest.fixture(scope="module")
 def encoder(folder):
     return RobertaModel.from_pretrained(folder)
+
+
+def test_many_texts_are_cut_for_threads_and_joined_again(model, monkeypatch):
+    ids = np.random.default_rng(0).integers(2, VOCAB_SIZE, (9, 20))
+    mask = (np.arange(20) < np.array([[20, 3, 7, 20, 1, 20, 20, 15, 20]]).T).astype(np.int64)
+    wanted = model(ids, mask, output_hidden_states=True, output_attentions=True)
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
+    monkeypatch.setattr(packing, "_LEAST_TOKENS", 1)
+    monkeypatch.setattr(packing, "_MOST_TOKENS", 30)
+    monkeypatch.setattr(models, "_HEAD_ROWS", 7)
+    result = model(ids, mask, output_hidden_states=True, output_attentions=True)
+    for got, expected in zip(tree_leaves(result), tree_leaves(wanted), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
 def twin(ids, tensors, heads=CONFIG["num_attention_heads"], eps=CONFIG["layer_norm_eps"]):

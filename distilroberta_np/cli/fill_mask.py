@@ -10,7 +10,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any, cast
 
 from ..errors import PipelineException
 from ..pipelines import pipeline
@@ -31,6 +32,9 @@ number, the mask's number, score, token and sequence, separated by tabs; with
 --json, a line a text: {"text": ..., "predictions": ...}, or "error" in the place
 of "predictions"."""
 
+# Read from a file at a time: as much as a pipe holds.
+_READ_BYTES = 65_536
+
 
 def add_parser(commands: SubParsers) -> None:
     summary = "the likeliest words for each <mask> of a text"
@@ -48,7 +52,6 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("--joint", action="store_true", help="fill several masks together, and score them together")
     parser.add_argument("--keep-text", action="store_true", help="put the words into the text as it was typed")
     parser.add_argument("--truncation", action="store_true", help="cut texts that are too long, round their masks")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="texts computed together (default: 1)")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each text")
     parser.set_defaults(run=run, parser=parser)
 
@@ -63,17 +66,17 @@ def run(options: argparse.Namespace) -> int:
     if "-" in options.texts and len(options.texts) > 1:
         options.parser.error("- reads standard input, and can't stand beside other texts")
     with contextlib.ExitStack() as stack:
-        file: BinaryIO | None = None
+        file: BufferedReader | None = None
         if options.input is not None:
             file = stack.enter_context(open(options.input, "rb"))
         elif options.texts == ["-"]:
             if sys.stdin is None:
                 raise ValueError("standard input is closed, so there is nothing to read from -")
-            file = sys.stdin.buffer
+            file = cast(BufferedReader, sys.stdin.buffer)
         return _answer(options, file)
 
 
-def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
+def _answer(options: argparse.Namespace, file: BufferedReader | None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = _say_warning
@@ -88,25 +91,25 @@ def _answer(options: argparse.Namespace, file: BinaryIO | None) -> int:
             joint=options.joint,
             keep_text=options.keep_text,
             truncation=options.truncation,
-            batch_size=options.batch_size,
         )
     source = _Source(options.texts, file)
     with Progress(source.size) as progress:
-        failures = 0
-        for number, answer in enumerate(unmasker.answers(source), start=1):
-            text = source.taken.pop(0)
-            error = _reason(text, answer)
-            if error is not None:
-                failures += 1
-                progress.clear()
-                print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
-            if options.json:
-                outcome = {"predictions": answer} if error is None else {"error": error}
-                print(json.dumps({"text": _valid(text), **outcome}))
-            elif error is None:
-                _print_answer(number, text, answer)
-            sys.stdout.flush()
-            progress.update(number, source.read)
+        number = failures = 0
+        for texts in source.batches():
+            for text, answer in zip(texts, unmasker.answers(texts), strict=True):
+                number += 1
+                error = _reason(text, answer)
+                if error is not None:
+                    failures += 1
+                    progress.clear()
+                    print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
+                if options.json:
+                    outcome = {"predictions": answer} if error is None else {"error": error}
+                    print(json.dumps({"text": _valid(text), **outcome}))
+                elif error is None:
+                    _print_answer(number, text, answer)
+                sys.stdout.flush()
+                progress.update(number, source.read)
     return 1 if failures else 0
 
 
@@ -144,29 +147,40 @@ def _token(token_str: str | list[str]) -> str:
 
 
 class _Source:
-    """The texts in turn, which remembers those that are taken and not yet answered, and how far it has come."""
+    """The texts as they come, which remembers how far it has come.
 
-    def __init__(self, texts: list[str], file: BinaryIO | None) -> None:
+    A file gives many lines at a time, which are answered together; a program that writes a line and waits for its
+    answer gives that one line. A file of any size takes the memory of a batch.
+    """
+
+    def __init__(self, texts: list[str], file: BufferedReader | None) -> None:
         self._texts, self._file = texts, file
-        self.taken: list[str] = []
         self.read = 0
         self.size = _size(file)
 
-    def __iter__(self) -> Iterator[str]:
-        for text in self._texts if self._file is None else self._lines(self._file):
-            self.taken.append(text)
-            yield text
-
-    def _lines(self, file: BinaryIO) -> Iterator[str]:
-        for line in file:
+    def batches(self) -> Iterator[list[str]]:
+        """The texts that are there without waiting for more, some hundred at most."""
+        if self._file is None:
+            yield self._texts
+            return
+        begun = b""  # a line whose end has not come yet
+        while chunk := self._file.read1(_READ_BYTES):
             if self.read == 0:
-                line = line.removeprefix(codecs.BOM_UTF8)  # some editors' way of saying that a file is UTF-8
-            self.read += len(line)
-            # Bytes that are no UTF-8 become lone surrogates, which are refused, each with its place, further on.
-            yield line.decode("utf-8", errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+                chunk = chunk.removeprefix(codecs.BOM_UTF8)  # some editors' way of saying that a file is UTF-8
+            self.read += len(chunk)
+            *lines, begun = (begun + chunk).split(b"\n")
+            if lines:
+                yield [_decode(line) for line in lines]
+        if begun:
+            yield [_decode(begun)]
 
 
-def _size(file: BinaryIO | None) -> int | None:
+def _decode(line: bytes) -> str:
+    # Bytes that are no UTF-8 become lone surrogates, which are refused, each with its place, further on.
+    return line.decode("utf-8", errors="surrogateescape").removesuffix("\r")
+
+
+def _size(file: BufferedReader | None) -> int | None:
     """A file's size; None for a pipe, which has none."""
     if file is None:
         return None

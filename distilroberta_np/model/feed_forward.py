@@ -17,7 +17,7 @@ class FeedForwardWeights(NamedTuple, Generic[Leaf]):
 def feed_forward(hidden_states: Array, weights: FeedForwardWeights[Array]) -> Array:
     """gelu(x W1 + b1) W2 + b2, for each token by itself.
 
-    Shapes: hidden_states (B, S, H) -> (B, S, H), by way of (B, S, F).
+    Shapes: hidden_states (N, H) -> (N, H), by way of (N, F).
     """
-    intermediate = gelu(linear(hidden_states, weights.intermediate))  # [B, S, H] -> [B, S, F]
-    return linear(intermediate, weights.output)  # [B, S, F] -> [B, S, H]
+    intermediate = linear(hidden_states, weights.intermediate, then=gelu)  # [N, H] -> [N, F]
+    return linear(intermediate, weights.output)  # [N, F] -> [N, H]

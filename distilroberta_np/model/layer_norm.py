@@ -6,6 +6,7 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 
+from .blocks import blocks
 from .tree import Array, Leaf
 
 
@@ -14,16 +15,25 @@ class LayerNormWeights(NamedTuple, Generic[Leaf]):
     bias: Leaf  # [H]
 
 
-def layer_norm(hidden_states: Array, weights: LayerNormWeights[Array], eps: float) -> Array:
+def layer_norm(
+    hidden_states: Array, weights: LayerNormWeights[Array], eps: float, residual: Array | None = None
+) -> Array:
     """Give every vector mean 0 and variance 1, then scale and shift it: (x - mean) / sqrt(var + eps) * weight + bias.
 
-    The variance is the biased one (divided by H), and eps stands inside the root.
+    The variance is the biased one (divided by H), and eps stands inside the root. x is hidden_states, or its sum with
+    a residual: the sum is made here, block by block, because it costs next to nothing while the block is in the cache.
 
-    Shapes: hidden_states (..., H) -> (..., H), same dtype.
+    Shapes: hidden_states and residual (..., H) -> (..., H), same dtype, C-contiguous.
     """
-    centred: Array = hidden_states - hidden_states.mean(axis=-1, keepdims=True)  # [..., H]
-    variance = np.square(centred).mean(axis=-1, keepdims=True)  # [..., 1]
-    centred /= np.sqrt(variance + eps)
-    centred *= weights.weight
-    centred += weights.bias
-    return centred
+    size = hidden_states.shape[-1]
+    average = np.full_like(weights.weight, 1 / size)  # [H]; a product with it is the mean, five times as fast
+    normed = np.empty_like(hidden_states, order="C")
+    for x, result, added in blocks(hidden_states, normed, hidden_states if residual is None else residual):
+        if residual is not None:
+            x = np.add(x, added, out=result)
+        np.subtract(x, (x @ average)[..., None], out=result)  # centred
+        variance = np.vecdot(result, result)[..., None] / size
+        result /= np.sqrt(variance + eps)
+        result *= weights.weight
+        result += weights.bias
+    return normed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple
 
+import numpy as np
+
 from .activation import gelu
 from .layer_norm import LayerNormWeights, layer_norm
 from .linear import LinearWeights, linear
@@ -25,8 +27,9 @@ def lm_head(hidden_states: Array, weights: LMHeadWeights[Array], word_embeddings
     Over all positions this product costs as much as five encoder layers of distilroberta-base: give it only the
     vectors whose words are asked for.
 
-    Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V).
+    Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V), C-contiguous.
     """
-    dense = linear(hidden_states, weights.dense, terms=128)  # small, and its rounding is in every logit
-    transformed = layer_norm(gelu(dense), weights.layer_norm, eps)  # [..., H]
-    return linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [..., H] @ [H, V] -> [..., V]
+    dense = linear(hidden_states, weights.dense, terms=128, then=gelu)  # small, and its rounding is in every logit
+    transformed = layer_norm(dense, weights.layer_norm, eps)  # [..., H]
+    logits = linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [..., H] @ [H, V] -> [..., V]
+    return np.ascontiguousarray(logits)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,12 +15,20 @@ from ..errors import CheckpointError, PipelineException, TokenizerError
 from ..model.activation import softmax
 from ..model.tree import Array
 from ..models import RobertaForMaskedLM
-from ..tokenizer import RobertaTokenizer, pad
+from ..packing import encode_at, threads_for
+from ..threads import map_in_threads
+from ..tokenizer import RobertaTokenizer
 from .search import Tokens, fill_together, score_words, top
 
+Result = TypeVar("Result")
+# Tokens with their probabilities, the likeliest first.
+Ranking = list[tuple[int, float]]
+
 DEFAULT_TOP_K = 5
-# Tokens computed together where one text asks for many sequences: whole words of several pieces, joint answers.
-_TOKENS_AT_ONCE = 2048
+# Most texts of a list computed together: enough to find some of equal length, and to keep all cores busy to the end.
+_WINDOW = 256
+# Masks whose scores of the whole vocabulary a thread holds at a time: 26 MB for 50,265 tokens.
+_MOST_ROWS = 128
 # A joint answer is searched for among at least so many beginnings.
 _LEAST_BEAMS = 16
 # A text with nothing but <s>, the mask and </s>.
@@ -39,7 +47,7 @@ class Options:
     whole_words: bool = False
     target_ids: tuple[int, ...] | None = None  # the targets, read as single tokens
     words: dict[bool, list[Tokens]] | None = None  # or as whole words, as they are spelled (not) behind a space
-    batch_size: int = 1
+    batch_size: int | None = None
     truncation: bool = False
     max_length: int | None = None
     joint: bool = False
@@ -115,8 +123,8 @@ class FillMaskPipeline:
             targets: score only these. One that isn't an entry of the vocabulary as it is written stands for the first
                 piece it is made of, with a warning: mind the space before a word. `" pizza"` stands for the entry
                 `Ġpizza`, and `"Ġpizza"` is that entry itself, without a warning.
-            batch_size: texts computed together; with `whole_words` and `joint`, where each text is many sequences,
-                only how many texts are read ahead.
+            batch_size: how many texts of an iterator are read ahead, to be computed together; 1 if None, so that each
+                is answered before the next is read. Some hundred are several times as fast. Lists don't need it.
             truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.
             tokenizer_kwargs: `truncation` and `max_length` (in tokens, and by itself enough to cut) as transformers
                 takes them; `padding` is let through, and changes no answer.
@@ -155,10 +163,11 @@ class FillMaskPipeline:
             return self._answer([self._read(inputs, None, options)], options)[0]
         if isinstance(inputs, list | tuple):
             texts = [self._read(text, index, options) for index, text in enumerate(inputs)]
+            size = options.batch_size or _window(len(texts))
             answers = [
                 answer
-                for start in range(0, len(texts), options.batch_size)
-                for answer in self._answer(texts[start : start + options.batch_size], options)
+                for start in range(0, len(texts), size)
+                for answer in self._answer(texts[start : start + size], options)
             ]
             return answers[0] if len(answers) == 1 else answers
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
@@ -166,9 +175,12 @@ class FillMaskPipeline:
         return self._answer_stream(inputs, options)
 
     def answers(self, texts: Iterable[str], **parameters: Any) -> Iterator[Any]:
-        """Answer texts one by one as `__call__` does an iterable, but give the exception in the place of the answer
+        """Answer texts as `__call__` does a list or an iterable, but give the exception in the place of the answer
         where a text can't be answered, and go on. Arguments as `__call__`; yields one item a text, in order."""
-        return self._attempt_stream(texts, self._call_options(**parameters))
+        options = self._call_options(**parameters)
+        if options.batch_size is None and isinstance(texts, list | tuple):
+            options = replace(options, batch_size=_window(len(texts)))
+        return self._attempt_stream(texts, options)
 
     # -- arguments ---------------------------------------------------------------------------------------------
 
@@ -324,24 +336,26 @@ class FillMaskPipeline:
             yield answer
 
     def _attempt_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
-        waiting: list[MaskedText] = []
+        waiting: list[MaskedText | Exception] = []
         try:
             for index, text in enumerate(texts):
-                failure = None
                 try:
                     waiting.append(self._read(text, index, options))
                 except (PipelineException, TypeError) as error:
-                    failure = error
-                if failure is not None or len(waiting) == options.batch_size:
+                    waiting.append(error)
+                if len(waiting) >= (options.batch_size or 1):
                     ready, waiting = waiting, []
-                    yield from self._answer(ready, options)
-                if failure is not None:
-                    yield failure
+                    yield from self._attempt(ready, options)
         except Exception:
             # The texts' own, such as of a disk that can't be read on: what came before it is answered first.
-            yield from self._answer(waiting, options)
+            yield from self._attempt(waiting, options)
             raise
-        yield from self._answer(waiting, options)
+        yield from self._attempt(waiting, options)
+
+    def _attempt(self, texts: list[MaskedText | Exception], options: Options) -> Iterator[Any]:
+        answers = iter(self._answer([text for text in texts if isinstance(text, MaskedText)], options))
+        for text in texts:
+            yield next(answers) if isinstance(text, MaskedText) else text
 
     def _answer(self, texts: list[MaskedText], options: Options) -> list[Any]:
         if not texts:
@@ -350,51 +364,66 @@ class FillMaskPipeline:
             return [self._fill_words(text, options) for text in texts]
         if options.joint:
             return [self._fill_jointly(text, options) for text in texts]
-        logits = self._logits([text.ids for text in texts], [text.masks for text in texts])
-        ends = np.cumsum([len(text.masks) for text in texts])
-        return [
-            self._fill(text, softmax(rows), options)
-            for text, rows in zip(texts, np.split(logits, ends[:-1]), strict=True)
-        ]
+        candidates = None if options.target_ids is None else np.array(options.target_ids)
 
-    def _logits(self, sequences: Sequence[Sequence[int]], places: Sequence[Sequence[int]]) -> Array:
-        """The scores of all tokens at some places of each sequence, one place under the other: (N, V) float32."""
-        batch = pad(sequences, self.tokenizer.pad_token_id)
-        hidden_states = self.model.roberta(batch["input_ids"], batch["attention_mask"]).last_hidden_state  # [B, S, H]
-        rows = np.repeat(np.arange(len(places)), [len(row) for row in places])  # [N]
-        columns = np.concatenate([np.asarray(row, np.int64) for row in places])  # [N]
-        # The head at the masks alone: over all positions it would cost more than the encoder.
-        logits = self.model.lm_head(hidden_states[rows, columns])  # [N, H] -> [N, V]
-        if not np.isfinite(logits).all():
-            raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
-        return logits
+        def rank(logits: Array) -> list[Ranking]:
+            """The likeliest tokens of each row, each row by itself."""
+            rows = softmax(logits, out=logits)  # [N, V]
+            return [_rank(row, options.top_k, candidates) for row in rows]
+
+        rankings = (
+            ranking
+            for block in self._over_logits(rank, [text.ids for text in texts], [text.masks for text in texts])
+            for ranking in block
+        )
+        return [self._fill(text, [next(rankings) for _ in text.masks], options) for text in texts]
+
+    def _over_logits(
+        self, function: Callable[[Array], Result], sequences: Sequence[Sequence[int]], places: Sequence[Sequence[int]]
+    ) -> Iterator[Result]:
+        """The function's results for the scores of all tokens at some places of each sequence, one place under the
+        other: for some rows (N, V) float32 at a time, in order, in as many threads as there are."""
+        vectors = np.concatenate(encode_at(sequences, places, self.model.weights.roberta, self.model.config))  # [M, H]
+
+        def compute(rows: Array) -> Result:
+            # The head at the masks alone: over all positions it would cost more than the encoder.
+            logits = self.model.lm_head(rows)  # [N, H] -> [N, V]
+            if not np.isfinite(logits).all():
+                raise CheckpointError(
+                    "the model's scores are not finite: its weights are too large, so they are damaged"
+                )
+            return function(logits)
+
+        threads = threads_for(sum(map(len, sequences)))
+        for start in range(0, len(vectors), threads * _MOST_ROWS):
+            window = vectors[start : start + threads * _MOST_ROWS]
+            yield from map_in_threads(compute, np.array_split(window, min(threads, len(window))))
 
     def _log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
         """For each sequence, the log-probability of every token at its place: (V,) float32."""
-        at_once = max(1, _TOKENS_AT_ONCE // max(map(len, sequences)))
-        for start in range(0, len(sequences), at_once):
-            chunk = slice(start, start + at_once)
-            logits = self._logits(sequences[chunk], [[place] for place in places[chunk]])
-            logits -= logits.max(axis=-1, keepdims=True)
-            yield from logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
-    def _fill(self, text: MaskedText, probabilities: Array, options: Options) -> Any:
+        def log_softmax(logits: Array) -> Array:
+            logits -= logits.max(axis=-1, keepdims=True)
+            logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            return logits
+
+        for block in self._over_logits(log_softmax, sequences, [[place] for place in places]):
+            yield from block
+
+    def _fill(self, text: MaskedText, rankings: list[Ranking], options: Options) -> Any:
         """Each mask by itself: a forward pass for all, and independent answers."""
-        candidates = None if options.target_ids is None else np.array(options.target_ids)
-        filled = []
-        for mask, row in enumerate(probabilities):  # [V]
-            ids = top(row, options.top_k) if candidates is None else candidates[top(row[candidates], options.top_k)]
-            filled.append(
-                [
-                    _prediction(
-                        float(row[token_id]),
-                        int(token_id),
-                        self.tokenizer.decode([token_id]),
-                        self._sequence(text, {mask: [int(token_id)]}, options),
-                    )
-                    for token_id in ids
-                ]
-            )
+        filled = [
+            [
+                _prediction(
+                    score,
+                    token_id,
+                    self.tokenizer.decode([token_id]),
+                    self._sequence(text, {mask: [token_id]}, options),
+                )
+                for token_id, score in ranking
+            ]
+            for mask, ranking in enumerate(rankings)
+        ]
         return filled[0] if len(filled) == 1 else filled
 
     def _fill_words(self, text: MaskedText, options: Options) -> Any:
@@ -453,6 +482,18 @@ class FillMaskPipeline:
                 parts += [before.rstrip(), word]
             done = end
         return "".join([*parts, text.text[done:]])
+
+
+def _window(texts: int) -> int:
+    """How many texts of a list to compute together, so that no small rest is left over; at least 1."""
+    windows = max(1, math.ceil(texts / _WINDOW))
+    return max(1, math.ceil(texts / windows))
+
+
+def _rank(probabilities: Array, top_k: int, candidates: Array | None) -> Ranking:
+    """The likeliest tokens, of all or of some candidates (ascending), and their probabilities. Shapes: (V,)."""
+    ids = top(probabilities, top_k) if candidates is None else candidates[top(probabilities[candidates], top_k)]
+    return list(zip(ids.tolist(), probabilities[ids].tolist(), strict=True))
 
 
 def _prediction(score: float, token: Any, token_str: Any, sequence: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from ..model.tree import Array
 
 Tokens = tuple[int, ...]
+_PARTS = 256
 # Sequences of ids, and a place in each, to the log-probability of every token there: an array (V,) a sequence, in turn.
 LogProbabilities = Callable[[Sequence[Sequence[int]], Sequence[int]], Iterable[Array]]
 
@@ -91,7 +92,12 @@ def top(values: Array, k: int) -> Array:
     k = min(k, len(values))
     if k == 0:
         return np.empty(0, np.int64)
+    # A bound that few values reach, and that the k largest do: the k-th largest of the largest values of parts. It is
+    # found in one quick pass, where a partition of the whole vocabulary takes ten times as long.
+    some = values
+    if k <= _PARTS <= len(values):
+        some = values[: len(values) // _PARTS * _PARTS].reshape(_PARTS, -1).max(axis=1)
+    candidates = np.flatnonzero(values >= np.partition(some, -k)[-k])
     # Everything that ties with the k-th largest is sorted too, so that the order decides which of them stay.
-    candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])
     order: Array = candidates[np.argsort(-values[candidates], kind="stable")[:k]]
     return order

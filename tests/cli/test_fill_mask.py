@@ -47,7 +47,7 @@ def test_json_holds_what_the_pipeline_returns(capsys):
 
 def test_standard_input_is_read_a_text_a_line(capsys, stdin):
     stdin("One <mask>.\r\nÉté <mask> 🙂\nno newline <mask>".encode())
-    status, lines, _ = answer_json(capsys, "-", "--batch-size", "2")
+    status, lines, _ = answer_json(capsys, "-")
     assert status == 0
     assert [line["text"] for line in lines] == ["One <mask>.", "Été <mask> 🙂", "no newline <mask>"]
 
@@ -61,7 +61,7 @@ def test_a_file_is_read_a_text_a_line(capsys, tmp_path):
 
 def test_a_bad_line_is_named_and_the_others_are_answered(capsys, stdin):
     stdin(b"good <mask>\nno mask\n\n\xff <mask>\nalso good <mask>\n")
-    status, lines, errors = answer_json(capsys, "-", "--batch-size", "4")
+    status, lines, errors = answer_json(capsys, "-")
     assert status == 1
     assert ["predictions" in line for line in lines] == [True, False, False, False, True]
     assert lines[3] == {"text": "\ufffd <mask>", "error": "not UTF-8"}
@@ -73,21 +73,37 @@ def test_a_bad_line_is_named_and_the_others_are_answered(capsys, stdin):
 
 
 def test_answers_come_before_the_input_ends(monkeypatch, capsys):
-    class Interactive(io.RawIOBase):
-        """Gives its second line only when the first has been answered."""
+    """From a program that writes its second line only when the first has been answered."""
+    reading, writing = os.pipe()
+    seen = []
 
-        lines = iter([b"first <mask>\n", b"second <mask>\n"])
-        seen = ""
+    class Answers(io.StringIO):
+        def flush(self):
+            if not seen:
+                seen.append(self.getvalue())
+                os.write(writing, b"ond <mask>\n")
+                os.close(writing)
 
-        def __next__(self):
-            line = next(self.lines)
-            if line.startswith(b"second"):
-                Interactive.seen = capsys.readouterr().out
-            return line
+    os.write(writing, b"first <mask>\nsec")
+    with open(reading, "rb") as stdin:
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": stdin}))
+        monkeypatch.setattr(sys, "stdout", answers := Answers())
+        assert main(["fill-mask", "-", "--top-k", "1", *MODEL]) == 0
+    assert seen[0].startswith("1\t1\t")
+    assert "second" not in seen[0]
+    assert answers.getvalue().splitlines()[1].startswith("2\t1\t")
 
-    monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": Interactive()}))
-    assert main(["fill-mask", "-", "--top-k", "1", *MODEL]) == 0
-    assert Interactive.seen.startswith("1\t1\t")
+
+def test_lines_of_any_length_are_answered_in_order(capsys, tmp_path):
+    """Across the borders of what is read at a time, and of what is computed together."""
+    lines = [f"Number {number} {'and so on ' * (number % 3 * 5)}is <mask>." for number in range(1500)]
+    lines[700] = "no mask " * 20_000
+    (tmp_path / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    status, answers, errors = answer_json(capsys, "--input", str(tmp_path / "texts.txt"), "--top-k", "1")
+    assert status == 1
+    assert [answer["text"] for answer in answers] == lines
+    assert [number for number, answer in enumerate(answers) if "error" in answer] == [700]
+    assert errors == "distilroberta-np: line 701: No mask_token (<mask>) found on the input\n"
 
 
 def test_options_reach_the_pipeline(capsys):

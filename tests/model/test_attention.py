@@ -5,8 +5,8 @@ import pytest
 
 from distilroberta_np.model.attention import (
     AttentionWeights,
+    TextGroup,
     attention_bias,
-    merge_heads,
     multi_head_attention,
     split_heads,
 )
@@ -48,31 +48,56 @@ def twin(inputs, mask, weights, heads):
     return context @ weights.output.weight.astype(np.float64).T + weights.output.bias, probabilities
 
 
+def attend(inputs, mask, weights, heads):
+    """The texts as one group: (B, S, H) and (B, S) -> (B, S, H) and (B, A, S, S)."""
+    batch, sequence, hidden = inputs.shape
+    rows = inputs.reshape(-1, hidden)
+    group = TextGroup(batch, sequence, queries=sequence, bias=attention_bias(mask, like=inputs))
+    attended, (probabilities,) = multi_head_attention(rows, rows, [group], weights, heads)
+    return attended.reshape(inputs.shape), probabilities
+
+
 @pytest.mark.parametrize(
     ("batch", "sequence", "hidden", "heads"), [(1, 1, 1, 1), (2, 3, 4, 1), (1, 5, 6, 6), (3, 7, 12, 4), (2, 9, 16, 2)]
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 1e-12)])
-def test_equals_a_loop_over_texts_heads_and_queries(batch, sequence, hidden, heads, dtype, tolerance):
+@pytest.mark.parametrize("hide", [True, False])
+def test_equals_a_loop_over_texts_heads_and_queries(batch, sequence, hidden, heads, dtype, tolerance, hide):
     inputs, weights = draw(9, batch, sequence, hidden, dtype=dtype), attention_weights(hidden, dtype)
-    mask = np.random.default_rng(1).integers(0, 2, (batch, sequence))
+    mask = np.random.default_rng(1).integers(0, 2, (batch, sequence)) if hide else np.ones((batch, sequence))
     mask[:, 0] = 1
-    attended, probabilities = multi_head_attention(inputs, attention_bias(mask, like=inputs), weights, heads)
+    attended, probabilities = attend(inputs, mask, weights, heads)
     wanted, wanted_probabilities = twin(inputs, mask, weights, heads)
     assert attended.dtype == probabilities.dtype == dtype
     np.testing.assert_allclose(attended, wanted, rtol=0, atol=tolerance)
     np.testing.assert_allclose(probabilities, wanted_probabilities, rtol=0, atol=tolerance)
 
 
+def test_groups_of_texts_see_only_themselves_and_some_rows_can_be_asked_for():
+    """Two texts of 3 tokens, of which all attend, and three of 5, of which the second and the last do."""
+    weights, shapes = attention_weights(8), [(2, 3, 8), (3, 5, 8)]
+    texts = [draw(seed, *shape) for seed, shape in enumerate(shapes)]
+    wanted = [twin(group, np.ones(group.shape[:2]), weights, 4) for group in texts]
+    rows = np.concatenate([group.reshape(-1, 8) for group in texts])
+    queries = np.concatenate([texts[0].reshape(-1, 8), texts[1][:, [1, 4]].reshape(-1, 8)])
+    groups = [TextGroup(2, 3, queries=3), TextGroup(3, 5, queries=2)]
+    attended, probabilities = multi_head_attention(queries, rows, groups, weights, 4)
+    np.testing.assert_allclose(attended[:6], wanted[0][0].reshape(-1, 8), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(attended[6:], wanted[1][0][:, [1, 4]].reshape(-1, 8), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(probabilities[0], wanted[0][1], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(probabilities[1], wanted[1][1][:, :, [1, 4]], rtol=0, atol=2e-5)
+
+
 def test_a_hidden_key_gets_no_probability_at_all():
     inputs, mask = draw(0, 1, 4, 8, scale=30), np.array([[1, 0, 1, 0]])
-    _, probabilities = multi_head_attention(inputs, attention_bias(mask, like=inputs), attention_weights(8), 2)
+    _, probabilities = attend(inputs, mask, attention_weights(8), 2)
     assert (probabilities[..., [1, 3]] == 0).all()
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
 
 
 def test_where_every_key_is_hidden_the_attention_is_finite():
     inputs, mask = draw(0, 2, 4, 8), np.array([[1, 1, 1, 1], [0, 0, 0, 0]])
-    attended, probabilities = multi_head_attention(inputs, attention_bias(mask, like=inputs), attention_weights(8), 2)
+    attended, probabilities = attend(inputs, mask, attention_weights(8), 2)
     assert np.isfinite(attended).all()
     np.testing.assert_allclose(probabilities[1], 1 / 4, atol=1e-6)
 
@@ -86,9 +111,14 @@ def test_the_bias_is_zero_for_tokens_and_the_lowest_number_for_padding(dtype, ma
     assert bias.ravel().tolist() == [0, 0, np.finfo(dtype).min]
 
 
-def test_heads_are_neighbouring_parts_of_a_vector_and_go_back_to_their_places():
-    vectors = np.arange(2 * 3 * 8).reshape(2, 3, 8)
-    heads = split_heads(vectors, 4)
+def test_there_is_no_bias_where_nothing_is_hidden():
+    assert attention_bias(np.ones((2, 3), np.int64), like=np.empty(0, np.float32)) is None
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_heads_are_neighbouring_parts_of_a_vector_on_the_same_memory(order):
+    rows = np.asarray(np.arange(2 * 3 * 8).reshape(6, 8), order=order)
+    heads = split_heads(rows, 2, 4)
     assert heads.shape == (2, 4, 3, 2)
-    assert heads[1, 2, 0].tolist() == vectors[1, 0, 4:6].tolist()
-    np.testing.assert_array_equal(merge_heads(heads), vectors)
+    assert heads[1, 2, 0].tolist() == rows[3, 4:6].tolist()
+    assert np.shares_memory(heads, rows)

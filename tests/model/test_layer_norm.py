@@ -26,6 +26,18 @@ def test_equals_the_formula(shape, dtype, tolerance, eps):
     np.testing.assert_allclose(result, np.reshape(wanted, shape), rtol=0, atol=tolerance * 4)
 
 
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (200, 700)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_residual_is_added_first(shape, order):
+    inputs, residual = np.asarray(draw(0, *shape), order=order), draw(3, *shape)
+    before = inputs.copy()
+    weights = LayerNormWeights(draw(1, shape[-1]), draw(2, shape[-1]))
+    result = layer_norm(inputs, weights, 1e-5, residual=residual)
+    np.testing.assert_allclose(result, layer_norm(inputs + residual, weights, 1e-5), rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(inputs, before)
+    assert result.flags.c_contiguous
+
+
 def test_vectors_come_out_with_mean_0_and_variance_1():
     weights = LayerNormWeights(np.ones(64, np.float32), np.zeros(64, np.float32))
     result = layer_norm(draw(0, 10, 64, scale=5) + np.float32(100), weights, 1e-5)

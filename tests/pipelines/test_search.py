@@ -90,7 +90,16 @@ def test_top(values, k, wanted):
     assert top(np.array(values, np.float32), k).tolist() == wanted
 
 
-def test_top_equals_a_stable_sort():
-    values = np.random.default_rng(0).integers(0, 20, 500).astype(np.float32)
-    for k in (1, 2, 10, 499, 500):
-        assert top(values, k).tolist() == sorted(range(500), key=lambda i: (-values[i], i))[:k]
+@pytest.mark.parametrize("size", [500, 255, 256, 257, 5000])
+@pytest.mark.parametrize("distinct", [2, 20, 10**6])
+def test_top_equals_a_stable_sort(size, distinct):
+    values = np.random.default_rng(0).integers(0, distinct, size).astype(np.float32)
+    for k in (1, 2, 10, 256, 257, size - 1, size):
+        assert top(values, k).tolist() == sorted(range(size), key=lambda i: (-values[i], i))[:k]
+
+
+def test_top_where_the_largest_are_neighbours():
+    """All in one part, so that the other parts' largest are no help."""
+    values = np.arange(10_000, dtype=np.float32)
+    for order in (values, values[::-1]):
+        assert values[top(order, 300)].tolist() == np.argsort(-order, kind="stable")[:300].tolist()

@@ -1,0 +1,221 @@
+"""The contenders of `benchmark.py`: each a way to fill masks, in a process of its own that times itself.
+
+    python scripts/contenders.py NAME FOLDER THREADS
+
+FOLDER holds the model, its ONNX exports and workloads.json ({name: {"texts": [...], "batch_size": n}}). The process
+reads the names of workloads from standard input and answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# For a workload, the five likeliest tokens of each text's mask, best first, with their probabilities.
+Answers = list[list[tuple[int, float]]]
+TOP_K = 5
+
+
+def ours(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """This package's pipeline, as users call it."""
+    from distilroberta_np import pipeline
+
+    unmasker = pipeline("fill-mask", folder)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        answers = unmasker(texts)
+        return _pairs([answers] if len(texts) == 1 else answers)
+
+    return fill
+
+
+def transformers(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """transformers' pipeline on torch, as users call it."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    unmasker = transformers.pipeline("fill-mask", str(folder), device="cpu", dtype=torch.float32)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        answers = unmasker(texts, batch_size=batch_size)
+        return _pairs([answers] if len(texts) == 1 else answers)
+
+    return fill
+
+
+def onnx_whole(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """ONNX Runtime on the exported model, with the logits of all positions."""
+    return _onnx(folder, threads, "whole.onnx")
+
+
+def onnx_masks(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """ONNX Runtime on a model exported with the head at the masks alone."""
+    return _onnx(folder, threads, "masks.onnx")
+
+
+def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], Answers]:
+    import onnxruntime
+
+    from distilroberta_np import RobertaTokenizer
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+    tokenizer = RobertaTokenizer.from_folder(folder)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        encoded = [tokenizer.encode(text).ids for text in texts]
+        # Sorted by length, so that it has hardly any padding either.
+        order = sorted(range(len(texts)), key=lambda text: len(encoded[text]))
+        answers: Answers = [[]] * len(texts)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            longest = max(len(encoded[text]) for text in chosen)
+            ids = np.full((len(chosen), longest), tokenizer.pad_token_id, np.int64)
+            for row, text in zip(ids, chosen, strict=True):
+                row[: len(encoded[text])] = encoded[text]
+            inputs = {"input_ids": ids, "attention_mask": (ids != tokenizer.pad_token_id).astype(np.int64)}
+            places = (ids == tokenizer.mask_token_id).argmax(axis=1)
+            if file == "masks.onnx":
+                logits = session.run(None, inputs | {"places": places})[0]
+            else:
+                logits = session.run(None, inputs)[0][np.arange(len(ids)), places]
+            probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            probabilities /= probabilities.sum(axis=-1, keepdims=True)
+            best = np.argpartition(probabilities, -TOP_K, axis=-1)[:, -TOP_K:]
+            for text, row, tokens in zip(chosen, probabilities, best, strict=True):
+                ranked = sorted(tokens.tolist(), key=lambda token: -row[token])
+                answers[text] = [
+                    (token, float(row[token]), tokenizer.decode([token]), tokenizer.decode(_put(encoded[text], token)))
+                    for token in ranked
+                ]
+        return [[answer[:2] for answer in text] for text in answers]
+
+    def _put(ids: list[int], token: int) -> list[int]:
+        return [token if given == tokenizer.mask_token_id else given for given in ids]
+
+    return fill
+
+
+def products(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """Nothing but the matrix products that filling the masks of these texts takes, each whole: what BLAS needs.
+
+    As many rows at once as make BLAS fastest, spread over the cores by BLAS itself; written to arrays that are there
+    already.
+    """
+    return _products(folder, threads, by_threads=False)
+
+
+def products_by_threads(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """The same as this package makes them: in slices, and in pieces for threads, each with BLAS on one thread."""
+    return _products(folder, threads, by_threads=True)
+
+
+def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[str], int], Answers]:
+    from itertools import groupby
+
+    from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
+    from distilroberta_np.packing import cut
+    from distilroberta_np.threads import map_in_threads
+
+    model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
+    heads = model.config.num_attention_heads
+    buffers: dict[tuple[int, str], Any] = {}
+
+    def array(slot: int, purpose: str, *shape: int) -> Any:
+        """An array of this shape, on the same memory each time."""
+        size = math.prod(shape)
+        if len(buffers.get((slot, purpose), "")) < size:
+            buffers[slot, purpose] = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
+        return buffers[slot, purpose][:size].reshape(shape)
+
+    def dense(slot: int, rows: int, weight: Any, terms: int = 512 if by_threads else 4096) -> None:
+        inputs, outputs = weight.shape[1], weight.shape[0]
+        values = array(slot, "in", rows, inputs)
+        for start in range(0, inputs, terms):
+            part = slice(start, start + terms)
+            if rows <= 128:  # the faster way for few rows
+                np.matmul(weight[:, part], values[:, part].T, out=array(slot, "out", outputs, rows))
+            else:
+                np.matmul(values[:, part], weight[:, part].T, out=array(slot, "out", rows, outputs))
+
+    def attention(slot: int, lengths: list[int], last: bool) -> None:
+        for length, group in groupby(lengths):
+            texts, size = len(list(group)), model.config.hidden_size // heads
+            queries = 1 if last else length
+            query = array(slot, "in", texts, heads, queries, size)
+            key = array(slot, "key", texts, heads, length, size)
+            scores = array(slot, "scores", texts, heads, queries, length)
+            np.matmul(query, key.swapaxes(-1, -2), out=scores)
+            np.matmul(scores, key, out=array(slot, "out", texts, heads, queries, size))
+
+    def multiply(slot: int, lengths: list[int]) -> None:
+        tokens, layers = sum(lengths), model.weights.roberta.layers
+        for number, layer in enumerate(layers, start=1):
+            last = number == len(layers)
+            wanted = len(lengths) if last else tokens  # the last layer is needed at the masks alone
+            parts = layer.attention
+            dense(slot, wanted, parts.query.weight)
+            dense(slot, tokens, parts.key.weight)
+            dense(slot, tokens, parts.value.weight)
+            attention(slot, lengths, last)
+            dense(slot, wanted, parts.output.weight, 128 if by_threads else 4096)
+            dense(slot, wanted, layer.feed_forward.intermediate.weight)
+            dense(slot, wanted, layer.feed_forward.output.weight)
+        for start in range(0, len(lengths), 64):
+            rows = min(64, len(lengths) - start)
+            dense(slot, rows, model.weights.lm_head.dense.weight, 128 if by_threads else 4096)
+            dense(slot, rows, model.weights.roberta.embeddings.word)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        lengths = sorted(len(tokenizer.encode(text).ids) for text in texts)
+        began = time.perf_counter()
+        if by_threads:
+            pieces = [lengths[piece] for piece in cut(lengths)]
+            map_in_threads(lambda piece: multiply(piece % threads, pieces[piece]), range(len(pieces)))
+        else:
+            for start in range(0, len(lengths), 128):
+                multiply(0, lengths[start : start + 128])
+        fill.seconds = time.perf_counter() - began  # type: ignore[attr-defined]
+        return []
+
+    return fill
+
+
+CONTENDERS = {
+    function.__name__: function
+    for function in (ours, transformers, onnx_whole, onnx_masks, products, products_by_threads)
+}
+
+
+def _pairs(answers: Any) -> Answers:
+    return [[(item["token"], float(item["score"])) for item in text] for text in answers]
+
+
+def main() -> None:
+    name, folder, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    workloads = json.loads((folder / "workloads.json").read_text())
+    fill = CONTENDERS[name](folder, threads)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        workload = workloads[request["workload"]]
+        batch_size = request.get("batch_size", workload["batch_size"])
+        began = time.perf_counter()
+        answers = fill(workload["texts"][: request.get("texts")], batch_size)
+        seconds = getattr(fill, "seconds", time.perf_counter() - began)
+        print(json.dumps({"seconds": seconds, "answers": answers if request.get("answers") else None}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

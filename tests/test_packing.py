@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distilroberta_np import RobertaForMaskedLM, packing, threads
+from distilroberta_np.packing import cut, encode_at, threads_for
+from tests.seeded import VOCAB_SIZE, write_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return RobertaForMaskedLM.from_pretrained(write_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
+    monkeypatch.setattr(packing, "_LEAST_TOKENS", 4)
+    monkeypatch.setattr(packing, "_MOST_TOKENS", 30)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_vectors_come_back_in_the_order_of_the_texts(model, three_threads, count):
+    rng = np.random.default_rng(count)
+    sequences = [rng.integers(2, VOCAB_SIZE, rng.integers(1, 40)).tolist() for _ in range(count)]
+    places = [rng.integers(0, len(sequence), rng.integers(1, 4)).tolist() for sequence in sequences]
+    results = encode_at(sequences, places, model.weights.roberta, model.config)
+    assert len(results) == count
+    for sequence, row, vectors in zip(sequences, places, results, strict=True):
+        whole = model.roberta([sequence]).last_hidden_state[0]
+        np.testing.assert_allclose(vectors, whole[row], rtol=0, atol=2e-5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 8))
+def test_texts_are_cut_into_runs_without_gaps(lengths, number):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "worker_threads", lambda: number)
+        pieces = cut(lengths)
+    assert [text for piece in pieces for text in range(len(lengths))[piece]] == list(range(len(lengths)))
+    assert all(range(len(lengths))[piece] for piece in pieces)
+    # A run has its share, give or take the texts at its ends.
+    sizes = [sum(lengths[piece]) for piece in pieces]
+    assert max(sizes) <= packing._MOST_TOKENS + max(lengths)
+
+
+def test_the_threads_have_the_same_work(monkeypatch):
+    monkeypatch.setattr(packing, "worker_threads", lambda: 2)
+    assert [len(range(300)[piece]) for piece in cut([16] * 300)] == [50] * 6
+
+
+def test_little_work_is_left_to_blas(monkeypatch):
+    monkeypatch.setattr(packing, "worker_threads", lambda: 4)
+    assert threads_for(4 * packing._LEAST_TOKENS) == 4
+    assert threads_for(4 * packing._LEAST_TOKENS - 1) == 1
+    assert cut([16] * 8) == [slice(0, 8)]

@@ -1,6 +1,6 @@
 """How fast it is, beside transformers on torch, ONNX Runtime, and the matrix products alone.
 
-    python scripts/benchmark.py [--threads 1 2] [--rounds 7] [--text FILE] [--out FOLDER]
+    python scripts/benchmark.py [--threads 1 2] [--rounds 3 7] [--text FILE] [--out FOLDER]
 
 Needs the `bench` extra. The checkpoint has distilroberta-base's shape and random weights; the sentences are those of
 Python's own documentation (`pydoc_data.topics`), or of a text file. Every contender (`contenders.py`) is a process of
@@ -60,7 +60,13 @@ Seconds = dict[str, dict[str, list[float]]]  # by workload and contender
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many for each contender, in turn")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contender; 3 for the real text")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        nargs="+",
+        default=[7],
+        help="turns of each contender (a third on the sentences), for each",
+    )
     parser.add_argument("--text", type=Path, metavar="FILE", help="take the sentences from this file, UTF-8")
     parser.add_argument("--out", type=Path, default=HERE / "results", metavar="FOLDER")
     options = parser.parse_args()
@@ -86,10 +92,10 @@ def main() -> None:
             "start": start(folder / "student"),
             "threads": {},
         }
-        for threads in options.threads:
+        for threads, rounds in zip(options.threads, options.rounds * len(options.threads), strict=False):
             results["threads"][threads] = {
-                "student": compare(folder / "student", workloads, threads, options.rounds),
-                "teacher": teacher(folder, workloads, threads, options.rounds),
+                "student": compare(folder / "student", workloads, threads, rounds),
+                "teacher": teacher(folder, workloads, threads, rounds),
             }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "benchmark.json").write_text(json.dumps(results, indent=1))
@@ -265,7 +271,7 @@ def compare(folder: Path, workloads: Workloads, threads: int, rounds: int) -> di
             if not many:  # the first run, which is not timed
                 answers = {name: running[name].run(workload, answers=True)["answers"] for name in CONTENDERS}
             seconds[workload] = {name: [] for name in CONTENDERS}
-            for _ in range(min(rounds, 3) if many else rounds):
+            for _ in range(-(-rounds // 3) if many else rounds):
                 for name, contender in running.items():
                     request = {"batch_size": best[name]} if many and name in best else {}
                     outcome = contender.run(workload, answers=many and not seconds[workload][name], **request)

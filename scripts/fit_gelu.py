@@ -3,8 +3,9 @@
     python scripts/fit_gelu.py
 
 erf(x / sqrt 2) is tanh of an odd function of x, and a polynomial stands in for that: tanh(x P(x^2)). P is fitted for
-the smallest largest error of the GELU, x (tanh(x P(x^2)) - erf(x / sqrt 2)) / 2, on |x| <= 6: Gauss-Newton steps of
-least squares whose weights follow the errors (Lawson's method). Beyond that P only grows. Needs NumPy alone.
+the smallest largest error of the GELU, x (tanh(x P(x^2)) - erf(x / sqrt 2)) / 2, on |x| <= 6, in units of 1/2 + |x|, as
+most activations are small: Gauss-Newton steps of least squares whose weights follow the errors (Lawson's method).
+Beyond that P only grows. Needs NumPy alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def exact_gelu(x: np.ndarray) -> np.ndarray:
 
 
 def fit(nodes: int = 4000, rounds: int = 400) -> tuple[float, np.ndarray]:
-    """The largest error of the GELU, and the coefficients of P."""
+    """The largest error in those units, and the coefficients of P."""
     x = RANGE * (0.5 - 0.5 * np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes))  # Chebyshev nodes
     wanted = exact_erf(x / math.sqrt(2))
     powers = np.square(x / RANGE)[:, None] ** np.arange(DEGREE + 1)
@@ -42,13 +43,13 @@ def fit(nodes: int = 4000, rounds: int = 400) -> tuple[float, np.ndarray]:
     best = (math.inf, p)
     for _ in range(rounds):
         estimate = np.tanh(x * (powers @ p))
-        errors = x * (estimate - wanted) / 2
+        errors = x * (estimate - wanted) / 2 / (0.5 + x)
         if np.abs(errors).max() < best[0]:
             best = (np.abs(errors).max(), p)
         weights *= np.abs(errors) / np.abs(errors).max() + 1e-3
         weights /= weights.sum()
         scale = np.sqrt(weights)
-        gradient = (np.square(x) * (1 - np.square(estimate)) / 2)[:, None] * powers
+        gradient = (np.square(x) * (1 - np.square(estimate)) / 2 / (0.5 + x))[:, None] * powers
         p = p - np.linalg.lstsq(gradient * scale[:, None], errors * scale, rcond=None)[0]
     error, p = best
     return error, p / RANGE ** (2 * np.arange(DEGREE + 1))
@@ -56,7 +57,7 @@ def fit(nodes: int = 4000, rounds: int = 400) -> tuple[float, np.ndarray]:
 
 def main() -> None:
     error, coefficients = fit()
-    print(f"fit: largest error of the GELU {error:.2e}")
+    print(f"fit: largest error of the GELU {error:.2e}, in units of 1/2 + |x|")
     print(*coefficients.tolist(), sep="\n")
 
     x = np.linspace(-6, 6, 1_200_001).astype(np.float32)

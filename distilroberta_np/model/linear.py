@@ -11,6 +11,8 @@ from .tree import Array, Leaf
 # Up to so many rows OpenBLAS is faster with the weights as the first matrix: 14 ms against 18 for the products of six
 # layers over 8 rows, 15 against 23 over 16, 69 against 86 over 128; from some hundred on they are alike.
 _FEW_ROWS = 128
+# Products of so few multiplications OpenBLAS makes by another routine, which does not halve their sums.
+_SMALL = 10**6
 
 
 class LinearWeights(NamedTuple, Generic[Leaf]):
@@ -43,6 +45,8 @@ def linear(
     # One product over all rows: NumPy would otherwise make one product a text.
     rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
     few = len(rows) <= _FEW_ROWS
+    if len(rows) * len(weights.weight) * terms <= _SMALL:
+        terms = min(terms, 256)
     if len(rows) == 1:
         terms = rows.shape[1]  # OpenBLAS adds up a single row in another way, as accurate without slices
     slices = [slice(start, start + terms) for start in range(0, rows.shape[1], terms)]

@@ -11,7 +11,7 @@ from tests.seeded import draw
 GRID = np.concatenate([np.linspace(-8, 8, 160_001), [-1e30, -1e4, -20, -1e-30, 0, 1e-30, 20, 1e4, 1e30]])
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 6e-7), (np.float64, 7e-8)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 6e-7), (np.float64, 1e-7)])
 def test_gelu_is_the_exact_one(dtype, tolerance):
     x = GRID.astype(dtype)
     # erfc keeps the small values of the far left, where 1 + erf has none left.
@@ -21,10 +21,10 @@ def test_gelu_is_the_exact_one(dtype, tolerance):
     assert (np.abs(result - wanted) <= tolerance * np.maximum(1, np.abs(x) / 8)).all()
 
 
-def test_gelu_is_on_average_within_6e_8_where_activations_are():
+def test_gelu_is_on_average_within_5e_8_where_activations_are():
     x = draw(0, 100_000)
     wanted = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()])
-    assert np.sqrt(np.square(gelu(x) - wanted).mean()) < 6e-8
+    assert np.sqrt(np.square(gelu(x) - wanted).mean()) < 5e-8
 
 
 def test_gelu_is_not_the_tanh_approximation():

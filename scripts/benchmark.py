@@ -85,7 +85,7 @@ def main() -> None:
         results: dict[str, Any] = {
             "machine": describe_machine("torch", "transformers", "onnxruntime"),
             "source": source,
-            "sentences": describe_lengths(workloads["2,000 sentences"]["lengths"]),
+            "sentences": describe_lengths(workloads[f"{SENTENCES:,} sentences"]["lengths"]),
             "weights_bytes": (folder / "student" / "model.safetensors").stat().st_size,
             "weights_read_seconds": read_weights(folder / "student"),
             "installed_bytes": {package: installed_size(package) for package in ("distilroberta-np", "transformers")},

@@ -16,6 +16,7 @@ from .errors import (
     HubError,
     PipelineException,
     TokenizerError,
+    TrainingError,
 )
 from .model.roberta import RobertaModelOutput
 from .models import MaskedLMOutput, RobertaForMaskedLM, RobertaModel
@@ -38,6 +39,7 @@ __all__ = [
     "RobertaModelOutput",
     "RobertaTokenizer",
     "TokenizerError",
+    "TrainingError",
     "__version__",
     "pipeline",
 ]

@@ -87,6 +87,19 @@ class RobertaConfig:
         """Most tokens, specials included. Positions start after pad_token_id, so 514 rows serve 512 tokens."""
         return self.max_position_embeddings - self.pad_token_id - 1
 
+    def to_dict(self) -> dict[str, Any]:
+        """What a config.json says, in the reference's keys, with RoBERTa's `<s>` and `</s>`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {
+            "architectures": list(self.architectures),
+            "model_type": "roberta",
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+            "tie_word_embeddings": True,
+        }
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RobertaConfig:
         """Make a config from the keys of a config.json. Keys that don't bear on the computation are left out.

@@ -35,3 +35,7 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
         super().__init__(reason if index is None else f"{reason} (input {index})")
         self.reason = reason
         self.index = index
+
+
+class TrainingError(DistilRobertaError, ValueError):
+    """A training that can't begin, or can't go on."""

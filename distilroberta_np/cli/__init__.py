@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import DistilRobertaError
-from . import download, fill_mask, info, verify
+from . import download, fill_mask, info, pretrain, verify
 
 _EPILOG = """\
 examples:
@@ -17,6 +17,7 @@ examples:
   distilroberta-np info
   distilroberta-np download
   distilroberta-np verify
+  distilroberta-np pretrain corpus/*.txt --out run
 
 exit status:
   0  everything was answered (verify: everything agrees)
@@ -63,6 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (fill_mask, info, download, verify):
+    for command in (fill_mask, info, download, verify, pretrain):
         command.add_parser(commands)
     return parser

@@ -113,7 +113,7 @@ class Progress:
         if self._size and read:
             part = min(read / self._size, 1)
             bar = ("#" * round(part * self._WIDTH)).ljust(self._WIDTH, ".")
-            line = f"[{bar}] {part:4.0%}  {line}, {_clock(seconds * max(self._size / read - 1, 0))} left"
+            line = f"[{bar}] {part:4.0%}  {line}, {clock(seconds * max(self._size / read - 1, 0))} left"
         print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
         self._shown = True
 
@@ -124,7 +124,7 @@ class Progress:
             self._shown = False
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,6 +1,8 @@
-"""GELU and softmax."""
+"""GELU and softmax, forward and backward."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -36,18 +38,43 @@ def gelu(x: Array, out: Array | None = None) -> Array:
     # Far out the polynomial overflows, to the infinity of the right sign, of which tanh is 1.
     with np.errstate(over="ignore"):
         for block, result in blocks(x, out):
-            squared = np.square(block)
-            inner = squared * _GELU_COEFFICIENTS[-1]
-            for coefficient in _GELU_COEFFICIENTS[-2:0:-1]:  # Horner's rule
-                inner += coefficient
-                inner *= squared
-            inner += _GELU_COEFFICIENTS[0]
-            inner *= block
-            np.tanh(inner, out=inner)
-            inner += 1.0
-            inner *= 0.5
-            np.multiply(block, inner, out=result)
+            np.multiply(block, _normal_distribution(block, np.square(block)), out=result)
     return out
+
+
+def gelu_backward(d_outputs: Array, x: Array, out: Array | None = None) -> Array:
+    """The gradient of gelu(x) = x Phi(x), with Phi and phi the standard normal distribution and its density:
+
+        dL/dx = dL/dy (Phi(x) + x phi(x)),   Phi(x) = (1 + erf(x / sqrt 2)) / 2,   phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
+
+    Shapes: d_outputs and x alike -> the same, in `out` if given, which may be d_outputs itself.
+    """
+    out = np.empty_like(d_outputs) if out is None else out
+    with np.errstate(over="ignore"):
+        for d_block, block, result in blocks(d_outputs, x, out):
+            squared = np.square(block)
+            slope = _normal_distribution(block, squared)
+            squared *= -0.5
+            np.exp(squared, out=squared)
+            squared *= block
+            squared *= 1 / math.sqrt(2 * math.pi)
+            slope += squared
+            np.multiply(d_block, slope, out=result)
+    return out
+
+
+def _normal_distribution(x: Array, x_squared: Array) -> Array:
+    """Phi(x), the probability that a standard normal variable is below x: a new array."""
+    inner = x_squared * _GELU_COEFFICIENTS[-1]
+    for coefficient in _GELU_COEFFICIENTS[-2:0:-1]:  # Horner's rule
+        inner += coefficient
+        inner *= x_squared
+    inner += _GELU_COEFFICIENTS[0]
+    inner *= x
+    np.tanh(inner, out=inner)
+    inner += 1.0
+    inner *= 0.5
+    return inner
 
 
 def softmax(scores: Array, out: Array | None = None) -> Array:
@@ -66,4 +93,21 @@ def softmax(scores: Array, out: Array | None = None) -> Array:
             block = np.subtract(block, block.max(axis=-1, keepdims=True), out=result)
         np.exp(block, out=result)
         result /= (result @ ones)[..., None]
+    return out
+
+
+def softmax_backward(d_probabilities: Array, probabilities: Array, out: Array | None = None) -> Array:
+    """The gradient of p = softmax(s). As dp_i/ds_j = p_i (1[i=j] - p_j),
+
+        dL/ds_j = p_j (dL/dp_j - sum_i dL/dp_i p_i)
+
+    Shapes: both (..., S) -> (..., S), in `out` if given, which may be d_probabilities itself.
+    """
+    out = np.empty_like(d_probabilities) if out is None else out
+    ones = np.ones_like(probabilities, shape=probabilities.shape[-1])
+    for d_block, block, result in blocks(d_probabilities, probabilities, out):
+        product = d_block * block
+        total = (product @ ones)[..., None]
+        np.multiply(block, total, out=result)
+        np.subtract(product, result, out=result)
     return out

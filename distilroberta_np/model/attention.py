@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple
 
 import numpy as np
 
-from .activation import softmax
-from .linear import LinearWeights, linear
+from .activation import softmax, softmax_backward
+from .dropout import Dropout, dropped
+from .linear import LinearWeights, linear, linear_backward
 from .tree import Array, Leaf
 
 
@@ -99,3 +100,96 @@ def split_heads(rows: Array, texts: int, num_heads: int) -> Array:
     """The same memory seen by texts and heads. Shapes: (B x S, H) -> (B, A, S, D)."""
     tokens, size = rows.shape[0] // texts, rows.shape[1] // num_heads
     return rows.reshape(texts, tokens, num_heads, size).swapaxes(1, 2)
+
+
+class AttentionKept(NamedTuple):
+    """What the backward pass needs of the forward pass; rows (N, H), and arrays (B, A, S, S) of each group."""
+
+    hidden_states: Array
+    query: Array
+    key: Array
+    value: Array
+    probabilities: list[Array]
+    factors: list[Array | None]  # of dropout on the probabilities
+    context: Array
+
+
+def multi_head_attention_forward(
+    hidden_states: Array,
+    groups: Sequence[TextGroup],
+    weights: AttentionWeights[Array],
+    num_heads: int,
+    dropout: Dropout,
+) -> tuple[Array, AttentionKept]:
+    """`multi_head_attention` of all rows to all, with dropout on the probabilities, keeping what backward needs."""
+    query = linear(hidden_states, weights.query)  # [N, H]
+    key = linear(hidden_states, weights.key)  # [N, H]
+    value = linear(hidden_states, weights.value)  # [N, H]
+
+    context = np.empty_like(query, order="C")  # [N, H]
+    all_probabilities, all_factors = [], []
+    for group, rows in _rows_of(groups):
+        group_query, group_key, group_value, group_context = (
+            split_heads(part[rows], group.texts, num_heads) for part in (query, key, value, context)
+        )  # [B, A, S, D] each
+        scores = group_query @ group_key.swapaxes(-1, -2)  # [B, A, S, D] @ [B, A, D, S] -> [B, A, S, S]
+        scores *= 1 / math.sqrt(group_query.shape[-1])
+        if group.bias is not None:
+            scores += group.bias
+        probabilities = softmax(scores, out=scores)
+        factors = dropout.factors(probabilities)
+        used = probabilities if factors is None else probabilities * factors
+        group_context[...] = used @ group_value  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D]
+        all_probabilities.append(probabilities)
+        all_factors.append(factors)
+    kept = AttentionKept(hidden_states, query, key, value, all_probabilities, all_factors, context)
+    return linear(context, weights.output, terms=128), kept
+
+
+def multi_head_attention_backward(
+    d_attended: Array,
+    kept: AttentionKept,
+    groups: Sequence[TextGroup],
+    weights: AttentionWeights[Array],
+    num_heads: int,
+) -> tuple[Array, AttentionWeights[Array]]:
+    """Gradients of `multi_head_attention_forward`. In a head, with C = P V, P = softmax(S) and S = Q K^T / sqrt D:
+
+        dL/dV = P^T dL/dC        dL/dP = dL/dC V^T        dL/dS by `softmax_backward`
+        dL/dQ = dL/dS K / sqrt D        dL/dK = dL/dS^T Q / sqrt D
+
+    Where dropout multiplied P by F before it met V, dL/dV = (P F)^T dL/dC and dL/dP = (dL/dC V^T) F.
+
+    Shapes: d_attended (N, H) -> d_hidden_states (N, H), and the gradients of the weights.
+    """
+    d_context, d_output = linear_backward(d_attended, kept.context, weights.output)
+    d_query, d_key, d_value = (np.empty_like(d_context) for _ in range(3))  # [N, H]
+    scale = 1 / math.sqrt(d_context.shape[-1] // num_heads)
+    for (group, rows), probabilities, factors in zip(_rows_of(groups), kept.probabilities, kept.factors, strict=True):
+        query, key, value, d_group = (
+            split_heads(part[rows], group.texts, num_heads) for part in (kept.query, kept.key, kept.value, d_context)
+        )  # [B, A, S, D] each
+        used = probabilities if factors is None else probabilities * factors
+        into = split_heads(d_value[rows], group.texts, num_heads)
+        into[...] = used.swapaxes(-1, -2) @ d_group  # [B, A, S, S]^T @ [B, A, S, D] -> [B, A, S, D]
+        d_scores = dropped(d_group @ value.swapaxes(-1, -2), factors)  # [B, A, S, D] @ [B, A, D, S] -> [B, A, S, S]
+        softmax_backward(d_scores, probabilities, out=d_scores)
+        d_scores *= scale
+        into = split_heads(d_query[rows], group.texts, num_heads)
+        into[...] = d_scores @ key  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D]
+        into = split_heads(d_key[rows], group.texts, num_heads)
+        into[...] = d_scores.swapaxes(-1, -2) @ query  # [B, A, S, S]^T @ [B, A, S, D] -> [B, A, S, D]
+
+    d_hidden_states, d_query_weights = linear_backward(d_query, kept.hidden_states, weights.query)
+    d_by_key, d_key_weights = linear_backward(d_key, kept.hidden_states, weights.key)
+    d_by_value, d_value_weights = linear_backward(d_value, kept.hidden_states, weights.value)
+    d_hidden_states += d_by_key
+    d_hidden_states += d_by_value
+    return d_hidden_states, AttentionWeights(d_query_weights, d_key_weights, d_value_weights, d_output)
+
+
+def _rows_of(groups: Sequence[TextGroup]) -> Iterator[tuple[TextGroup, slice]]:
+    """Each group with its rows of the N."""
+    start = 0
+    for group in groups:
+        yield group, slice(start, start := start + group.texts * group.tokens)

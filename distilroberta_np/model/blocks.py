@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from .tree import Array
 
 # Elements of a block: 256 KB in float32, so that a block and its temporaries fit the second-level cache of a core. A
@@ -25,7 +27,7 @@ def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     Shapes: each (..., C), all of the same leading axes -> (..., C) of fewer rows. Contiguous arrays are cut anywhere,
     others along the first axis.
     """
-    if arrays[0].size <= BLOCK:
+    if arrays[0].size <= BLOCK or not isinstance(arrays[0], np.ndarray):  # a GPU's array is best taken whole
         yield arrays
         return
     if all(array.flags.c_contiguous for array in arrays):

@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 
-from .layer_norm import LayerNormWeights, layer_norm
+from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from .tree import Array, Leaf
 
 
@@ -40,3 +40,40 @@ def embeddings(input_ids: Array, weights: EmbeddingsWeights[Array], pad_token_id
     hidden_states += weights.token_type[0]
     hidden_states += weights.position[position_ids(input_ids, pad_token_id)]  # [P, H] at [B, S] -> [B, S, H]
     return layer_norm(hidden_states, weights.layer_norm, eps)
+
+
+class EmbeddingsKept(NamedTuple):
+    """What the backward pass needs of the forward pass."""
+
+    input_ids: Array  # (N,)
+    positions: Array  # (N,)
+    summed: Array  # (N, H), before the norm
+
+
+def embeddings_forward(
+    input_ids: Array, positions: Array, weights: EmbeddingsWeights[Array], eps: float
+) -> tuple[Array, EmbeddingsKept]:
+    """`embeddings` of rows, keeping what backward needs. Shapes: input_ids and positions (N,) -> (N, H)."""
+    summed = weights.word[input_ids]  # [N, H]
+    summed += weights.token_type[0]
+    summed += weights.position[positions]
+    return layer_norm(summed, weights.layer_norm, eps), EmbeddingsKept(input_ids, positions, summed)
+
+
+def embeddings_backward(
+    d_outputs: Array, kept: EmbeddingsKept, weights: EmbeddingsWeights[Array], pad_token_id: int, eps: float
+) -> EmbeddingsWeights[Array]:
+    """Gradients of the three tables: a row's is the sum over all places where it was looked up.
+
+    The reference leaves out the rows of padding: their words and positions never learn.
+
+    Shapes: d_outputs (N, H) -> the gradients of the weights.
+    """
+    d_summed, d_layer_norm = layer_norm_backward(d_outputs, kept.summed, weights.layer_norm, eps)
+    d_token_type = np.zeros_like(weights.token_type)
+    d_token_type[0] = d_summed.sum(axis=0)
+    d_summed = d_summed * (kept.input_ids != pad_token_id)[:, None]
+    d_word, d_position = np.zeros_like(weights.word), np.zeros_like(weights.position)
+    np.add.at(d_word, kept.input_ids, d_summed)
+    np.add.at(d_position, kept.positions, d_summed)
+    return EmbeddingsWeights(d_word, d_position, d_token_type, d_layer_norm)

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, NamedTuple
 
-from .attention import AttentionWeights, TextGroup, multi_head_attention
-from .feed_forward import FeedForwardWeights, feed_forward
-from .layer_norm import LayerNormWeights, layer_norm
+from .attention import (
+    AttentionKept,
+    AttentionWeights,
+    TextGroup,
+    multi_head_attention,
+    multi_head_attention_backward,
+    multi_head_attention_forward,
+)
+from .dropout import Dropout, dropped
+from .feed_forward import (
+    FeedForwardKept,
+    FeedForwardWeights,
+    feed_forward,
+    feed_forward_backward,
+    feed_forward_forward,
+)
+from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from .tree import Array, Leaf
 
 
@@ -66,3 +80,68 @@ def encoder(
         if keep_attentions:
             all_attentions.append(probabilities)
     return hidden_states, all_hidden_states, all_attentions
+
+
+class EncoderLayerKept(NamedTuple):
+    """What the backward pass needs of the forward pass: of the two halves, and the sums (N, H) before the norms."""
+
+    attention: AttentionKept
+    attention_factors: Array | None  # of dropout on what attention gives
+    attended_sum: Array
+    feed_forward: FeedForwardKept
+    feed_forward_factors: Array | None
+    transformed_sum: Array
+
+
+def encoder_layer_forward(
+    hidden_states: Array,
+    groups: Sequence[TextGroup],
+    weights: EncoderLayerWeights[Array],
+    num_heads: int,
+    eps: float,
+    attention_dropout: Dropout,
+    hidden_dropout: Dropout,
+) -> tuple[Array, EncoderLayerKept]:
+    """`encoder_layer` of all rows, with dropout on both halves before they are added, keeping what backward needs."""
+    attended_sum, attention = multi_head_attention_forward(
+        hidden_states, groups, weights.attention, num_heads, attention_dropout
+    )
+    attention_factors = hidden_dropout.factors(attended_sum)
+    attended_sum = dropped(attended_sum, attention_factors) + hidden_states
+    computed = layer_norm(attended_sum, weights.attention_layer_norm, eps)
+
+    transformed_sum, forward = feed_forward_forward(computed, weights.feed_forward)
+    forward_factors = hidden_dropout.factors(transformed_sum)
+    transformed_sum = dropped(transformed_sum, forward_factors) + computed
+    kept = EncoderLayerKept(attention, attention_factors, attended_sum, forward, forward_factors, transformed_sum)
+    return layer_norm(transformed_sum, weights.feed_forward_layer_norm, eps), kept
+
+
+def encoder_layer_backward(
+    d_outputs: Array,
+    kept: EncoderLayerKept,
+    groups: Sequence[TextGroup],
+    weights: EncoderLayerWeights[Array],
+    num_heads: int,
+    eps: float,
+) -> tuple[Array, EncoderLayerWeights[Array]]:
+    """Back through the two halves, the last first. A sum x + f(x) passes its gradient to both: dx = d + f'(d).
+
+    Shapes: d_outputs (N, H) -> d_hidden_states (N, H), and the gradients of the weights.
+    """
+    d_sum, d_second_norm = layer_norm_backward(d_outputs, kept.transformed_sum, weights.feed_forward_layer_norm, eps)
+    d_computed, d_feed_forward = feed_forward_backward(
+        _times(d_sum, kept.feed_forward_factors), kept.feed_forward, weights.feed_forward
+    )
+    d_computed += d_sum
+
+    d_sum, d_first_norm = layer_norm_backward(d_computed, kept.attended_sum, weights.attention_layer_norm, eps)
+    d_hidden_states, d_attention = multi_head_attention_backward(
+        _times(d_sum, kept.attention_factors), kept.attention, groups, weights.attention, num_heads
+    )
+    d_hidden_states += d_sum
+    return d_hidden_states, EncoderLayerWeights(d_attention, d_first_norm, d_feed_forward, d_second_norm)
+
+
+def _times(values: Array, factors: Array | None) -> Array:
+    return values if factors is None else values * factors

@@ -37,3 +37,34 @@ def layer_norm(
         result *= weights.weight
         result += weights.bias
     return normed
+
+
+def layer_norm_backward(
+    d_outputs: Array, inputs: Array, weights: LayerNormWeights[Array], eps: float
+) -> tuple[Array, LayerNormWeights[Array]]:
+    """Gradients of y = n w + b with n = (x - mean(x)) / s and s = sqrt(var(x) + eps).
+
+    With g = dL/dy w, each row by itself, and means over its H entries (mean and variance depend on every entry):
+
+        dL/dx = (g - mean(g) - n mean(g n)) / s        dL/dw = sum_rows dL/dy n        dL/db = sum_rows dL/dy
+
+    Shapes: d_outputs and inputs (x, with the residual) (N, H) -> d_inputs (N, H), and the gradients of the weights.
+    """
+    size = inputs.shape[-1]
+    average = np.full_like(weights.weight, 1 / size)  # [H]
+    d_inputs = np.empty_like(inputs)
+    d_weight, d_bias = np.zeros_like(weights.weight), np.zeros_like(weights.bias)
+    for d_block, x, result in blocks(d_outputs, inputs, d_inputs):
+        normed = x - (x @ average)[..., None]
+        scale = 1 / np.sqrt(np.vecdot(normed, normed)[..., None] / size + eps)
+        normed *= scale
+        product = d_block * normed
+        d_weight += product.sum(axis=0)
+        d_bias += d_block.sum(axis=0)
+        np.multiply(d_block, weights.weight, out=result)  # g
+        product *= weights.weight
+        normed *= (product @ average)[..., None]
+        normed += (result @ average)[..., None]
+        result -= normed
+        result *= scale
+    return d_inputs, LayerNormWeights(d_weight, d_bias)

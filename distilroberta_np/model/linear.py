@@ -69,3 +69,17 @@ def _product(rows: Array, weight: Array, few: bool) -> Array:
     if few:
         return weight @ rows.T  # [out, in] @ [in, N] -> [out, N]
     return rows @ weight.T  # [N, in] @ [in, out] -> [N, out]
+
+
+def linear_backward(
+    d_outputs: Array, inputs: Array, weights: LinearWeights[Array]
+) -> tuple[Array, LinearWeights[Array]]:
+    """Gradients of y = x W^T + b, row by row y_n = W x_n + b:
+
+        dL/dx_n = W^T dL/dy_n        dL/dW = sum_n dL/dy_n x_n^T        dL/db = sum_n dL/dy_n
+
+    Shapes: d_outputs (N, out), inputs (N, in) -> d_inputs (N, in), and the gradients of weight and bias.
+    """
+    d_inputs = d_outputs @ weights.weight  # [N, out] @ [out, in] -> [N, in]
+    d_weight = d_outputs.T @ inputs  # [out, N] @ [N, in] -> [out, in]
+    return d_inputs, LinearWeights(d_weight, d_outputs.sum(axis=0))

@@ -1,0 +1,105 @@
+"""`distilroberta-np pretrain`: a masked language model from text files, in a run that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+from ..training.pretrain import Report, Settings, pretrain
+from .terminal import SubParsers, add_command, clock
+
+_EXAMPLES = """\
+  distilroberta-np pretrain corpus/*.txt.gz --out run
+  distilroberta-np pretrain corpus/*.txt.gz --out run --hidden-size 192 --updates 2000
+  distilroberta-np fill-mask "The man worked as a <mask>." --model run/checkpoint
+
+Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
+from the last checkpoint, to the bit. Files hold a paragraph a line and an empty
+line between documents."""
+_HELP = {
+    "length": "most tokens of a sequence",
+    "batch_tokens": "tokens of an update, about",
+    "updates": "how many updates in all",
+    "warmup": "updates in which the learning rate rises",
+    "learning_rate": "at its peak",
+    "clip": "largest norm of the gradients",
+    "masking": "share of the tokens that are asked for",
+}
+
+
+def add_parser(commands: SubParsers) -> None:
+    parser = add_command(commands, "pretrain", summary="train a masked language model from text", examples=_EXAMPLES)
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
+    parser.add_argument(
+        "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
+    )
+    for field in fields(Settings):
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=int if field.type == "int" else float,
+            default=field.default,
+            metavar="N",
+            help=f"{_HELP.get(field.name, 'of the model')} (default: {field.default})".replace(
+                "of the model", ""
+            ).strip(),
+        )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
+    progress = _Progress()
+    finished = pretrain(
+        options.out,
+        options.files,
+        settings,
+        save_every=options.save_every * 60,
+        report=progress.update,
+        say=lambda line: print(f"distilroberta-np: {line}", file=sys.stderr, flush=True),
+    )
+    progress.end()
+    if not finished:
+        print("distilroberta-np: stopped, with a checkpoint; give the same command to go on", file=sys.stderr)
+    return 0 if finished else 130
+
+
+class _Progress:
+    """A line on stderr: updates, loss, tokens a second and the time left. On a terminal it is written over; elsewhere
+    one is written a minute."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._every = 1.0 if self._terminal else 60.0
+        self._next = 0.0
+        self._loss: float | None = None
+        self._seconds = self._tokens = 0.0
+
+    def update(self, report: Report) -> None:
+        # Means over about the last 50 updates.
+        self._loss = report.loss if self._loss is None else 0.98 * self._loss + 0.02 * report.loss
+        self._seconds = 0.98 * self._seconds + 0.02 * report.seconds
+        self._tokens = 0.98 * self._tokens + 0.02 * report.tokens
+        now = time.monotonic()
+        if now < self._next and report.update < report.updates:
+            return
+        self._next = now + self._every
+        speed = self._tokens / self._seconds
+        left = (report.updates - report.update) * report.tokens / speed
+        line = (
+            f"update {report.update:,} of {report.updates:,}, loss {self._loss:.3f}, {speed:,.0f} tokens a second, "
+            f"{clock(left)} left"
+        )
+        print(
+            f"\r{line}\x1b[K" if self._terminal else line,
+            end="" if self._terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        if self._terminal:
+            print(file=sys.stderr)

@@ -1,0 +1,149 @@
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from distilroberta_np import RobertaForMaskedLM, TrainingError, pipeline
+from distilroberta_np.cli import main
+from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.training import pretrain as module
+from distilroberta_np.training.pretrain import Settings, pretrain
+
+SETTINGS = Settings(
+    vocab_size=280,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=32,
+    length=32,
+    batch_tokens=300,
+    updates=6,
+    warmup=2,
+    dropout=0.1,
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    lines = [f"The {a} {b} the {c}.\n" for a in ("cat", "dog", "old man") for b in ("saw", "took") for c in "abcdefgh"]
+    path.write_text("".join(lines) + "\n" + "".join(reversed(lines)), encoding="utf-8")
+    return [path]
+
+
+@pytest.fixture(scope="module")
+def finished(files, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    assert pretrain(run, files, SETTINGS)
+    return run
+
+
+def weights(run):
+    return list(tree_leaves(RobertaForMaskedLM.from_pretrained(run / "checkpoint").weights))
+
+
+def test_it_learns_and_what_it_saves_is_a_model(files, tmp_path):
+    assert pretrain(tmp_path, files, replace(SETTINGS, updates=60, learning_rate=1e-2, warmup=10))
+    with open(tmp_path / "losses.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["update"]) for row in rows] == list(range(1, 61))
+    assert float(rows[0]["loss"]) == pytest.approx(np.log(280), abs=0.3)
+    assert np.mean([float(row["loss"]) for row in rows[-10:]]) < 2.5
+    answer = pipeline("fill-mask", tmp_path / "checkpoint")("The cat<mask> the d.")
+    assert len(answer) == 5
+
+
+def test_a_run_stopped_anywhere_goes_on_to_the_bit(files, finished, tmp_path):
+    def stop(report):
+        if report.update in (2, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert not pretrain(tmp_path, files, SETTINGS, report=stop)
+    assert not pretrain(tmp_path, files, SETTINGS, report=stop)
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text()) == {"updates": 3}
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert pretrain(tmp_path, files, SETTINGS)
+    for ours, wanted in zip(weights(tmp_path), weights(finished), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+    def losses(run):
+        with open(run / "losses.csv", newline="") as file:
+            return [(row["update"], row["loss"]) for row in csv.DictReader(file)]
+
+    assert losses(tmp_path) == losses(finished)
+
+
+def test_a_kill_between_checkpoints_costs_only_what_came_after_the_last(files, finished, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(report):
+        if report.update == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(tmp_path, files, SETTINGS, save_every=0, report=kill)
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text()) == {"updates": 3}
+    (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.old")  # and that between the renames
+    assert pretrain(tmp_path, files, SETTINGS)
+    for ours, wanted in zip(weights(tmp_path), weights(finished), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_other_settings_than_the_runs_are_refused(files, finished):
+    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.001, seed 0; go on with the same"):
+        pretrain(finished, files, replace(SETTINGS, learning_rate=0.5, seed=3))
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence_and_a_whole_checkpoint(files, tmp_path, monkeypatch):
+    whole = module.masked_lm_gradients
+
+    def diverge(*arguments, **named):
+        loss, gradients = whole(*arguments, **named)
+        return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
+
+    monkeypatch.setattr(module, "masked_lm_gradients", diverge)
+    with pytest.raises(TrainingError, match=r"the loss of update 2 is nan .* The checkpoint of update 1 is whole"):
+        pretrain(tmp_path, files, SETTINGS, save_every=0)
+    assert np.isfinite(weights(tmp_path)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"updates": 0}, "updates must be an integer of at least 1"),
+        ({"masking": 1.5}, "masking must be between 0 and 1"),
+        ({"dropout": 1}, "dropout must be at least 0"),
+        ({"length": 4}, "length must be at least 8"),
+    ],
+)
+def test_wrong_settings_are_named(changes, message):
+    with pytest.raises(TrainingError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_too_many_tokens_for_the_text(files, tmp_path):
+    with pytest.raises(TrainingError, match=r"only [0-9]+ different tokens"):
+        pretrain(tmp_path, files, replace(SETTINGS, vocab_size=5000))
+
+
+def test_the_command(files, tmp_path, capsys):
+    arguments = ["pretrain", str(files[0]), "--out", str(tmp_path / "run")]
+    for name in (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "length",
+    ):
+        arguments += ["--" + name.replace("_", "-"), str(getattr(SETTINGS, name))]
+    assert main([*arguments, "--batch-tokens", "300", "--updates", "2"]) == 0
+    assert "update 2 of 2, loss 5." in capsys.readouterr().err
+    assert main([*arguments, "--batch-tokens", "300", "--updates", "3"]) == 2
+    assert "was begun with updates 2" in capsys.readouterr().err

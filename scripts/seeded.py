@@ -1,6 +1,7 @@
 """Seeded RoBERTas of transformers and the same weights in this package: what parity is measured on.
 
-Used by the parity tests, `record_goldens.py`, `parity_report.py` and `benchmark.py`. Needs the `parity` extra (torch, transformers).
+Used by the parity tests, `record_goldens.py`, `parity_report.py` and `benchmark.py`. Needs the `parity` extra (torch,
+transformers).
 """
 
 from __future__ import annotations

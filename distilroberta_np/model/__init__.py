@@ -28,8 +28,8 @@ arrays to arrays. The functions keep the dtype they are given; the models run th
 the weights' types only say that what is held for each weight need not be its array: `tree.py`.)
 
 What is done for speed alone: `linear` has two layouts and works in slices, everything between the products goes block
-by block (`blocks.py`), and `gelu`, `softmax` and `layer_norm` are put so that NumPy passes over the numbers as few times
-as can be. The tests hold each against a plain twin.
+by block (`blocks.py`), and `gelu`, `softmax` and `layer_norm` are put so that NumPy passes over the numbers as few
+times as can be. The tests hold each against a plain twin.
 
 Sources: Vaswani et al. 2017 (attention, feed-forward), Devlin et al. 2018 (BERT), Liu et al. 2019 (RoBERTa),
 Sanh et al. 2019 (distillation), Hendrycks & Gimpel 2016 (GELU), Ba et al. 2016 (layer norm),

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple
 from .attention import AttentionWeights, TextGroup, multi_head_attention
 from .feed_forward import FeedForwardWeights, feed_forward
 from .layer_norm import LayerNormWeights, layer_norm
+from .linear import ignore_stray_flags
 from .tree import Array, Leaf
 
 
@@ -18,6 +19,7 @@ class EncoderLayerWeights(NamedTuple, Generic[Leaf]):
     feed_forward_layer_norm: LayerNormWeights[Leaf]
 
 
+@ignore_stray_flags
 def encoder_layer(
     queries: Array,
     hidden_states: Array,

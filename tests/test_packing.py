@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from distilroberta_np import RobertaForMaskedLM, packing, threads
 from distilroberta_np.packing import cut, encode_at, threads_for
@@ -30,19 +28,6 @@ def test_vectors_come_back_in_the_order_of_the_texts(model, three_threads, count
     for sequence, row, vectors in zip(sequences, places, results, strict=True):
         whole = model.roberta([sequence]).last_hidden_state[0]
         np.testing.assert_allclose(vectors, whole[row], rtol=0, atol=2e-5)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 8))
-def test_texts_are_cut_into_runs_without_gaps(lengths, number):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "worker_threads", lambda: number)
-        pieces = cut(lengths)
-    assert [text for piece in pieces for text in range(len(lengths))[piece]] == list(range(len(lengths)))
-    assert all(range(len(lengths))[piece] for piece in pieces)
-    # A run has its share, give or take the texts at its ends.
-    sizes = [sum(lengths[piece]) for piece in pieces]
-    assert max(sizes) <= packing._MOST_TOKENS + max(lengths)
 
 
 def test_the_threads_have_the_same_work(monkeypatch):

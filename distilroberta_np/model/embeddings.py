@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple
 import numpy as np
 
 from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
+from .linear import ignore_stray_flags
 from .tree import Array, Leaf
 
 
@@ -29,6 +30,7 @@ def position_ids(input_ids: Array, pad_token_id: int) -> Array:
     return np.cumsum(is_token, axis=1) * is_token + pad_token_id
 
 
+@ignore_stray_flags
 def embeddings(input_ids: Array, weights: EmbeddingsWeights[Array], pad_token_id: int, eps: float) -> Array:
     """Word + token type + position, then layer norm.
 

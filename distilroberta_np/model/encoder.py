@@ -22,6 +22,7 @@ from .feed_forward import (
     feed_forward_forward,
 )
 from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
+from .linear import ignore_stray_flags
 from .tree import Array, Leaf
 
 
@@ -32,6 +33,7 @@ class EncoderLayerWeights(NamedTuple, Generic[Leaf]):
     feed_forward_layer_norm: LayerNormWeights[Leaf]
 
 
+@ignore_stray_flags
 def encoder_layer(
     queries: Array,
     hidden_states: Array,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, NamedTuple
 
+import numpy as np
+
 from .blocks import spans
 from .tree import Array, Leaf
 
@@ -13,6 +15,10 @@ from .tree import Array, Leaf
 _FEW_ROWS = 128
 # Products of so few multiplications OpenBLAS makes by another routine, which does not halve their sums.
 _SMALL = 10**6
+
+# OpenBLAS's routines for a matrix and a vector read past the end of short rows. What lies there is in no result, but
+# can raise a flag of the processor's, which NumPy then reports; so what is made of products is computed with this.
+ignore_stray_flags = np.errstate(invalid="ignore")
 
 
 class LinearWeights(NamedTuple, Generic[Leaf]):

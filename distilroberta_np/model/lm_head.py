@@ -8,7 +8,7 @@ import numpy as np
 
 from .activation import gelu, gelu_backward
 from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
-from .linear import LinearWeights, linear, linear_backward
+from .linear import LinearWeights, ignore_stray_flags, linear, linear_backward
 from .tree import Array, Leaf
 
 
@@ -18,6 +18,7 @@ class LMHeadWeights(NamedTuple, Generic[Leaf]):
     bias: Leaf  # [V]
 
 
+@ignore_stray_flags
 def lm_head(hidden_states: Array, weights: LMHeadWeights[Array], word_embeddings: Array, eps: float) -> Array:
     """Dense, GELU, layer norm, then the product with every word embedding, plus a bias a word.
 

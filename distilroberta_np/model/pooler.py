@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .linear import LinearWeights, linear
+from .linear import LinearWeights, ignore_stray_flags, linear
 from .tree import Array
 
 
+@ignore_stray_flags
 def pooler(hidden_states: Array, weights: LinearWeights[Array]) -> Array:
     """tanh of an affine map of the first token's vector, that of `<s>`.
 

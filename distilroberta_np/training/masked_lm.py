@@ -12,11 +12,13 @@ from ..model.cross_entropy import cross_entropy
 from ..model.dropout import Dropout, dropped
 from ..model.embeddings import embeddings_backward, embeddings_forward, position_ids
 from ..model.encoder import encoder_layer_backward, encoder_layer_forward
+from ..model.linear import ignore_stray_flags
 from ..model.lm_head import lm_head_backward, lm_head_forward
 from ..model.roberta import MaskedLMWeights, RobertaWeights
 from ..model.tree import Array
 
 
+@ignore_stray_flags
 def masked_lm_gradients(
     texts: Sequence[Array],
     labels: Sequence[Array],

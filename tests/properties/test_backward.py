@@ -1,0 +1,69 @@
+"""Backward passes on random shapes, against finite differences."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("hypothesis", reason="needs the test extra: pip install 'distilroberta-np[test]'")
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from distilroberta_np.model.attention import (
+    TextGroup,
+    multi_head_attention_backward,
+    multi_head_attention_forward,
+)
+from distilroberta_np.model.cross_entropy import cross_entropy
+from distilroberta_np.model.dropout import Dropout
+from distilroberta_np.model.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
+from distilroberta_np.model.linear import LinearWeights, linear, linear_backward
+from tests.gradients import check, writable
+from tests.model.test_attention import attention_weights
+from tests.seeded import draw
+
+# The same examples every time: a default run must not fail by chance.
+EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+sizes = st.integers(1, 5)
+
+
+def numbers(seed, *shape):
+    return writable(draw(seed, *shape))
+
+
+@EXAMPLES
+@given(sizes, sizes, sizes)
+def test_linear(rows, inputs, outputs):
+    x, by = numbers(0, rows, inputs), numbers(3, rows, outputs)
+    weights = LinearWeights(numbers(1, outputs, inputs), numbers(2, outputs))
+    gradients = linear_backward(by, x, weights)
+    check(lambda: float((linear(x, weights) * by).sum()), (x, weights), gradients)
+
+
+@EXAMPLES
+@given(sizes, st.integers(2, 6))
+def test_layer_norm(rows, size):
+    x, by = numbers(0, rows, size), numbers(3, rows, size)
+    weights = LayerNormWeights(numbers(1, size), numbers(2, size))
+    gradients = layer_norm_backward(by, x, weights, 0.1)
+    check(lambda: float((layer_norm(x, weights, 0.1) * by).sum()), (x, weights), gradients)
+
+
+@EXAMPLES
+@given(sizes, st.integers(1, 9))
+def test_cross_entropy(rows, size):
+    logits, labels = 3 * numbers(0, rows, size), np.random.default_rng(1).integers(0, size, rows)
+    check(lambda: cross_entropy(logits.copy(), labels)[0], logits, cross_entropy(logits.copy(), labels)[1])
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 3)), min_size=1, max_size=3), st.sampled_from([1, 2]))
+def test_attention(shapes, heads):
+    groups = [TextGroup(texts, tokens, tokens) for texts, tokens in shapes]
+    rows = sum(texts * tokens for texts, tokens in shapes)
+    x, by, weights = numbers(0, rows, 4), numbers(1, rows, 4), writable(attention_weights(4))
+
+    def forward():
+        return multi_head_attention_forward(x, groups, weights, heads, Dropout(0.0, None))
+
+    gradients = multi_head_attention_backward(by, forward()[1], groups, weights, heads)
+    check(lambda: float((forward()[0] * by).sum()), (x, weights), gradients)

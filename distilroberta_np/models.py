@@ -157,10 +157,12 @@ class RobertaForMaskedLM:
             logits.reshape(batch, sequence, self.config.vocab_size), outputs.hidden_states, outputs.attentions
         )
 
-    def lm_head(self, hidden_states: Array) -> Array:
-        """The head alone, for just the vectors whose words are asked for: (..., H) -> logits (..., V)."""
-        word_embeddings = self.weights.roberta.embeddings.word  # [V, H], the same matrix in and out
-        return lm_head(hidden_states, self.weights.lm_head, word_embeddings, self.config.layer_norm_eps)
+    def lm_head(self, hidden_states: Array, vocabulary: slice = slice(None)) -> Array:
+        """The head alone, for just the vectors whose words are asked for, and for a part of the vocabulary if need be:
+        (..., H) -> logits (..., V)."""
+        word_embeddings = self.weights.roberta.embeddings.word[vocabulary]  # [V, H], the same matrix in and out
+        weights = self.weights.lm_head._replace(bias=self.weights.lm_head.bias[vocabulary])
+        return lm_head(hidden_states, weights, word_embeddings, self.config.layer_norm_eps)
 
 
 def _join(outputs: list[RobertaModelOutput]) -> RobertaModelOutput:

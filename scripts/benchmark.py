@@ -65,7 +65,7 @@ def main() -> None:
         type=int,
         nargs="+",
         default=[7],
-        help="turns of each contender (a third on the sentences), for each",
+        help="turns of each contender (a sixth on the sentences), for each",
     )
     parser.add_argument("--text", type=Path, metavar="FILE", help="take the sentences from this file, UTF-8")
     parser.add_argument("--out", type=Path, default=HERE / "results", metavar="FOLDER")
@@ -271,7 +271,7 @@ def compare(folder: Path, workloads: Workloads, threads: int, rounds: int) -> di
             if not many:  # the first run, which is not timed
                 answers = {name: running[name].run(workload, answers=True)["answers"] for name in CONTENDERS}
             seconds[workload] = {name: [] for name in CONTENDERS}
-            for _ in range(-(-rounds // 3) if many else rounds):
+            for _ in range(-(-rounds // 6) if many else rounds):
                 for name, contender in running.items():
                     request = {"batch_size": best[name]} if many and name in best else {}
                     outcome = contender.run(workload, answers=many and not seconds[workload][name], **request)

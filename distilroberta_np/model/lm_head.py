@@ -28,12 +28,11 @@ def lm_head(hidden_states: Array, weights: LMHeadWeights[Array], word_embeddings
     Over all positions this product costs as much as five encoder layers of distilroberta-base: give it only the
     vectors whose words are asked for.
 
-    Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V), C-contiguous.
+    Shapes: hidden_states (..., H), word_embeddings (V, H) -> logits (..., V).
     """
     dense = linear(hidden_states, weights.dense, terms=128, then=gelu)  # small, and its rounding is in every logit
     transformed = layer_norm(dense, weights.layer_norm, eps)  # [..., H]
-    logits = linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [..., H] @ [H, V] -> [..., V]
-    return np.ascontiguousarray(logits)
+    return linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [..., H] @ [H, V] -> [..., V]
 
 
 class LMHeadKept(NamedTuple):

@@ -27,8 +27,8 @@ Ranking = list[tuple[int, float]]
 DEFAULT_TOP_K = 5
 # Most texts of a list computed together: enough to find some of equal length, and to keep all cores busy to the end.
 _WINDOW = 256
-# Masks whose scores of the whole vocabulary a thread holds at a time: 26 MB for 50,265 tokens.
-_MOST_ROWS = 128
+# Masks a thread whose scores of the whole vocabulary are held at a time: 13 MB for 50,265 tokens.
+_MOST_ROWS = 64
 # A joint answer is searched for among at least so many beginnings.
 _LEAST_BEAMS = 16
 # A text with nothing but <s>, the mask and </s>.
@@ -385,19 +385,27 @@ class FillMaskPipeline:
         other: for some rows (N, V) float32 at a time, in order, in as many threads as there are."""
         vectors = np.concatenate(encode_at(sequences, places, self.model.weights.roberta, self.model.config))  # [M, H]
 
-        def compute(rows: Array) -> Result:
-            # The head at the masks alone: over all positions it would cost more than the encoder.
-            logits = self.model.lm_head(rows)  # [N, H] -> [N, V]
-            if not np.isfinite(logits).all():
-                raise CheckpointError(
-                    "the model's scores are not finite: its weights are too large, so they are damaged"
-                )
-            return function(logits)
-
+        vocab_size = self.model.config.vocab_size
         threads = threads_for(sum(map(len, sequences)))
+        parts = [slice(vocab_size * n // threads, vocab_size * (n + 1) // threads) for n in range(threads)]
         for start in range(0, len(vectors), threads * _MOST_ROWS):
-            window = vectors[start : start + threads * _MOST_ROWS]
-            yield from map_in_threads(compute, np.array_split(window, min(threads, len(window))))
+            rows = vectors[start : start + threads * _MOST_ROWS]
+            logits = np.empty((len(rows), vocab_size), np.float32)  # [N, V]
+
+            # The head at the masks alone: over all positions it would cost more than the encoder. Each thread takes a
+            # part of the vocabulary, so that the word embeddings are read once.
+            def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:
+                logits[:, part] = self.model.lm_head(rows, part)
+
+            def compute(block: Array) -> Result:
+                if not np.isfinite(block).all():
+                    raise CheckpointError(
+                        "the model's scores are not finite: its weights are too large, so they are damaged"
+                    )
+                return function(block)
+
+            map_in_threads(fill, parts)
+            yield from map_in_threads(compute, np.array_split(logits, min(threads, len(rows))))
 
     def _log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
         """For each sequence, the log-probability of every token at its place: (V,) float32."""

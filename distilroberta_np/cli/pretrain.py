@@ -7,9 +7,13 @@ import sys
 import time
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..training.pretrain import Report, Settings, pretrain
+from ..training.settings import Settings
 from .terminal import SubParsers, add_command, clock
+
+if TYPE_CHECKING:
+    from ..training.pretrain import Report
 
 _EXAMPLES = """\
   distilroberta-np pretrain corpus/*.txt.gz --out run
@@ -51,6 +55,8 @@ def add_parser(commands: SubParsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..training.pretrain import pretrain  # here, as the other commands do without
+
     settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
     progress = _Progress()
     finished = pretrain(

@@ -22,7 +22,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,64 +46,8 @@ from .masked_lm import masked_lm_gradients
 from .masking import mask_tokens
 from .optimizer import AdamState, adamw, clip, linear_schedule
 from .optimizer import start as start_optimizer
+from .settings import Settings
 from .text import MASK, SPECIAL, make_sequences, train_tokenizer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a run is begun with, and can't change on the way."""
-
-    vocab_size: int = 16384
-    hidden_size: int = 256
-    num_hidden_layers: int = 6
-    num_attention_heads: int = 4
-    intermediate_size: int = 1024
-    length: int = 128  # tokens of a sequence, at most
-    batch_tokens: int = 8192  # tokens of an update, about
-    updates: int = 10_000
-    warmup: int = 500  # updates
-    learning_rate: float = 1e-3  # at its peak
-    weight_decay: float = 0.01
-    clip: float = 1.0  # largest global norm of the gradients
-    masking: float = 0.15  # share of the tokens that are asked for
-    dropout: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and (not isinstance(value, int) or value < (field.name in _POSITIVE)):
-                raise TrainingError(f"{field.name} must be an integer of at least {int(field.name in _POSITIVE)}")
-        if not 0 < self.masking < 1:
-            raise TrainingError(f"masking must be between 0 and 1, not {self.masking}")
-        if not 0 <= self.dropout < 1:
-            raise TrainingError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-        if self.length < 8:
-            raise TrainingError(f"length must be at least 8 tokens, not {self.length}")
-
-    def config(self) -> RobertaConfig:
-        return RobertaConfig(
-            vocab_size=self.vocab_size,
-            hidden_size=self.hidden_size,
-            num_hidden_layers=self.num_hidden_layers,
-            num_attention_heads=self.num_attention_heads,
-            intermediate_size=self.intermediate_size,
-            max_position_embeddings=self.length + 2,
-            type_vocab_size=1,
-            layer_norm_eps=1e-5,
-            architectures=("RobertaForMaskedLM",),
-        )
-
-
-_POSITIVE = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "length",
-    "batch_tokens",
-    "updates",
-)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from distilroberta_np.model.tree import tree_leaves, tree_map
 from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.masking import mask_tokens
 from distilroberta_np.training.optimizer import adamw, clip, linear_schedule, start
-from distilroberta_np.training.pretrain import Settings, pretrain
+from distilroberta_np.training.pretrain import pretrain
+from distilroberta_np.training.settings import Settings
 
 pytestmark = pytest.mark.parity
 

@@ -11,7 +11,8 @@ from distilroberta_np import RobertaForMaskedLM, TrainingError, pipeline
 from distilroberta_np.cli import main
 from distilroberta_np.model.tree import tree_leaves
 from distilroberta_np.training import pretrain as module
-from distilroberta_np.training.pretrain import Settings, pretrain
+from distilroberta_np.training.pretrain import pretrain
+from distilroberta_np.training.settings import Settings
 
 SETTINGS = Settings(
     vocab_size=280,

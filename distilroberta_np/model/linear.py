@@ -16,8 +16,8 @@ _FEW_ROWS = 128
 # Products of so few multiplications OpenBLAS makes by another routine, which does not halve their sums.
 _SMALL = 10**6
 
-# Once in thousands of passes a product of OpenBLAS's raises the processor's flag for an invalid operation although every
-# number in it is right, and NumPy would report that; so what is made of products is computed with this.
+# Once in thousands of passes a product of OpenBLAS's raises the processor's flag for an invalid operation although
+# every number in it is right, and NumPy would report that; so what is made of products is computed with this.
 ignore_stray_flags = np.errstate(invalid="ignore")
 
 

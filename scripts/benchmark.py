@@ -50,7 +50,7 @@ BATCHES = ((8, 16), (32, 16), (8, 128), (32, 128))
 MANY = (1, 2, 4, 8, 16, 32, 64)  # texts of 16 tokens, for how time grows with their number
 SENTENCES = 2000
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
-# Least probabilities and largest difference for two answers to count as the same.
+# The largest difference between the probabilities of two answers that count as the same.
 TOLERANCE = 1e-4
 
 Workloads = dict[str, dict[str, Any]]

@@ -66,6 +66,7 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
     import onnxruntime
 
     from distilroberta_np import RobertaTokenizer
+    from distilroberta_np.tokenizer import pad
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -80,16 +81,12 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
         answers: Answers = [[]] * len(texts)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            longest = max(len(encoded[text]) for text in chosen)
-            ids = np.full((len(chosen), longest), tokenizer.pad_token_id, np.int64)
-            for row, text in zip(ids, chosen, strict=True):
-                row[: len(encoded[text])] = encoded[text]
-            inputs = {"input_ids": ids, "attention_mask": (ids != tokenizer.pad_token_id).astype(np.int64)}
-            places = (ids == tokenizer.mask_token_id).argmax(axis=1)
+            inputs = pad([encoded[text] for text in chosen], tokenizer.pad_token_id)
+            places = (inputs["input_ids"] == tokenizer.mask_token_id).argmax(axis=1)
             if file == "masks.onnx":
                 logits = session.run(None, inputs | {"places": places})[0]
             else:
-                logits = session.run(None, inputs)[0][np.arange(len(ids)), places]
+                logits = session.run(None, inputs)[0][np.arange(len(chosen)), places]
             probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
             probabilities /= probabilities.sum(axis=-1, keepdims=True)
             best = np.argpartition(probabilities, -TOP_K, axis=-1)[:, -TOP_K:]

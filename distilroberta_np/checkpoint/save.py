@@ -48,8 +48,8 @@ def save_tree(path: Path, tree: Any) -> None:
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Have a folder written beside its place, and renamed into it when it is whole.
 
-    Whatever stops this leaves the old folder, or for the moment between two renames a whole one beside it, whose name
-    ends in ".new".
+    Whatever stops this leaves the old folder, or for the moment between two renames leaves it beside its place, from
+    where `recover_folder` puts it back.
     """
     beside = folder.with_name(folder.name + ".new")
     old = folder.with_name(folder.name + ".old")
@@ -66,3 +66,10 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     beside.rename(folder)
     if old.exists():
         shutil.rmtree(old)
+
+
+def recover_folder(folder: Path) -> None:
+    """Put back a folder that `replace_folder` was stopped in the middle of replacing."""
+    old = folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)

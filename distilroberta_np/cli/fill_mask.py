@@ -159,20 +159,23 @@ class _Source:
         self.size = _size(file)
 
     def batches(self) -> Iterator[list[str]]:
-        """The texts that are there without waiting for more, some hundred at most."""
+        """The texts that are there without waiting for more, as many as one read gives."""
         if self._file is None:
             yield self._texts
             return
-        begun = b""  # a line whose end has not come yet
+        begun: list[bytes] = []  # the parts of a line whose end has not come yet
         while chunk := self._file.read1(_READ_BYTES):
             if self.read == 0:
                 chunk = chunk.removeprefix(codecs.BOM_UTF8)  # some editors' way of saying that a file is UTF-8
             self.read += len(chunk)
-            *lines, begun = (begun + chunk).split(b"\n")
+            *lines, rest = chunk.split(b"\n")
             if lines:
+                lines[0] = b"".join([*begun, lines[0]])
+                begun = []
                 yield [_decode(line) for line in lines]
-        if begun:
-            yield [_decode(begun)]
+            begun.append(rest)
+        if last := b"".join(begun):
+            yield [_decode(last)]
 
 
 def _decode(line: bytes) -> str:

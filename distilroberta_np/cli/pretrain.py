@@ -47,9 +47,7 @@ def add_parser(commands: SubParsers) -> None:
             type=int if field.type == "int" else float,
             default=field.default,
             metavar="N",
-            help=f"{_HELP.get(field.name, 'of the model')} (default: {field.default})".replace(
-                "of the model", ""
-            ).strip(),
+            help=f"{_HELP.get(field.name, '')} (default: {field.default})".strip(),
         )
     parser.set_defaults(run=run, parser=parser)
 

@@ -82,18 +82,22 @@ def multi_head_attention(
         group_key = split_heads(key[attended_to], group.texts, num_heads)  # [B, A, S, D]
         group_value = split_heads(value[attended_to], group.texts, num_heads)  # [B, A, S, D]
 
-        scores = group_query @ group_key.swapaxes(-1, -2)  # [B, A, Q, D] @ [B, A, D, S] -> [B, A, Q, S]
-        # A Python float: NumPy's own sqrt gives a float64 scalar, which would turn every score into float64.
-        scores *= 1 / math.sqrt(group_query.shape[-1])
-        if group.bias is not None:
-            scores += group.bias
-        probabilities = softmax(scores, out=scores)  # over the keys, the last S
-
+        probabilities = _probabilities(group_query, group_key, group.bias)  # [B, A, Q, S]
         # [B, A, Q, S] @ [B, A, S, D] -> [B, A, Q, D], which is written to where the heads stand side by side
         np.matmul(probabilities, group_value, out=split_heads(context[asking], group.texts, num_heads))
         all_probabilities.append(probabilities)
     # Of a layer's products this one's rounding weighs most, for it goes into the residual sum as it is.
     return linear(context, weights.output, terms=128), all_probabilities
+
+
+def _probabilities(query: Array, key: Array, bias: Array | None) -> Array:
+    """softmax(Q K^T / sqrt D). Shapes: query (B, A, Q, D), key (B, A, S, D), bias (B, 1, 1, S) -> (B, A, Q, S)."""
+    scores = query @ key.swapaxes(-1, -2)  # [B, A, Q, D] @ [B, A, D, S] -> [B, A, Q, S]
+    # A Python float: NumPy's own sqrt gives a float64 scalar, which would turn every score into float64.
+    scores *= 1 / math.sqrt(query.shape[-1])
+    if bias is not None:
+        scores += bias
+    return softmax(scores, out=scores)  # over the keys, the last S
 
 
 def split_heads(rows: Array, texts: int, num_heads: int) -> Array:
@@ -132,13 +136,9 @@ def multi_head_attention_forward(
         group_query, group_key, group_value, group_context = (
             split_heads(part[rows], group.texts, num_heads) for part in (query, key, value, context)
         )  # [B, A, S, D] each
-        scores = group_query @ group_key.swapaxes(-1, -2)  # [B, A, S, D] @ [B, A, D, S] -> [B, A, S, S]
-        scores *= 1 / math.sqrt(group_query.shape[-1])
-        if group.bias is not None:
-            scores += group.bias
-        probabilities = softmax(scores, out=scores)
+        probabilities = _probabilities(group_query, group_key, group.bias)  # [B, A, S, S]
         factors = dropout.factors(probabilities)
-        used = probabilities if factors is None else probabilities * factors
+        used = dropped(probabilities, factors)
         group_context[...] = used @ group_value  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D]
         all_probabilities.append(probabilities)
         all_factors.append(factors)
@@ -169,7 +169,7 @@ def multi_head_attention_backward(
         query, key, value, d_group = (
             split_heads(part[rows], group.texts, num_heads) for part in (kept.query, kept.key, kept.value, d_context)
         )  # [B, A, S, D] each
-        used = probabilities if factors is None else probabilities * factors
+        used = dropped(probabilities, factors)
         into = split_heads(d_value[rows], group.texts, num_heads)
         into[...] = used.swapaxes(-1, -2) @ d_group  # [B, A, S, S]^T @ [B, A, S, D] -> [B, A, S, D]
         d_scores = dropped(d_group @ value.swapaxes(-1, -2), factors)  # [B, A, S, D] @ [B, A, D, S] -> [B, A, S, S]

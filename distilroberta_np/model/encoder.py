@@ -133,17 +133,13 @@ def encoder_layer_backward(
     """
     d_sum, d_second_norm = layer_norm_backward(d_outputs, kept.transformed_sum, weights.feed_forward_layer_norm, eps)
     d_computed, d_feed_forward = feed_forward_backward(
-        _times(d_sum, kept.feed_forward_factors), kept.feed_forward, weights.feed_forward
+        dropped(d_sum, kept.feed_forward_factors), kept.feed_forward, weights.feed_forward
     )
     d_computed += d_sum
 
     d_sum, d_first_norm = layer_norm_backward(d_computed, kept.attended_sum, weights.attention_layer_norm, eps)
     d_hidden_states, d_attention = multi_head_attention_backward(
-        _times(d_sum, kept.attention_factors), kept.attention, groups, weights.attention, num_heads
+        dropped(d_sum, kept.attention_factors), kept.attention, groups, weights.attention, num_heads
     )
     d_hidden_states += d_sum
     return d_hidden_states, EncoderLayerWeights(d_attention, d_first_norm, d_feed_forward, d_second_norm)
-
-
-def _times(values: Array, factors: Array | None) -> Array:
-    return values if factors is None else values * factors

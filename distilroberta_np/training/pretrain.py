@@ -23,16 +23,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from ..checkpoint.load import load_masked_lm
-from ..checkpoint.save import replace_folder, save_masked_lm, save_tree
+from ..checkpoint.save import recover_folder, replace_folder, save_masked_lm, save_tree
 from ..config import RobertaConfig
 from ..errors import TrainingError
 from ..json_file import read_json
@@ -126,7 +127,7 @@ def pretrain(
 
 # -- batches ---------------------------------------------------------------------------------------------------------
 
-# A text and its labels for each length of text in it, (B, S) each.
+# Each text with its labels, (S,) both, sorted by length.
 Batch = list[tuple[Array, Array]]
 
 
@@ -159,17 +160,18 @@ class _Data:
             by_length.setdefault(len(ids), []).append(ids)
         rng = np.random.default_rng([self._settings.seed, 2, update])
         mask_token_id, special = self._settings.vocab_size - 1, range(len(SPECIAL))
-        return [
-            mask_tokens(np.array(texts, np.int64), rng, mask_token_id, mask_token_id, special, self._settings.masking)
-            for _, texts in sorted(by_length.items())
-        ]
+        batch: Batch = []
+        for _, texts in sorted(by_length.items()):
+            ids = np.array(texts, np.int64)
+            masked = mask_tokens(ids, rng, mask_token_id, mask_token_id, special, self._settings.masking)
+            batch += zip(*masked, strict=True)
+        return batch
 
 
 def _gradients(
     batch: Batch, weights: MaskedLMWeights[Array], config: RobertaConfig, settings: Settings, update: int
 ) -> tuple[float, MaskedLMWeights[Array]]:
     """The loss of a batch and its gradients, in as many threads as there are."""
-    texts = [(ids, labels) for group in batch for ids, labels in zip(*group, strict=True)]
     asked = sum(int((labels >= 0).sum()) for _, labels in batch)
     if not asked:
         raise TrainingError("a batch has nothing that is asked for; batch_tokens or masking is too small")
@@ -178,16 +180,12 @@ def _gradients(
         number, part = piece
         rng = np.random.default_rng([settings.seed, 3, update, number])
         dropout = Dropout(settings.dropout, rng)
-        groups: dict[int, list[tuple[Array, Array]]] = {}
-        for ids, labels in texts[part]:
-            groups.setdefault(len(ids), []).append((ids, labels))
-        stacked = [tuple(map(np.array, zip(*group, strict=True))) for group in groups.values()]
-        ids, labels = ([group[side] for group in stacked] for side in (0, 1))
-        return masked_lm_gradients(ids, labels, weights, config, dropout, dropout, count=asked)
+        groups = [list(group) for _, group in groupby(batch[part], key=lambda text: len(text[0]))]
+        texts, labels = ([np.array([text[side] for text in group]) for group in groups] for side in (0, 1))
+        return masked_lm_gradients(texts, labels, weights, config, dropout, dropout, count=asked)
 
-    pieces = list(enumerate(cut([len(ids) for ids, _ in texts])))
-    results = map_in_threads(compute, pieces)
-    (loss, gradients), *rest = results
+    pieces = list(enumerate(cut([len(ids) for ids, _ in batch])))
+    (loss, gradients), *rest = map_in_threads(compute, pieces)
     for other_loss, other in rest:
         loss += other_loss
         for total, part in zip(tree_leaves(gradients), tree_leaves(other), strict=True):
@@ -210,7 +208,7 @@ def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable
                 f"{run}: this run was begun with {told}; go on with the same, or begin in another folder"
             )
     else:
-        _write(run / "settings.json", json.dumps(asdict(settings), indent=2).encode() + b"\n")
+        _write(run / "settings.json", lambda file: file.write(json.dumps(asdict(settings), indent=2).encode() + b"\n"))
     if not (run / "tokenizer.json").exists():
         say(f"learning {settings.vocab_size:,} tokens")
         tokenizer = train_tokenizer(files, settings.vocab_size)
@@ -219,29 +217,28 @@ def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable
                 f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
                 f"{settings.vocab_size}"
             )
-        _write(run / "tokenizer.json", tokenizer.to_str().encode())
+        _write(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
     if not (run / "starts.npy").exists():
         say("reading the text")
         tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
         assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
         tokens, starts = make_sequences(files, tokenizer, settings.length)
-        for name, array in (("tokens.npy", tokens), ("starts.npy", starts)):
-            with open(run / f"{name}.new", "wb") as file:
-                np.save(file, array)
-            (run / f"{name}.new").replace(run / name)
+        _write(run / "tokens.npy", lambda file: np.save(file, tokens))
+        _write(run / "starts.npy", lambda file: np.save(file, starts))
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Have a file written beside its place, and renamed into it."""
     beside = path.with_name(path.name + ".new")
-    beside.write_bytes(data)
+    with open(beside, "wb") as file:
+        fill(file)
     beside.replace(path)
 
 
 def _load(run: Path, config: RobertaConfig, settings: Settings) -> tuple[MaskedLMWeights[Array], AdamState]:
     """The weights and the optimiser's state of the last checkpoint, or the first ones."""
     folder = run / "checkpoint"
-    if not folder.exists() and folder.with_name("checkpoint.old").exists():
-        folder.with_name("checkpoint.old").rename(folder)  # stopped between two renames
+    recover_folder(folder)
     if not folder.exists():
         weights = initial_weights(config, np.random.default_rng([settings.seed, 0]))
         return weights, start_optimizer(weights)
@@ -278,7 +275,7 @@ def _shorten_log(path: Path, updates: int) -> None:
     """Take the lines off that were written after the checkpoint, as their updates are made again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     header = "update,loss,learning_rate,gradient_norm,tokens,seconds\r\n"
-    _write(path, "".join([header, *lines[1 : updates + 1]]).encode())
+    _write(path, lambda file: file.write("".join([header, *lines[1 : updates + 1]]).encode()))
 
 
 @contextmanager

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from distilroberta_np.model.tree import tree_leaves, tree_map
+from tests.seeded import draw
 
 # Central differences in float64 are good to about step^2 and rounding / step, both some 1e-10 relative here.
 STEP = 1e-5
+
+
+class Repeated:
+    """A generator that draws the same numbers each time, so that dropout leaves out the same."""
+
+    def random(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        return np.random.default_rng(7).random(shape, dtype)
+
+
+def exact_normal_distribution(x: np.ndarray, x_squared: np.ndarray) -> np.ndarray:
+    """In the place of the fitted one of `activation`, which is within 1e-7: differences by 1e-5 would show that."""
+    return (1 + np.vectorize(math.erf, otypes=[float])(x * 0.5**0.5)) / 2
+
+
+def numbers(seed: int, *shape: int) -> Any:
+    """Normal random numbers in float64, to be written to."""
+    return writable(draw(seed, *shape))
 
 
 def writable(tree: Any) -> Any:

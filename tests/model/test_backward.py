@@ -34,7 +34,7 @@ from distilroberta_np.model.feed_forward import (
 from distilroberta_np.model.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from distilroberta_np.model.linear import LinearWeights, linear, linear_backward
 from distilroberta_np.model.lm_head import LMHeadWeights, lm_head, lm_head_backward, lm_head_forward
-from tests.gradients import check, writable
+from tests.gradients import Repeated, check, exact_normal_distribution, numbers, writable
 from tests.model.test_attention import attention_weights
 from tests.model.test_encoder import EPS, HEADS, HIDDEN, layer_weights
 from tests.seeded import draw
@@ -42,25 +42,9 @@ from tests.seeded import draw
 NO_DROPOUT = Dropout(0.0, None)
 
 
-def numbers(seed, *shape):
-    return writable(draw(seed, *shape))
-
-
 @pytest.fixture
 def exact_gelu(monkeypatch):
-    """The forward pass's fitted GELU is within 1e-7 of the exact one; differences by 1e-5 would show that."""
-
-    def distribution(x, x_squared):
-        return (1 + np.vectorize(math.erf, otypes=[float])(x * 0.5**0.5)) / 2
-
-    monkeypatch.setattr(activation, "_normal_distribution", distribution)
-
-
-class Repeated:
-    """A generator that draws the same numbers each time, so that dropout leaves out the same."""
-
-    def random(self, shape, dtype):
-        return np.random.default_rng(7).random(shape, dtype)
+    monkeypatch.setattr(activation, "_normal_distribution", exact_normal_distribution)
 
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 5, 3), (4, 1, 2), (5, 4, 1), (3, 4, 5)])

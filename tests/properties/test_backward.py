@@ -17,17 +17,12 @@ from distilroberta_np.model.cross_entropy import cross_entropy
 from distilroberta_np.model.dropout import Dropout
 from distilroberta_np.model.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from distilroberta_np.model.linear import LinearWeights, linear, linear_backward
-from tests.gradients import check, writable
+from tests.gradients import check, numbers, writable
 from tests.model.test_attention import attention_weights
-from tests.seeded import draw
 
 # The same examples every time: a default run must not fail by chance.
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 sizes = st.integers(1, 5)
-
-
-def numbers(seed, *shape):
-    return writable(draw(seed, *shape))
 
 
 @EXAMPLES

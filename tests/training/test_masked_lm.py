@@ -1,7 +1,5 @@
 """The whole model's gradients against finite differences; against torch's they are in the parity suite."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from distilroberta_np.model import activation
 from distilroberta_np.model.dropout import Dropout
 from distilroberta_np.model.tree import tree_leaves, tree_map
 from distilroberta_np.training.masked_lm import masked_lm_gradients
-from tests.gradients import STEP
+from tests.gradients import STEP, Repeated, exact_normal_distribution
 from tests.seeded import config_dict, seeded_tensors
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
@@ -19,18 +17,9 @@ TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]
 LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
 
 
-class Repeated:
-    def random(self, shape, dtype):
-        return np.random.default_rng(5).random(shape, dtype)
-
-
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_every_tensor_against_finite_differences(rate, monkeypatch):
-    monkeypatch.setattr(
-        activation,
-        "_normal_distribution",
-        lambda x, squared: (1 + np.vectorize(math.erf, otypes=[float])(x * 0.5**0.5)) / 2,
-    )
+    monkeypatch.setattr(activation, "_normal_distribution", exact_normal_distribution)
     config = RobertaConfig.from_dict(config_dict(**SHAPE))
     tensors = seeded_tensors(0, **SHAPE)
     weights = tree_map(lambda key: tensors[key.name].astype(np.float64), masked_lm_keys(config))

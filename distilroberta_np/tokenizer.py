@@ -20,7 +20,7 @@ from .json_file import read_json
 from .model.tree import Array
 
 # The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
-_SPECIAL = {
+SPECIAL_TOKENS = {
     "bos_token": "<s>",
     "pad_token": "<pad>",
     "eos_token": "</s>",
@@ -48,7 +48,7 @@ class RobertaTokenizer:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
-        special = {role: _token_text(role, settings.get(role) or token) for role, token in _SPECIAL.items()}
+        special = {role: _token_text(role, settings.get(role) or token) for role, token in SPECIAL_TOKENS.items()}
         known = {role: tokenizer.token_to_id(token) for role, token in special.items()}
         ids = {role: token_id for role, token_id in known.items() if token_id is not None}
         absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if role not in ids]
@@ -194,22 +194,27 @@ def pad(sequences: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, Arra
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) -> Tokenizer:
-    tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
+def make_robertas(tokenizer: Tokenizer, add_prefix_space: bool = False) -> Tokenizer:
+    """Have a byte-level BPE split, mark and join text as RoBERTa's does. Special tokens that it lacks are added."""
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=add_prefix_space)
     tokenizer.decoder = ByteLevelDecoder()
-    ids: dict[str, int] = {}
-    for token in _SPECIAL.values():
-        token_id = tokenizer.token_to_id(token)
-        if token_id is None:
-            raise TokenizerError(f"the vocabulary has no {token}")
-        ids[token] = token_id
+    for token in SPECIAL_TOKENS.values():
         # The mask takes the space before it, or "a <mask>" would have a token for that space too.
-        tokenizer.add_special_tokens([AddedToken(token, lstrip=token == _SPECIAL["mask_token"], normalized=False)])
-    eos, bos = ((token, ids[token]) for token in (_SPECIAL["eos_token"], _SPECIAL["bos_token"]))
+        lstrip = token == SPECIAL_TOKENS["mask_token"]
+        tokenizer.add_special_tokens([AddedToken(token, lstrip=lstrip, normalized=False)])
+    ids = tokenizer.get_vocab()
+    eos, bos = ((token, ids[token]) for token in (SPECIAL_TOKENS["eos_token"], SPECIAL_TOKENS["bos_token"]))
     # By position: versions of the package name the second argument differently. The third trims spaces off `offsets`.
     tokenizer.post_processor = RobertaProcessing(eos, bos, True, add_prefix_space)
     return tokenizer
+
+
+def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) -> Tokenizer:
+    tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
+    for token in SPECIAL_TOKENS.values():
+        if tokenizer.token_to_id(token) is None:
+            raise TokenizerError(f"the vocabulary has no {token}")
+    return make_robertas(tokenizer, add_prefix_space)
 
 
 def _lone_surrogate(text: str) -> int | None:

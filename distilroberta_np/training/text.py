@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import RobertaProcessing
 from tokenizers.trainers import BpeTrainer
 
 from ..model.tree import Array
+from ..tokenizer import SPECIAL_TOKENS, make_robertas
 
-# RoBERTa's special tokens, with its ids; the mask comes last.
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-MASK = "<mask>"
+# RoBERTa's special tokens, with its ids 0 to 3; the mask comes last.
+*SPECIAL, MASK = SPECIAL_TOKENS.values()
 
 
 def read_paragraphs(files: Sequence[Path]) -> Iterator[str]:
@@ -34,18 +32,14 @@ def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
     """A byte-level BPE of `vocab_size` tokens, learned from the files, with RoBERTa's special tokens."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = ByteLevelDecoder()
     trainer = BpeTrainer(
         vocab_size=vocab_size - 1,
-        special_tokens=list(SPECIAL),
+        special_tokens=SPECIAL,
         initial_alphabet=ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator((line for line in read_paragraphs(files) if line), trainer)
-    # The mask takes the space before it, or "a <mask>" would have a token for that space too.
-    tokenizer.add_special_tokens([AddedToken(MASK, lstrip=True, normalized=False)])
-    tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0), True, False)
-    return tokenizer
+    return make_robertas(tokenizer)
 
 
 def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> tuple[Array, Array]:

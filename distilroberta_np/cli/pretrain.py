@@ -13,7 +13,7 @@ from ..training.settings import Settings
 from .terminal import SubParsers, add_command, clock
 
 if TYPE_CHECKING:
-    from ..training.pretrain import Report
+    from ..training.run import Report
 
 _EXAMPLES = """\
   distilroberta-np pretrain corpus/*.txt.gz --out run
@@ -25,12 +25,17 @@ from the last checkpoint, to the bit. Files hold a paragraph a line and an empty
 line between documents."""
 _HELP = {
     "length": "most tokens of a sequence",
+    "last_length": "the same in the last updates, for the positions after",
+    "last_updates": "updates at the end with the longer sequences",
+    "optimizer": "adamw or muon",
     "batch_tokens": "tokens of an update, about",
     "updates": "how many updates in all",
     "warmup": "updates in which the learning rate rises",
+    "decay": "updates at the end in which it falls",
     "learning_rate": "at its peak",
     "clip": "largest norm of the gradients",
     "masking": "share of the tokens that are asked for",
+    "whole_words": "1 asks for whole words",
 }
 
 
@@ -44,7 +49,7 @@ def add_parser(commands: SubParsers) -> None:
     for field in fields(Settings):
         parser.add_argument(
             "--" + field.name.replace("_", "-"),
-            type=int if field.type == "int" else float,
+            type={"int": int, "float": float, "str": str}[str(field.type)],
             default=field.default,
             metavar="N",
             help=f"{_HELP.get(field.name, '')} (default: {field.default})".strip(),

@@ -74,10 +74,7 @@ def multi_head_attention(
 
     context = np.empty_like(query, order="C")  # [M, H]
     all_probabilities = []
-    asked = seen = 0
-    for group in groups:
-        asking = slice(asked, asked := asked + group.texts * group.queries)
-        attended_to = slice(seen, seen := seen + group.texts * group.tokens)
+    for group, asking, attended_to in _rows_of(groups):
         group_query = split_heads(query[asking], group.texts, num_heads)  # [B, A, Q, D]
         group_key = split_heads(key[attended_to], group.texts, num_heads)  # [B, A, S, D]
         group_value = split_heads(value[attended_to], group.texts, num_heads)  # [B, A, S, D]
@@ -107,8 +104,9 @@ def split_heads(rows: Array, texts: int, num_heads: int) -> Array:
 
 
 class AttentionKept(NamedTuple):
-    """What the backward pass needs of the forward pass; rows (N, H), and arrays (B, A, S, S) of each group."""
+    """What the backward pass needs of the forward pass; rows (M, H) and (N, H), and arrays (B, A, Q, S) of each group."""
 
+    queries: Array
     hidden_states: Array
     query: Array
     key: Array
@@ -119,30 +117,30 @@ class AttentionKept(NamedTuple):
 
 
 def multi_head_attention_forward(
+    queries: Array,
     hidden_states: Array,
     groups: Sequence[TextGroup],
     weights: AttentionWeights[Array],
     num_heads: int,
     dropout: Dropout,
 ) -> tuple[Array, AttentionKept]:
-    """`multi_head_attention` of all rows to all, with dropout on the probabilities, keeping what backward needs."""
-    query = linear(hidden_states, weights.query)  # [N, H]
+    """`multi_head_attention` with dropout on the probabilities, keeping what backward needs."""
+    query = linear(queries, weights.query)  # [M, H]
     key = linear(hidden_states, weights.key)  # [N, H]
     value = linear(hidden_states, weights.value)  # [N, H]
 
-    context = np.empty_like(query, order="C")  # [N, H]
+    context = np.empty_like(query, order="C")  # [M, H]
     all_probabilities, all_factors = [], []
-    for group, rows in _rows_of(groups):
-        group_query, group_key, group_value, group_context = (
-            split_heads(part[rows], group.texts, num_heads) for part in (query, key, value, context)
-        )  # [B, A, S, D] each
-        probabilities = _probabilities(group_query, group_key, group.bias)  # [B, A, S, S]
+    for group, asking, attended_to in _rows_of(groups):
+        group_query, group_context = (split_heads(part[asking], group.texts, num_heads) for part in (query, context))
+        group_key, group_value = (split_heads(part[attended_to], group.texts, num_heads) for part in (key, value))
+        probabilities = _probabilities(group_query, group_key, group.bias)  # [B, A, Q, S]
         factors = dropout.factors(probabilities)
         used = dropped(probabilities, factors)
-        group_context[...] = used @ group_value  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D]
+        group_context[...] = used @ group_value  # [B, A, Q, S] @ [B, A, S, D] -> [B, A, Q, D]
         all_probabilities.append(probabilities)
         all_factors.append(factors)
-    kept = AttentionKept(hidden_states, query, key, value, all_probabilities, all_factors, context)
+    kept = AttentionKept(queries, hidden_states, query, key, value, all_probabilities, all_factors, context)
     return linear(context, weights.output, terms=128), kept
 
 
@@ -152,7 +150,7 @@ def multi_head_attention_backward(
     groups: Sequence[TextGroup],
     weights: AttentionWeights[Array],
     num_heads: int,
-) -> tuple[Array, AttentionWeights[Array]]:
+) -> tuple[Array, Array, AttentionWeights[Array]]:
     """Gradients of `multi_head_attention_forward`. In a head, with C = P V, P = softmax(S) and S = Q K^T / sqrt D:
 
         dL/dV = P^T dL/dC        dL/dP = dL/dC V^T        dL/dS by `softmax_backward`
@@ -160,36 +158,39 @@ def multi_head_attention_backward(
 
     Where dropout multiplied P by F before it met V, dL/dV = (P F)^T dL/dC and dL/dP = (dL/dC V^T) F.
 
-    Shapes: d_attended (N, H) -> d_hidden_states (N, H), and the gradients of the weights.
+    Shapes: d_attended (M, H) -> d_queries (M, H), d_hidden_states (N, H), and the gradients of the weights.
     """
-    d_context, d_output = linear_backward(d_attended, kept.context, weights.output)
-    d_query, d_key, d_value = (np.empty_like(d_context) for _ in range(3))  # [N, H]
+    d_context, d_output = linear_backward(d_attended, kept.context, weights.output)  # [M, H]
+    d_query = np.empty_like(d_context)  # [M, H]
+    d_key, d_value = (np.empty_like(d_context, shape=kept.hidden_states.shape) for _ in range(2))  # [N, H]
     scale = 1 / math.sqrt(d_context.shape[-1] // num_heads)
-    for (group, rows), probabilities, factors in zip(_rows_of(groups), kept.probabilities, kept.factors, strict=True):
-        query, key, value, d_group = (
-            split_heads(part[rows], group.texts, num_heads) for part in (kept.query, kept.key, kept.value, d_context)
+    for (group, asking, attended_to), probabilities, factors in zip(
+        _rows_of(groups), kept.probabilities, kept.factors, strict=True
+    ):
+        query, d_group, into_query = (
+            split_heads(part[asking], group.texts, num_heads) for part in (kept.query, d_context, d_query)
+        )  # [B, A, Q, D] each
+        key, value, into_key, into_value = (
+            split_heads(part[attended_to], group.texts, num_heads) for part in (kept.key, kept.value, d_key, d_value)
         )  # [B, A, S, D] each
         used = dropped(probabilities, factors)
-        into = split_heads(d_value[rows], group.texts, num_heads)
-        into[...] = used.swapaxes(-1, -2) @ d_group  # [B, A, S, S]^T @ [B, A, S, D] -> [B, A, S, D]
-        d_scores = dropped(d_group @ value.swapaxes(-1, -2), factors)  # [B, A, S, D] @ [B, A, D, S] -> [B, A, S, S]
+        into_value[...] = used.swapaxes(-1, -2) @ d_group  # [B, A, Q, S]^T @ [B, A, Q, D] -> [B, A, S, D]
+        d_scores = dropped(d_group @ value.swapaxes(-1, -2), factors)  # [B, A, Q, D] @ [B, A, D, S] -> [B, A, Q, S]
         softmax_backward(d_scores, probabilities, out=d_scores)
         d_scores *= scale
-        into = split_heads(d_query[rows], group.texts, num_heads)
-        into[...] = d_scores @ key  # [B, A, S, S] @ [B, A, S, D] -> [B, A, S, D]
-        into = split_heads(d_key[rows], group.texts, num_heads)
-        into[...] = d_scores.swapaxes(-1, -2) @ query  # [B, A, S, S]^T @ [B, A, S, D] -> [B, A, S, D]
+        into_query[...] = d_scores @ key  # [B, A, Q, S] @ [B, A, S, D] -> [B, A, Q, D]
+        into_key[...] = d_scores.swapaxes(-1, -2) @ query  # [B, A, Q, S]^T @ [B, A, Q, D] -> [B, A, S, D]
 
-    d_hidden_states, d_query_weights = linear_backward(d_query, kept.hidden_states, weights.query)
-    d_by_key, d_key_weights = linear_backward(d_key, kept.hidden_states, weights.key)
+    d_queries, d_query_weights = linear_backward(d_query, kept.queries, weights.query)
+    d_hidden_states, d_key_weights = linear_backward(d_key, kept.hidden_states, weights.key)
     d_by_value, d_value_weights = linear_backward(d_value, kept.hidden_states, weights.value)
-    d_hidden_states += d_by_key
     d_hidden_states += d_by_value
-    return d_hidden_states, AttentionWeights(d_query_weights, d_key_weights, d_value_weights, d_output)
+    return d_queries, d_hidden_states, AttentionWeights(d_query_weights, d_key_weights, d_value_weights, d_output)
 
 
-def _rows_of(groups: Sequence[TextGroup]) -> Iterator[tuple[TextGroup, slice]]:
-    """Each group with its rows of the N."""
-    start = 0
+def _rows_of(groups: Sequence[TextGroup]) -> Iterator[tuple[TextGroup, slice, slice]]:
+    """Each group with its rows of the M that attend, and of the N attended to."""
+    asked = seen = 0
     for group in groups:
-        yield group, slice(start, start := start + group.texts * group.tokens)
+        asking = slice(asked, asked := asked + group.texts * group.queries)
+        yield group, asking, slice(seen, seen := seen + group.texts * group.tokens)

@@ -85,7 +85,7 @@ def encoder(
 
 
 class EncoderLayerKept(NamedTuple):
-    """What the backward pass needs of the forward pass: of the two halves, and the sums (N, H) before the norms."""
+    """What the backward pass needs of the forward pass: of the two halves, and the sums (M, H) before the norms."""
 
     attention: AttentionKept
     attention_factors: Array | None  # of dropout on what attention gives
@@ -96,6 +96,7 @@ class EncoderLayerKept(NamedTuple):
 
 
 def encoder_layer_forward(
+    queries: Array,
     hidden_states: Array,
     groups: Sequence[TextGroup],
     weights: EncoderLayerWeights[Array],
@@ -104,12 +105,12 @@ def encoder_layer_forward(
     attention_dropout: Dropout,
     hidden_dropout: Dropout,
 ) -> tuple[Array, EncoderLayerKept]:
-    """`encoder_layer` of all rows, with dropout on both halves before they are added, keeping what backward needs."""
+    """`encoder_layer` with dropout on both halves before they are added, keeping what backward needs."""
     attended_sum, attention = multi_head_attention_forward(
-        hidden_states, groups, weights.attention, num_heads, attention_dropout
+        queries, hidden_states, groups, weights.attention, num_heads, attention_dropout
     )
     attention_factors = hidden_dropout.factors(attended_sum)
-    attended_sum = dropped(attended_sum, attention_factors) + hidden_states
+    attended_sum = dropped(attended_sum, attention_factors) + queries
     computed = layer_norm(attended_sum, weights.attention_layer_norm, eps)
 
     transformed_sum, forward = feed_forward_forward(computed, weights.feed_forward)
@@ -126,10 +127,11 @@ def encoder_layer_backward(
     weights: EncoderLayerWeights[Array],
     num_heads: int,
     eps: float,
-) -> tuple[Array, EncoderLayerWeights[Array]]:
+) -> tuple[Array, Array, EncoderLayerWeights[Array]]:
     """Back through the two halves, the last first. A sum x + f(x) passes its gradient to both: dx = d + f'(d).
 
-    Shapes: d_outputs (N, H) -> d_hidden_states (N, H), and the gradients of the weights.
+    Shapes: d_outputs (M, H) -> d_queries (M, H), d_hidden_states (N, H), and the gradients of the weights. Where the
+    queries are the hidden states themselves, the gradient of those is the sum of the two.
     """
     d_sum, d_second_norm = layer_norm_backward(d_outputs, kept.transformed_sum, weights.feed_forward_layer_norm, eps)
     d_computed, d_feed_forward = feed_forward_backward(
@@ -138,8 +140,8 @@ def encoder_layer_backward(
     d_computed += d_sum
 
     d_sum, d_first_norm = layer_norm_backward(d_computed, kept.attended_sum, weights.attention_layer_norm, eps)
-    d_hidden_states, d_attention = multi_head_attention_backward(
+    d_queries, d_hidden_states, d_attention = multi_head_attention_backward(
         dropped(d_sum, kept.attention_factors), kept.attention, groups, weights.attention, num_heads
     )
-    d_hidden_states += d_sum
-    return d_hidden_states, EncoderLayerWeights(d_attention, d_first_norm, d_feed_forward, d_second_norm)
+    d_queries += d_sum
+    return d_queries, d_hidden_states, EncoderLayerWeights(d_attention, d_first_norm, d_feed_forward, d_second_norm)

@@ -10,9 +10,24 @@ import numpy as np
 
 from ..config import RobertaConfig
 from .attention import TextGroup, attention_bias
-from .embeddings import EmbeddingsWeights, embeddings
-from .encoder import EncoderLayerWeights, encoder, encoder_layer
-from .linear import LinearWeights
+from .dropout import Dropout, dropped
+from .embeddings import (
+    EmbeddingsKept,
+    EmbeddingsWeights,
+    embeddings,
+    embeddings_backward,
+    embeddings_forward,
+    position_ids,
+)
+from .encoder import (
+    EncoderLayerKept,
+    EncoderLayerWeights,
+    encoder,
+    encoder_layer,
+    encoder_layer_backward,
+    encoder_layer_forward,
+)
+from .linear import LinearWeights, ignore_stray_flags
 from .lm_head import LMHeadWeights
 from .pooler import pooler
 from .tree import Array, Leaf
@@ -109,3 +124,93 @@ def roberta_at(
     wanted = np.concatenate([start + np.asarray(row) for start, row in zip(starts, places, strict=False)])  # [M]
     vectors, _ = encoder_layer(hidden_states[wanted], hidden_states, groups, last, config.num_attention_heads, eps)
     return vectors
+
+
+class RobertaKept(NamedTuple):
+    """What the backward pass needs of the forward pass."""
+
+    embeddings: EmbeddingsKept
+    factors: Array | None  # of dropout on the embeddings, (N, H)
+    layers: list[EncoderLayerKept]
+    groups: list[TextGroup]  # of all layers but the last, in which every token is asked for
+    last_groups: list[TextGroup]
+    wanted: Array  # (M,) which of the N rows the last layer computes
+
+
+@ignore_stray_flags
+def roberta_forward(
+    texts: Sequence[Array],
+    places: Sequence[Array],
+    weights: RobertaWeights[Array],
+    config: RobertaConfig,
+    dropout: Dropout,
+    attention_dropout: Dropout,
+) -> tuple[Array, RobertaKept]:
+    """`roberta_at` with dropout, keeping what backward needs.
+
+    Args:
+        texts: the ids, (B, S) integer for each length of text, without padding.
+        places: of each of those, the tokens whose last vectors are wanted, (B, Q) integer, rising.
+        weights, config: of the model.
+        dropout: on the embeddings and on what each half of a layer gives.
+        attention_dropout: on the attention probabilities.
+
+    Returns:
+        The vectors (M, H), text after text, and what is kept. M is the sum of the B x Q.
+    """
+    pad, eps, heads = config.pad_token_id, config.layer_norm_eps, config.num_attention_heads
+    groups = [TextGroup(*ids.shape, queries=ids.shape[1]) for ids in texts]
+    last_groups = [group._replace(queries=row.shape[1]) for group, row in zip(groups, places, strict=True)]
+    input_ids = np.concatenate([ids.reshape(-1) for ids in texts])  # [N]
+    positions = np.concatenate([position_ids(ids, pad).reshape(-1) for ids in texts])  # [N]
+    starts = np.cumsum([0, *(ids.size for ids in texts)])  # of each group's rows
+    wanted = np.concatenate(
+        [
+            (start + np.arange(len(ids))[:, None] * ids.shape[1] + row).reshape(-1)  # [B, Q] -> [B x Q]
+            for start, ids, row in zip(starts.tolist(), texts, places, strict=False)
+        ]
+    )  # [M]
+
+    hidden_states, embedded = embeddings_forward(input_ids, positions, weights.embeddings, eps)  # [N, H]
+    factors = dropout.factors(hidden_states)
+    hidden_states = dropped(hidden_states, factors)
+    *layers, last = weights.layers
+    kept = []
+    for layer in layers:
+        hidden_states, layer_kept = encoder_layer_forward(
+            hidden_states, hidden_states, groups, layer, heads, eps, attention_dropout, dropout
+        )
+        kept.append(layer_kept)
+    vectors, layer_kept = encoder_layer_forward(
+        hidden_states[wanted], hidden_states, last_groups, last, heads, eps, attention_dropout, dropout
+    )  # [M, H]
+    kept.append(layer_kept)
+    return vectors, RobertaKept(embedded, factors, kept, groups, last_groups, wanted)
+
+
+@ignore_stray_flags
+def roberta_backward(
+    d_vectors: Array, kept: RobertaKept, weights: RobertaWeights[Array], config: RobertaConfig
+) -> RobertaWeights[Array]:
+    """Back through the layers, the last first, and the embeddings.
+
+    `kept` is used up: a layer's part is let go when it is done with. The pooler has no part in this.
+
+    Shapes: d_vectors (M, H) -> the gradients of the weights.
+    """
+    pad, eps, heads = config.pad_token_id, config.layer_norm_eps, config.num_attention_heads
+    d_queries, d_hidden_states, d_last = encoder_layer_backward(
+        d_vectors, kept.layers.pop(), kept.last_groups, weights.layers[-1], heads, eps
+    )
+    d_hidden_states[kept.wanted] += d_queries  # [M, H] at M of [N, H]; no row is wanted twice
+    d_layers = [d_last]
+    for layer in reversed(weights.layers[:-1]):
+        d_queries, d_hidden_states, d_layer = encoder_layer_backward(
+            d_hidden_states, kept.layers.pop(), kept.groups, layer, heads, eps
+        )
+        d_hidden_states += d_queries
+        d_layers.append(d_layer)
+    d_embeddings = embeddings_backward(
+        dropped(d_hidden_states, kept.factors), kept.embeddings, weights.embeddings, pad, eps
+    )
+    return RobertaWeights(d_embeddings, tuple(reversed(d_layers)), None)

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..config import RobertaConfig
-from ..model.attention import TextGroup
 from ..model.cross_entropy import cross_entropy
-from ..model.dropout import Dropout, dropped
-from ..model.embeddings import embeddings_backward, embeddings_forward, position_ids
-from ..model.encoder import encoder_layer_backward, encoder_layer_forward
+from ..model.dropout import Dropout
 from ..model.linear import ignore_stray_flags
 from ..model.lm_head import lm_head_backward, lm_head_forward
-from ..model.roberta import MaskedLMWeights, RobertaWeights
+from ..model.roberta import MaskedLMWeights, roberta_backward, roberta_forward
 from ..model.tree import Array
 
 
@@ -42,36 +39,31 @@ def masked_lm_gradients(
     Returns:
         The loss, and its gradients as a tree like the weights.
     """
-    pad, eps, heads = config.pad_token_id, config.layer_norm_eps, config.num_attention_heads
-    roberta = weights.roberta
-    word = roberta.embeddings.word
-    groups = [TextGroup(len(ids), ids.shape[1], queries=ids.shape[1]) for ids in texts]
-    ids = np.concatenate([group.reshape(-1) for group in texts])  # [N]
-    positions = np.concatenate([position_ids(group, pad).reshape(-1) for group in texts])  # [N]
+    word, eps = weights.roberta.embeddings.word, config.layer_norm_eps
+    places = [places_of(group >= 0) for group in labels]
+    vectors, kept = roberta_forward(texts, places, weights.roberta, config, dropout, attention_dropout)  # [M, H]
 
-    hidden_states, embedded = embeddings_forward(ids, positions, roberta.embeddings, eps)  # [N, H]
-    factors = dropout.factors(hidden_states)
-    hidden_states = dropped(hidden_states, factors)
-    kept = []
-    for layer in roberta.layers:
-        hidden_states, layer_kept = encoder_layer_forward(
-            hidden_states, groups, layer, heads, eps, attention_dropout, dropout
-        )
-        kept.append(layer_kept)
-
-    # The head, and the loss, where something is asked for: M of the N rows.
-    wanted = np.concatenate([group.reshape(-1) for group in labels])  # [N]
-    asked = np.flatnonzero(wanted >= 0)  # [M]
-    logits, head = lm_head_forward(hidden_states[asked], weights.lm_head, word, eps)  # [M, V]
+    # The head, and the loss, where something is asked for.
+    wanted = np.concatenate(
+        [np.take_along_axis(group, at, axis=1).reshape(-1) for group, at in zip(labels, places, strict=True)]
+    )  # [M]
+    asked = np.flatnonzero(wanted >= 0)
+    logits, head = lm_head_forward(vectors[asked], weights.lm_head, word, eps)  # [asked, V]
     loss, d_logits = cross_entropy(logits, wanted[asked], count)
-    d_asked, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [M, H]
-    d_hidden_states = np.zeros_like(hidden_states)
-    d_hidden_states[asked] = d_asked  # [N, H]
+    d_asked, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [asked, H]
+    d_vectors = np.zeros_like(vectors)
+    d_vectors[asked] = d_asked  # [M, H]
 
-    d_layers = []
-    for layer in reversed(roberta.layers):
-        d_hidden_states, d_layer = encoder_layer_backward(d_hidden_states, kept.pop(), groups, layer, heads, eps)
-        d_layers.append(d_layer)
-    d_embeddings = embeddings_backward(dropped(d_hidden_states, factors), embedded, roberta.embeddings, pad, eps)
-    d_embeddings.word[...] += d_word  # tied: looked up at the bottom, multiplied with at the top
-    return loss, MaskedLMWeights(RobertaWeights(d_embeddings, tuple(reversed(d_layers)), None), d_head)
+    d_roberta = roberta_backward(d_vectors, kept, weights.roberta, config)
+    d_roberta.embeddings.word[...] += d_word  # tied: looked up at the bottom, multiplied with at the top
+    return loss, MaskedLMWeights(d_roberta, d_head)
+
+
+def places_of(asked: Array) -> Array:
+    """The places of what is asked for in texts of one length, as many of each: those with fewer than the most get some
+    others too, which cost less than a group of texts for each number would.
+
+    Shapes: asked (B, S) bool -> (B, Q) integer, rising; Q is at least 1.
+    """
+    most = max(1, int(asked.sum(axis=1).max()))
+    return np.sort(np.argsort(~asked, axis=1, kind="stable")[:, :most], axis=1)

@@ -21,6 +21,7 @@ def mask_tokens(
     vocab_size: int,
     special_ids: Collection[int],
     rate: float = 0.15,
+    continues: Array | None = None,
 ) -> tuple[Array, Array]:
     """Choose the places to ask for, and hide most of them.
 
@@ -34,11 +35,17 @@ def mask_tokens(
         vocab_size: random tokens are drawn from so many.
         special_ids: tokens never chosen: <s>, </s>, <pad>.
         rate: the share of tokens asked for.
+        continues: (V,) bool, which tokens go on with the word before them. Given, whole words are chosen (Devlin's
+            later "whole word masking"), as a rest of a word gives the rest away.
 
     Returns:
         The ids with some replaced, and the labels: the true token where it is asked for, -100 elsewhere.
     """
-    chosen = (rng.random(input_ids.shape) < rate) & ~np.isin(input_ids, list(special_ids))
+    lot = rng.random(input_ids.shape)
+    if continues is not None:  # all of a word share its first token's lot
+        places = np.where(continues[input_ids], 0, np.arange(input_ids.shape[1]))
+        lot = np.take_along_axis(lot, np.maximum.accumulate(places, axis=1), axis=1)
+    chosen = (lot < rate) & ~np.isin(input_ids, list(special_ids))
     labels = np.where(chosen, input_ids, NOT_ASKED)
     lot = rng.random(input_ids.shape)
     drawn = rng.integers(0, vocab_size, input_ids.shape)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..model.blocks import blocks
-from ..model.tree import tree_leaves, tree_map
+from ..model.tree import Array, tree_leaves, tree_map
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-6  # Liu et al. 2019, section 3.1
 
@@ -50,24 +50,40 @@ def adamw(
         weight_decay: decay.
         beta_1, beta_2, epsilon: b1, b2 and eps.
     """
+    leaves = zip(*(tree_leaves(tree) for tree in (weights, gradients, state.mean, state.square)), strict=True)
     step = state.updates + 1
+    for leaf in leaves:
+        adamw_array(*leaf, step, learning_rate, weight_decay, beta_1, beta_2, epsilon)
+    return state._replace(updates=step)
+
+
+def adamw_array(
+    weight: Array,
+    gradient: Array,
+    mean: Array,
+    square: Array,
+    step: int,
+    learning_rate: float,
+    weight_decay: float,
+    beta_1: float = BETA_1,
+    beta_2: float = BETA_2,
+    epsilon: float = EPSILON,
+) -> None:
+    """`adamw` of one array, at the update `step`, counted from 1."""
     size = learning_rate / (1 - beta_1**step)
     root = 1 / math.sqrt(1 - beta_2**step)
-    leaves = zip(*(tree_leaves(tree) for tree in (weights, gradients, state.mean, state.square)), strict=True)
-    for leaf in leaves:
-        decay = weight_decay if leaf[0].ndim > 1 else 0.0
-        for weight, gradient, mean, square in blocks(*leaf):
-            mean *= beta_1
-            mean += (1 - beta_1) * gradient
-            square *= beta_2
-            square += (1 - beta_2) * np.square(gradient)
-            denominator = np.sqrt(square)
-            denominator *= root
-            denominator += epsilon
-            if decay:
-                weight *= 1 - learning_rate * decay
-            weight -= size * mean / denominator
-    return state._replace(updates=step)
+    decay = weight_decay if weight.ndim > 1 else 0.0
+    for w, g, m, v in blocks(weight, gradient, mean, square):
+        m *= beta_1
+        m += (1 - beta_1) * g
+        v *= beta_2
+        v += (1 - beta_2) * np.square(g)
+        denominator = np.sqrt(v)
+        denominator *= root
+        denominator += epsilon
+        if decay:
+            w *= 1 - learning_rate * decay
+        w -= size * m / denominator
 
 
 def global_norm(gradients: Any) -> float:
@@ -87,9 +103,17 @@ def clip(gradients: Any, largest: float) -> float:
     return norm
 
 
+def trapezoid(update: int, updates: int, warmup: int, decay: int, peak: float) -> float:
+    """The learning rate of an update, counted from 0: in straight lines from 0 up to the peak over the warm-up, and over
+    the last `decay` updates down to 0 at the end. Where the two leave nothing between them, it is Liu et al. 2019's
+    linear schedule; where they do, the peak is held (Hägele et al. 2024), and the end can be put off until it is near.
+    """
+    decay = min(decay, updates - warmup)
+    rising = update / warmup if update < warmup else 1.0
+    falling = (updates - update) / decay if update > updates - decay else 1.0
+    return peak * max(0.0, min(rising, falling))
+
+
 def linear_schedule(update: int, updates: int, warmup: int, peak: float) -> float:
-    """The learning rate of an update, counted from 0: from 0 up to the peak over the warm-up, then down to 0 at the
-    end, both in straight lines."""
-    if update < warmup:
-        return peak * update / warmup
-    return peak * max(0.0, (updates - update) / max(1, updates - warmup))
+    """`trapezoid` that falls from the warm-up's end on."""
+    return trapezoid(update, updates, warmup, updates - warmup, peak)

@@ -1,67 +1,38 @@
-"""Pretraining: the loop of batches, updates and checkpoints, which can be stopped at any time and resumed to the bit.
+"""Pretraining: a masked language model from text alone.
 
-A run is a folder:
+Beside what every run has (`run.py`), the folder of this one has
 
-    settings.json     what it was begun with
     tokenizer.json    of the model
-    tokens.npy        all sequences, one after the other, and starts.npy where each begins
-    losses.csv        a line an update
-    checkpoint/       the last one: the model's files, the optimiser's state, and state.json
+    tokens-128.npy    all sequences of at most 128 tokens, one after the other, and starts-128.npy where each begins
 
-Everything random is drawn from the seed, the epoch and the update, so what a run does next follows from the
-checkpoint alone.
+Everything random is drawn from the seed, the epoch and the update.
 """
 
 from __future__ import annotations
 
-import csv
-import functools
-import json
-import math
-import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from types import FrameType
-from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from ..checkpoint.load import load_masked_lm
-from ..checkpoint.save import recover_folder, replace_folder, save_masked_lm, save_tree
+from ..checkpoint.save import save_masked_lm
 from ..config import RobertaConfig
 from ..errors import TrainingError
-from ..json_file import read_json
 from ..model.dropout import Dropout
 from ..model.roberta import MaskedLMWeights
-from ..model.tree import Array, tree_leaves, tree_map
+from ..model.tree import Array, tree_map
 from ..packing import cut
 from ..threads import map_in_threads
 from .initialise import initial_weights
 from .masked_lm import masked_lm_gradients
 from .masking import mask_tokens
-from .optimizer import AdamState, adamw, clip, linear_schedule
-from .optimizer import start as start_optimizer
+from .optimizer import trapezoid
+from .run import Job, Report, add_up, begin, last_checkpoint, resume, train, write_beside
 from .settings import Settings
-from .text import MASK, SPECIAL, make_sequences, train_tokenizer
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a run goes, after an update."""
-
-    update: int
-    updates: int
-    loss: float
-    learning_rate: float
-    norm: float  # of the gradients, before clipping
-    tokens: int  # of this update
-    seconds: float
+from .text import MASK, SPECIAL, continuations, make_sequences, train_tokenizer
 
 
 def pretrain(
@@ -77,8 +48,10 @@ def pretrain(
 
     Args:
         run: the run's folder.
-        files: text, a paragraph a line and an empty line between documents; .txt or .txt.gz.
-        settings: as the run was begun with, if it was.
+        files: text, a paragraph a line and an empty line between documents; .txt or .txt.gz. A file that is named
+            twice is seen twice as often.
+        settings: as the run was begun with, if it was. How many updates there are may change until those begin that
+            are counted from the end, `decay` and `last_updates`.
         save_every: seconds between checkpoints.
         report: called after every update.
         say: called with a line where something takes time before the first.
@@ -89,40 +62,34 @@ def pretrain(
     Raises:
         TrainingError: other settings than the run's, text that is too short, or a loss that is no number any more.
     """
+    noted = begin(run, settings, free=("updates",))
     _prepare(run, files, settings, say)
     config = settings.config()
-    data = _Data(run, settings)
-    weights, state = _load(run, config, settings)
-    checkpoint = functools.partial(_save, run, config, (run / "tokenizer.json").read_text(encoding="utf-8"))
-    _shorten_log(run / "losses.csv", state.updates)
-    saved = time.monotonic()
-    with _signals() as stopped, open(run / "losses.csv", "a", newline="", encoding="utf-8") as file:
-        log = csv.writer(file)
-        for update in range(state.updates, settings.updates):
-            began = time.monotonic()
-            batch = data.batch(update)
-            loss, gradients = _gradients(batch, weights, config, settings, update)
-            norm = clip(gradients, settings.clip)
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                raise TrainingError(
-                    f"{run}: the loss of update {update + 1} is {loss} and its gradients' norm {norm}: the training "
-                    f"diverged. The checkpoint of update {_saved_updates(run)} is whole; begin anew with a smaller "
-                    "learning rate or a longer warm-up"
-                )
-            learning_rate = linear_schedule(update + 1, settings.updates, settings.warmup, settings.learning_rate)
-            state = adamw(weights, gradients, state, learning_rate, settings.weight_decay)
-            tokens = sum(ids.size for ids, _ in batch)
-            seconds = time.monotonic() - began
-            log.writerow([update + 1, f"{loss:.6f}", f"{learning_rate:.3e}", f"{norm:.4f}", tokens, f"{seconds:.3f}"])
-            report(Report(update + 1, settings.updates, loss, learning_rate, norm, tokens, seconds))
-            if stopped() or time.monotonic() - saved > save_every:
-                file.flush()
-                checkpoint(weights, state)
-                saved = time.monotonic()
-            if stopped():
-                return False
-    checkpoint(weights, state)
-    return True
+    weights = _weights(run, config, settings)
+    state = resume(run, weights)
+    ending = max(settings.decay, settings.last_updates)
+    if noted["updates"] != settings.updates and state.updates > min(noted["updates"], settings.updates) - ending:
+        raise TrainingError(
+            f"{run}: this run is to make {noted['updates']:,} updates; after {state.updates:,} of them it is too late "
+            f"to make it {settings.updates:,}, as the last {ending:,} are of another kind"
+        )
+    tokenizer_json = (run / "tokenizer.json").read_text(encoding="utf-8")
+    batches = masked_batches(run, settings)
+
+    def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
+        batch = batches(update)
+        return *_gradients(batch, weights, config, settings, update), sum(ids.size for ids, _ in batch)
+
+    job = Job(
+        updates=settings.updates,
+        gradients=gradients,
+        learning_rate=settings.rate_of,
+        optimizer=settings.optimizer,
+        weight_decay=settings.weight_decay,
+        clip=settings.clip,
+        save=lambda folder: save_masked_lm(folder, config, weights, tokenizer_json),
+    )
+    return train(run, weights, state, job, save_every=save_every, report=report)
 
 
 # -- batches ---------------------------------------------------------------------------------------------------------
@@ -131,13 +98,27 @@ def pretrain(
 Batch = list[tuple[Array, Array]]
 
 
-class _Data:
-    """The sequences of a run, in an order of their own each epoch, cut into batches of about equally many tokens."""
+def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
+    """The batch of any update: of short sequences first, and of long ones in the last updates."""
+    first, last = (_Data(run, settings, length) for length in (settings.length, settings.last_length))
+    return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
-    def __init__(self, run: Path, settings: Settings) -> None:
-        self._tokens = np.load(run / "tokens.npy", mmap_mode="r")
-        self._starts = np.load(run / "starts.npy")
-        self._settings = settings
+
+class _Data:
+    """The sequences of a run, in an order of their own each epoch, cut into batches of about equally many tokens.
+
+    Args:
+        run: the run's folder.
+        settings: of the run.
+        length: of the sequences, at most.
+    """
+
+    def __init__(self, run: Path, settings: Settings, length: int) -> None:
+        self._tokens = np.load(run / f"tokens-{length}.npy", mmap_mode="r")
+        self._starts = np.load(run / f"starts-{length}.npy")
+        self._settings, self._length = settings, length
+        tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+        self._continues = continuations(tokenizer) if settings.whole_words else None
         self._batches = max(1, round(len(self._tokens) / settings.batch_tokens))
         self._epoch = -1
         self._order: Array = np.empty(0, np.int64)
@@ -148,7 +129,7 @@ class _Data:
         if epoch != self._epoch:
             sizes = np.diff(self._starts)
             self._epoch = epoch
-            self._order = np.random.default_rng([self._settings.seed, 1, epoch]).permutation(len(sizes))
+            self._order = np.random.default_rng([self._settings.seed, 1, self._length, epoch]).permutation(len(sizes))
             ends = np.cumsum(sizes[self._order])
             shares = ends[-1] * np.arange(self._batches + 1) / self._batches
             self._borders = np.searchsorted(ends, shares[:-1], side="right")
@@ -163,7 +144,9 @@ class _Data:
         batch: Batch = []
         for _, texts in sorted(by_length.items()):
             ids = np.array(texts, np.int64)
-            masked = mask_tokens(ids, rng, mask_token_id, mask_token_id, special, self._settings.masking)
+            masked = mask_tokens(
+                ids, rng, mask_token_id, mask_token_id, special, self._settings.masking, self._continues
+            )
             batch += zip(*masked, strict=True)
         return batch
 
@@ -185,30 +168,14 @@ def _gradients(
         return masked_lm_gradients(texts, labels, weights, config, dropout, dropout, count=asked)
 
     pieces = list(enumerate(cut([len(ids) for ids, _ in batch])))
-    (loss, gradients), *rest = map_in_threads(compute, pieces)
-    for other_loss, other in rest:
-        loss += other_loss
-        for total, part in zip(tree_leaves(gradients), tree_leaves(other), strict=True):
-            total += part
-    return loss, gradients
+    return add_up(map_in_threads(compute, pieces))
 
 
 # -- the run's folder ------------------------------------------------------------------------------------------------
 
 
 def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable[[str], None]) -> None:
-    """Make what a run needs once: settings, tokenizer and sequences, each written beside its place and renamed."""
-    run.mkdir(parents=True, exist_ok=True)
-    if (run / "settings.json").exists():
-        before = read_json(run / "settings.json", TrainingError)
-        changed = sorted(name for name, value in asdict(settings).items() if before.get(name) != value)
-        if changed:
-            told = ", ".join(f"{name} {before.get(name)!r}" for name in changed)
-            raise TrainingError(
-                f"{run}: this run was begun with {told}; go on with the same, or begin in another folder"
-            )
-    else:
-        _write(run / "settings.json", lambda file: file.write(json.dumps(asdict(settings), indent=2).encode() + b"\n"))
+    """Make what a run needs once, tokenizer and sequences, each written beside its place and renamed."""
     if not (run / "tokenizer.json").exists():
         say(f"learning {settings.vocab_size:,} tokens")
         tokenizer = train_tokenizer(files, settings.vocab_size)
@@ -217,84 +184,24 @@ def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable
                 f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
                 f"{settings.vocab_size}"
             )
-        _write(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
-    if not (run / "starts.npy").exists():
-        say("reading the text")
-        tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-        assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
-        tokens, starts = make_sequences(files, tokenizer, settings.length)
-        _write(run / "tokens.npy", lambda file: np.save(file, tokens))
-        _write(run / "starts.npy", lambda file: np.save(file, starts))
+        write_beside(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
+    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+    assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
+    for length in sorted({settings.length, settings.last_length}):
+        if not (run / f"starts-{length}.npy").exists():
+            say(f"reading the text as sequences of at most {length} tokens")
+            _write_sequences(run, length, *make_sequences(files, tokenizer, length))
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Have a file written beside its place, and renamed into it."""
-    beside = path.with_name(path.name + ".new")
-    with open(beside, "wb") as file:
-        fill(file)
-    beside.replace(path)
+def _write_sequences(run: Path, length: int, tokens: Array, starts: Array) -> None:
+    write_beside(run / f"tokens-{length}.npy", lambda file: np.save(file, tokens))
+    write_beside(run / f"starts-{length}.npy", lambda file: np.save(file, starts))
 
 
-def _load(run: Path, config: RobertaConfig, settings: Settings) -> tuple[MaskedLMWeights[Array], AdamState]:
-    """The weights and the optimiser's state of the last checkpoint, or the first ones."""
-    folder = run / "checkpoint"
-    recover_folder(folder)
-    if not folder.exists():
-        weights = initial_weights(config, np.random.default_rng([settings.seed, 0]))
-        return weights, start_optimizer(weights)
-    weights = tree_map(np.array, load_masked_lm(folder, config))  # copies, to be trained
-    like = start_optimizer(weights)
-    for name, tree in (("mean", like.mean), ("square", like.square)):
-        _fill(tree, load_file(folder / f"optimizer_{name}.safetensors"))
-    return weights, like._replace(updates=_saved_updates(run))
-
-
-def _fill(tree: Any, tensors: dict[str, Array]) -> None:
-    for leaf, (_, stored) in zip(tree_leaves(tree), sorted(tensors.items()), strict=True):
-        leaf[...] = stored
-
-
-def _save(
-    run: Path, config: RobertaConfig, tokenizer_json: str, weights: MaskedLMWeights[Array], state: AdamState
-) -> None:
-    def fill(beside: Path) -> None:
-        save_masked_lm(beside, config, weights, tokenizer_json)
-        save_tree(beside / "optimizer_mean.safetensors", state.mean)
-        save_tree(beside / "optimizer_square.safetensors", state.square)
-        (beside / "state.json").write_text(json.dumps({"updates": state.updates}) + "\n")
-
-    replace_folder(run / "checkpoint", fill)
-
-
-def _saved_updates(run: Path) -> int:
-    path = run / "checkpoint" / "state.json"
-    return int(read_json(path, TrainingError)["updates"]) if path.exists() else 0
-
-
-def _shorten_log(path: Path, updates: int) -> None:
-    """Take the lines off that were written after the checkpoint, as their updates are made again."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    header = "update,loss,learning_rate,gradient_norm,tokens,seconds\r\n"
-    _write(path, lambda file: file.write("".join([header, *lines[1 : updates + 1]]).encode()))
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether a signal has asked to stop. A second one stops at once, as ever."""
-    received: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    try:
-        for which in (signal.SIGINT, signal.SIGTERM):
-            before[which] = signal.signal(which, remember)
-    except ValueError:
-        pass  # not the main thread, where signals don't come
-    try:
-        yield lambda: bool(received)
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
+def _weights(run: Path, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:
+    """The weights of the last checkpoint, or the first ones."""
+    folder = last_checkpoint(run)
+    if folder is None:
+        return initial_weights(config, np.random.default_rng([settings.seed, 0]))
+    copies: MaskedLMWeights[Array] = tree_map(np.array, load_masked_lm(folder, config))
+    return copies

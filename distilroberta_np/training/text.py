@@ -42,6 +42,14 @@ def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
     return make_robertas(tokenizer)
 
 
+def continuations(tokenizer: Tokenizer) -> Array:
+    """Which tokens go on with the word before them, (V,) bool: those that begin with a letter or digit and no space."""
+    continues = np.zeros(tokenizer.get_vocab_size(), bool)
+    for token, place in tokenizer.get_vocab().items():
+        continues[place] = token[0].isalnum() and token[0] != "Ġ"
+    return continues
+
+
 def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> tuple[Array, Array]:
     """Texts of at most `length` tokens, `<s>` and `</s>` included: neighbouring paragraphs of a document together where
     they fit (Liu et al. 2019's DOC-SENTENCES), and long ones cut.

@@ -138,10 +138,10 @@ def test_attention(rate, heads):
     dropout = Dropout(rate, Repeated())
 
     def forward():
-        return multi_head_attention_forward(x, GROUPS, weights, heads, dropout)
+        return multi_head_attention_forward(x, x, GROUPS, weights, heads, dropout)
 
-    gradients = multi_head_attention_backward(by, forward()[1], GROUPS, weights, heads)
-    check(lambda: float((forward()[0] * by).sum()), (x, weights), gradients)
+    d_queries, d_x, d_weights = multi_head_attention_backward(by, forward()[1], GROUPS, weights, heads)
+    check(lambda: float((forward()[0] * by).sum()), (x, weights), (d_queries + d_x, d_weights))
     if not rate:
         np.testing.assert_allclose(forward()[0], multi_head_attention(x, x, GROUPS, weights, heads)[0], atol=1e-12)
 
@@ -163,10 +163,10 @@ def test_encoder_layer(rate, exact_gelu):
     dropout = Dropout(rate, Repeated())
 
     def forward():
-        return encoder_layer_forward(x, GROUPS, weights, HEADS, EPS, dropout, dropout)
+        return encoder_layer_forward(x, x, GROUPS, weights, HEADS, EPS, dropout, dropout)
 
-    gradients = encoder_layer_backward(by, forward()[1], GROUPS, weights, HEADS, EPS)
-    check(lambda: float((forward()[0] * by).sum()), (x, weights), gradients, atol=1e-6)
+    d_queries, d_x, d_weights = encoder_layer_backward(by, forward()[1], GROUPS, weights, HEADS, EPS)
+    check(lambda: float((forward()[0] * by).sum()), (x, weights), (d_queries + d_x, d_weights), atol=1e-6)
     if not rate:
         np.testing.assert_allclose(forward()[0], encoder_layer(x, x, GROUPS, weights, HEADS, EPS)[0], atol=1e-12)
 

@@ -121,7 +121,7 @@ def test_what_pretraining_saves_transformers_loads_without_a_word(tmp_path, recw
     text.write_text("".join(f"The cat saw number {n} of them.\n" for n in range(300)), encoding="utf-8")
     settings = Settings(
         vocab_size=280, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        length=32, batch_tokens=512, updates=5, warmup=1,
+        length=32, last_length=32, batch_tokens=512, updates=5, warmup=1,
     )  # fmt: skip
     assert pretrain(tmp_path / "run", [text], settings)
     folder = tmp_path / "run" / "checkpoint"

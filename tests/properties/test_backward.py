@@ -58,7 +58,7 @@ def test_attention(shapes, heads):
     x, by, weights = numbers(0, rows, 4), numbers(1, rows, 4), writable(attention_weights(4))
 
     def forward():
-        return multi_head_attention_forward(x, groups, weights, heads, Dropout(0.0, None))
+        return multi_head_attention_forward(x, x, groups, weights, heads, Dropout(0.0, None))
 
-    gradients = multi_head_attention_backward(by, forward()[1], groups, weights, heads)
-    check(lambda: float((forward()[0] * by).sum()), (x, weights), gradients)
+    d_queries, d_x, d_weights = multi_head_attention_backward(by, forward()[1], groups, weights, heads)
+    check(lambda: float((forward()[0] * by).sum()), (x, weights), (d_queries + d_x, d_weights))

@@ -28,3 +28,17 @@ def test_the_same_seed_draws_the_same():
     ids = np.arange(4, 64).reshape(3, 20)
     first, second = (mask_tokens(ids, np.random.default_rng(3), MASK, SIZE, ()) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_whole_words_are_asked_for_together():
+    rng = np.random.default_rng(0)
+    continues = np.zeros(SIZE + 1, bool)
+    continues[50:SIZE] = True
+    ids = rng.integers(4, SIZE, (200, 60))
+    ids[:, 0] = 0
+    masked, labels = mask_tokens(ids, rng, MASK, SIZE, range(4), 0.2, continues)
+    asked = labels != -100
+    inside = continues[ids[:, 2:]]
+    np.testing.assert_array_equal(asked[:, 2:][inside], asked[:, 1:-1][inside])  # as the token before
+    assert asked.mean() == pytest.approx(0.2, abs=0.02)
+    assert (masked[asked] == MASK).mean() == pytest.approx(0.8, abs=0.02)

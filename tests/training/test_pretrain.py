@@ -21,6 +21,8 @@ SETTINGS = Settings(
     num_attention_heads=2,
     intermediate_size=32,
     length=32,
+    last_length=32,
+    decay=4,
     batch_tokens=300,
     updates=6,
     warmup=2,
@@ -142,9 +144,46 @@ def test_the_command(files, tmp_path, capsys):
         "num_attention_heads",
         "intermediate_size",
         "length",
+        "last_length",
     ):
         arguments += ["--" + name.replace("_", "-"), str(getattr(SETTINGS, name))]
     assert main([*arguments, "--batch-tokens", "300", "--updates", "2"]) == 0
     assert "update 2 of 2, loss 5." in capsys.readouterr().err
     assert main([*arguments, "--batch-tokens", "300", "--updates", "3"]) == 2
-    assert "was begun with updates 2" in capsys.readouterr().err
+    assert "too late to make it 3" in capsys.readouterr().err
+
+
+def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
+    """A run whose end was put off makes the same updates as one begun with that end."""
+    shorter = replace(SETTINGS, updates=8, decay=3, last_updates=2)
+    longer = replace(shorter, updates=10)
+    begun = []
+
+    def stop(report):
+        begun.append(report.update)
+        if report.update == 4 and len(begun) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert not pretrain(tmp_path / "run", files, shorter, report=stop)
+    assert pretrain(tmp_path / "run", files, longer)
+    assert pretrain(tmp_path / "at_once", files, longer)
+    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+    with pytest.raises(TrainingError, match="too late to make it 12"):
+        pretrain(tmp_path / "run", files, replace(longer, updates=12))
+
+
+def test_muon_learns_and_resumes_to_the_bit(files, tmp_path):
+    settings = replace(SETTINGS, optimizer="muon", whole_words=1, last_length=64, last_updates=2)
+    reports = []
+
+    def stop(report):
+        if report.update == 3 and len(reports) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        reports.append(report)
+
+    assert not pretrain(tmp_path / "run", files, settings, report=stop)
+    assert pretrain(tmp_path / "run", files, settings)
+    assert pretrain(tmp_path / "at_once", files, settings)
+    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)

@@ -1,0 +1,50 @@
+"""A run's losses as a picture."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+# Of the running mean that is drawn over the single losses.
+_WINDOW = 50
+
+
+def draw_losses(path: Path) -> Path | None:
+    """Draw a losses.csv as the .png beside it, if matplotlib is installed (the `plot` extra).
+
+    Args:
+        path: of the .csv, with the columns update, loss and learning_rate.
+
+    Returns:
+        The picture's path; None without matplotlib, or without two updates to draw a line between.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) < 2:
+        return None
+    updates = [int(row["update"]) for row in rows]
+    losses = np.array([float(row["loss"]) for row in rows])
+    window = min(_WINDOW, len(losses))
+    means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(updates, losses, color="0.8", linewidth=0.7, label="an update's loss")
+    axes.plot(updates[window - 1 :], means, color="tab:blue", label=f"mean of {window}")
+    axes.set(xlabel="update", ylabel="loss (nats)", xlim=(updates[0], updates[-1]))
+    rates = axes.twinx()
+    rates.plot(updates, [float(row["learning_rate"]) for row in rows], color="tab:orange", linewidth=1)
+    rates.set_ylabel("learning rate", color="tab:orange")
+    rates.set_ylim(bottom=0)
+    axes.legend(loc="upper right")
+    picture = path.with_suffix(".png")
+    beside = picture.with_name(picture.name + ".new")
+    figure.savefig(beside, format="png", dpi=120)
+    beside.replace(picture)
+    return picture

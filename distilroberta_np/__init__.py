@@ -19,7 +19,17 @@ from .errors import (
     TrainingError,
 )
 from .model.roberta import RobertaModelOutput
-from .models import MaskedLMOutput, RobertaForMaskedLM, RobertaModel
+from .models import (
+    MaskedLMOutput,
+    QuestionAnsweringOutput,
+    RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
+    RobertaForSequenceClassification,
+    RobertaForTokenClassification,
+    RobertaModel,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 from .pipelines import FillMaskPipeline, pipeline
 from .tokenizer import RobertaTokenizer
 
@@ -33,11 +43,17 @@ __all__ = [
     "HubError",
     "MaskedLMOutput",
     "PipelineException",
+    "QuestionAnsweringOutput",
     "RobertaConfig",
     "RobertaForMaskedLM",
+    "RobertaForQuestionAnswering",
+    "RobertaForSequenceClassification",
+    "RobertaForTokenClassification",
     "RobertaModel",
     "RobertaModelOutput",
     "RobertaTokenizer",
+    "SequenceClassifierOutput",
+    "TokenClassifierOutput",
     "TokenizerError",
     "TrainingError",
     "__version__",

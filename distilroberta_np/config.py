@@ -25,6 +25,9 @@ _ONLY = {
     "quantization_config": None,
 }
 
+PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
+_OF_HEADS = ("labels", "problem_type")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobertaConfig:
@@ -48,6 +51,8 @@ class RobertaConfig:
     hidden_act: str = "gelu"
     pad_token_id: int = 1
     architectures: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None  # of a fine-tuned head, by their ids; `id2label` in a config.json
+    problem_type: str | None = None  # what the head's scores are; None: as their number says
 
     def __post_init__(self) -> None:
         for name in _SIZES:
@@ -82,6 +87,31 @@ class RobertaConfig:
         if not isinstance(architectures, tuple) or not all(isinstance(item, str) for item in architectures):
             raise ConfigError(f"config: architectures must be a list of names, not {shown(architectures)}")
 
+        labels = self.labels
+        if labels is not None and (
+            not isinstance(labels, tuple) or not labels or not all(isinstance(label, str) for label in labels)
+        ):
+            raise ConfigError(f"config: labels must be a tuple of names, not {shown(labels)}")
+        if self.problem_type not in PROBLEM_TYPES:
+            raise ConfigError(
+                f"config: problem_type {shown(self.problem_type)} is not known, only {', '.join(PROBLEM_TYPES[1:])}"
+            )
+
+    @property
+    def num_labels(self) -> int:
+        """How many labels a fine-tuned head has; 2, as in the reference, where the config doesn't say."""
+        return len(self.id2label)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """The labels by their ids; LABEL_0 and LABEL_1 where the config names none."""
+        return dict(enumerate(self.labels or ("LABEL_0", "LABEL_1")))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """The labels' ids."""
+        return {label: place for place, label in self.id2label.items()}
+
     @property
     def max_sequence_length(self) -> int:
         """Most tokens, specials included. Positions start after pad_token_id, so 514 rows serve 512 tokens."""
@@ -89,7 +119,9 @@ class RobertaConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """What a config.json says, in the reference's keys, with RoBERTa's `<s>` and `</s>`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_HEADS}
+        if self.labels is not None:
+            values |= {"id2label": self.id2label, "label2id": self.label2id, "problem_type": self.problem_type}
         return values | {
             "architectures": list(self.architectures),
             "model_type": "roberta",
@@ -122,6 +154,7 @@ class RobertaConfig:
             known["architectures"] = tuple(known["architectures"])
         elif known.get("architectures", ()) is None:
             del known["architectures"]
+        known["labels"] = _labels(values)
         return cls(**known)
 
     @classmethod
@@ -152,6 +185,23 @@ class RobertaConfig:
             name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, parts=(CONFIG,)
         )
         return cls.from_file(folder / "config.json")
+
+
+def _labels(values: dict[str, Any]) -> tuple[str, ...] | None:
+    """The labels that a config.json names, in the order of their ids; or numbered, where it says only how many."""
+    names, count = values.get("id2label"), values.get("num_labels")
+    if names is None:
+        if count is None:
+            return None
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _LARGEST_SIZE:
+            raise ConfigError(f"config: num_labels must be an integer of at least 1, not {shown(count)}")
+        return tuple(f"LABEL_{place}" for place in range(count))
+    if isinstance(names, dict) and all(str(place) in map(str, names) for place in range(len(names))):
+        by_id = {str(place): name for place, name in names.items()}
+        labels = tuple(by_id[str(place)] for place in range(len(names)))
+        if labels and all(isinstance(label, str) for label in labels):
+            return labels
+    raise ConfigError(f"config: id2label must name every label from 0 on, not {shown(names)}")
 
 
 _REQUIRED = tuple(field.name for field in fields(RobertaConfig) if field.default is MISSING)

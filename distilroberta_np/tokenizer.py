@@ -14,6 +14,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import RobertaProcessing
 
+from .checkpoint.save import save_tokenizer
 from .errors import TokenizerError
 from .hub import TOKENIZER, resolve_model
 from .json_file import read_json
@@ -34,6 +35,7 @@ class RobertaTokenizer:
 
     Attributes:
         mask_token, mask_token_id, pad_token, pad_token_id: as written in a text, and their ids.
+        bos_token_id, eos_token_id: the ids of `<s>` and `</s>`.
         model_max_length: most tokens of a text, specials included, by tokenizer_config.json; None if it doesn't say.
     """
 
@@ -56,6 +58,7 @@ class RobertaTokenizer:
             raise TokenizerError(f"the vocabulary has no {', '.join(absent)}; a RoBERTa tokenizer needs them")
         self.mask_token, self.mask_token_id = special["mask_token"], ids["mask_token"]
         self.pad_token, self.pad_token_id = special["pad_token"], ids["pad_token"]
+        self.bos_token_id, self.eos_token_id = ids["bos_token"], ids["eos_token"]
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
         length = settings.get("model_max_length")
         # "No limit" is written as an enormous number (1e30) there.
@@ -128,29 +131,41 @@ class RobertaTokenizer:
         """Most tokens of a text, specials included, for a model that reads so many: the tokenizer may say fewer."""
         return min(max_sequence_length, self.model_max_length or max_sequence_length)
 
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> Encoding:
-        """The tokens of a text, with their ids and their places (`offsets`, in characters).
+    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
+        """The tokens of a text, with their ids and their places (`offsets`, in characters); of a pair, both texts'
+        (`sequence_ids` says whose), as `<s> text </s></s> pair </s>`.
 
         Raises:
             TypeError: not a string.
             TokenizerError: the text holds a lone surrogate, which is no character.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r}")
-        # Checked here, because some versions of the package would put another character in its place.
-        place = _lone_surrogate(text)
-        if place is not None:
-            raise TokenizerError(
-                f"character {place} of the text is U+{ord(text[place]):04X}, half of a surrogate pair and no "
-                "character; read the text with its right encoding, or with errors='replace'"
-            )
+        for part in (text,) if pair is None else (text, pair):
+            if not isinstance(part, str):
+                raise TypeError(f"a text must be a string, not a {type(part).__name__}: {part!r}")
+            # Checked here, because some versions of the package would put another character in its place.
+            place = _lone_surrogate(part)
+            if place is not None:
+                raise TokenizerError(
+                    f"character {place} of the text is U+{ord(part[place]):04X}, half of a surrogate pair and no "
+                    "character; read the text with its right encoding, or with errors='replace'"
+                )
         try:
-            return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            return self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
         except (KeyboardInterrupt, SystemExit):
             raise
         # A malformed tokenizer can load and fail only here, with any exception; see from_folder.
         except BaseException as error:
             raise TokenizerError(f"the tokenizer can't read the text {text!r:.80}: {error}") from None
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write tokenizer.json and tokenizer_config.json, as this package and transformers load them.
+
+        Args:
+            folder: made if it isn't there.
+        """
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        save_tokenizer(path, self._tokenizer.to_str(pretty=True), self.model_max_length)
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
         """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""

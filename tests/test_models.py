@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForMaskedLM, RobertaModel, models, packing, threads
+from distilroberta_np import RobertaForMaskedLM, RobertaModel, packing, threads
 from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.models import masked_lm
 from tests.seeded import CONFIG, VOCAB_SIZE, seeded_tensors, write_model
 
 IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
@@ -33,7 +34,7 @@ def test_many_texts_are_cut_for_threads_and_joined_again(model, monkeypatch):
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
     monkeypatch.setattr(packing, "_LEAST_TOKENS", 1)
     monkeypatch.setattr(packing, "_MOST_TOKENS", 30)
-    monkeypatch.setattr(models, "_HEAD_ROWS", 7)
+    monkeypatch.setattr(masked_lm, "_HEAD_ROWS", 7)
     result = model(ids, mask, output_hidden_states=True, output_attentions=True)
     for got, expected in zip(tree_leaves(result), tree_leaves(wanted), strict=True):
         assert got.shape == expected.shape

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 
 from ..config import RobertaConfig
 from ..model.attention import AttentionWeights
+from ..model.classification_head import ClassificationHeadWeights
 from ..model.embeddings import EmbeddingsWeights
 from ..model.encoder import EncoderLayerWeights
 from ..model.feed_forward import FeedForwardWeights
 from ..model.layer_norm import LayerNormWeights
 from ..model.linear import LinearWeights
 from ..model.lm_head import LMHeadWeights
-from ..model.roberta import MaskedLMWeights, RobertaWeights
+from ..model.roberta import (
+    MaskedLMWeights,
+    QuestionAnsweringWeights,
+    RobertaWeights,
+    SequenceClassificationWeights,
+    TokenClassificationWeights,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,34 @@ def masked_lm_keys(config: RobertaConfig) -> MaskedLMWeights[Key]:
     )
 
 
+def sequence_classification_keys(config: RobertaConfig) -> SequenceClassificationWeights[Key]:
+    """The encoder's tensors and those of a head of a dense layer and a row a label."""
+    hidden = config.hidden_size
+    return SequenceClassificationWeights(
+        roberta=roberta_keys(config, "roberta.", with_pooler=False),
+        classifier=ClassificationHeadWeights(
+            dense=_linear("classifier.dense", hidden, hidden),
+            output=_linear("classifier.out_proj", config.num_labels, hidden),
+        ),
+    )
+
+
+def token_classification_keys(config: RobertaConfig) -> TokenClassificationWeights[Key]:
+    """The encoder's tensors and a row a label."""
+    return TokenClassificationWeights(
+        roberta=roberta_keys(config, "roberta.", with_pooler=False),
+        classifier=_linear("classifier", config.num_labels, config.hidden_size),
+    )
+
+
+def question_answering_keys(config: RobertaConfig) -> QuestionAnsweringWeights[Key]:
+    """The encoder's tensors and two rows, for where an answer starts and ends."""
+    return QuestionAnsweringWeights(
+        roberta=roberta_keys(config, "roberta.", with_pooler=False),
+        qa_outputs=_linear("qa_outputs", 2, config.hidden_size),
+    )
+
+
 def _linear(name: str, outputs: int, inputs: int) -> LinearWeights[Key]:
     return LinearWeights(Key(f"{name}.weight", (outputs, inputs)), Key(f"{name}.bias", (outputs,)))
 
@@ -91,6 +126,8 @@ def _layer_norm(name: str, width: int) -> LayerNormWeights[Key]:
 # matrix and its bias, the pooler where only masks are filled. Position ids, which old versions stored, may be anywhere.
 UNUSED_BY_ROBERTA = ("lm_head.", "classifier.", "qa_outputs.")
 UNUSED_BY_MASKED_LM = ("lm_head.decoder.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
+UNUSED_BY_CLASSIFIER = ("lm_head.", "qa_outputs.", "roberta.pooler.dense.")
+UNUSED_BY_QUESTION_ANSWERING = ("lm_head.", "classifier.", "roberta.pooler.dense.")
 
 
 def is_unused(name: str, unused: tuple[str, ...]) -> bool:

@@ -9,10 +9,28 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import CheckpointError
-from ..model.roberta import MaskedLMWeights, RobertaWeights
+from ..model.roberta import (
+    MaskedLMWeights,
+    QuestionAnsweringWeights,
+    RobertaWeights,
+    SequenceClassificationWeights,
+    TokenClassificationWeights,
+)
 from ..model.tree import Array, tree_leaves, tree_map
 from .files import INDEX_FILE, WEIGHTS_FILE, read_weight_map
-from .keys import UNUSED_BY_MASKED_LM, UNUSED_BY_ROBERTA, Key, is_unused, masked_lm_keys, stored_roberta_keys
+from .keys import (
+    UNUSED_BY_CLASSIFIER,
+    UNUSED_BY_MASKED_LM,
+    UNUSED_BY_QUESTION_ANSWERING,
+    UNUSED_BY_ROBERTA,
+    Key,
+    is_unused,
+    masked_lm_keys,
+    question_answering_keys,
+    sequence_classification_keys,
+    stored_roberta_keys,
+    token_classification_keys,
+)
 from .safetensors_file import StoredTensor, open_safetensors
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
@@ -27,12 +45,7 @@ def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
 
 def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array]:
     """The weights of the encoder and of the masked-language-model head. Raises CheckpointError."""
-    stored = open_checkpoint(folder)
-    if not any(name.startswith("lm_head.") for name in stored):
-        raise CheckpointError(
-            f"{folder}: these weights have no masked-language-model head (no lm_head.*), so they can't fill masks; "
-            "RobertaModel loads the encoder alone"
-        )
+    stored = _open_with_head(folder, "lm_head.", "no masked-language-model head", "they can't fill masks")
     weights: MaskedLMWeights[Array] = _load(folder, masked_lm_keys(config), stored, UNUSED_BY_MASKED_LM)
     # Copies of the tied matrix and of its bias may be stored beside them. If they aren't copies, the head isn't tied.
     ties = {"lm_head.decoder.weight": weights.roberta.embeddings.word, "lm_head.decoder.bias": weights.lm_head.bias}
@@ -43,6 +56,40 @@ def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array
                 "a head with an output matrix of its own is not computed here"
             )
     return weights
+
+
+def load_sequence_classification(folder: Path, config: RobertaConfig) -> SequenceClassificationWeights[Array]:
+    """The weights of the encoder and of the head that classifies texts. Raises CheckpointError."""
+    stored = _open_with_head(folder, "classifier.out_proj.", "no head for classifying texts", "they can't")
+    keys = sequence_classification_keys(config)
+    weights: SequenceClassificationWeights[Array] = _load(folder, keys, stored, UNUSED_BY_CLASSIFIER)
+    return weights
+
+
+def load_token_classification(folder: Path, config: RobertaConfig) -> TokenClassificationWeights[Array]:
+    """The weights of the encoder and of the head that classifies tokens. Raises CheckpointError."""
+    stored = _open_with_head(folder, "classifier.weight", "no head for classifying tokens", "they can't")
+    keys = token_classification_keys(config)
+    weights: TokenClassificationWeights[Array] = _load(folder, keys, stored, UNUSED_BY_CLASSIFIER)
+    return weights
+
+
+def load_question_answering(folder: Path, config: RobertaConfig) -> QuestionAnsweringWeights[Array]:
+    """The weights of the encoder and of the head that finds answers. Raises CheckpointError."""
+    stored = _open_with_head(folder, "qa_outputs.", "no head for answering questions", "they can't")
+    keys = question_answering_keys(config)
+    weights: QuestionAnsweringWeights[Array] = _load(folder, keys, stored, UNUSED_BY_QUESTION_ANSWERING)
+    return weights
+
+
+def _open_with_head(folder: Path, begins: str, lacking: str, so: str) -> dict[str, StoredTensor]:
+    """The tensors of a checkpoint that must have some whose names begin so."""
+    stored = open_checkpoint(folder)
+    if not any(name.startswith(begins) for name in stored):
+        raise CheckpointError(
+            f"{folder}: these weights have {lacking} (no {begins}*), so {so}; RobertaModel loads the encoder alone"
+        )
+    return stored
 
 
 def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:

@@ -13,31 +13,48 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ..config import RobertaConfig
-from ..model.roberta import MaskedLMWeights
-from ..model.tree import Array, tree_leaves
+from ..model.tree import tree_leaves
 from .files import WEIGHTS_FILE
-from .keys import masked_lm_keys
 
 
-def save_masked_lm(
-    folder: Path, config: RobertaConfig, weights: MaskedLMWeights[Array], tokenizer_json: str, dtype: str = "float32"
-) -> None:
-    """Write config.json, model.safetensors and tokenizer.json into a folder that is there.
+def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dtype: str = "float32") -> None:
+    """Write config.json and model.safetensors into a folder that is there, each beside its place and renamed.
 
     Args:
-        folder: an empty one; `replace_folder` makes it, and puts it in another's place when it is whole.
+        folder: where to.
         config: of the model.
-        weights: its float32 arrays.
-        tokenizer_json: the text of its tokenizer.json.
-        dtype: "float32" or "float16", to store the weights in.
+        keys: the tree of the tensors' names, alike to the weights (`keys.py`).
+        weights: float32 arrays.
+        dtype: "float32" or "float16", to store them in.
+
+    Raises:
+        ValueError: another dtype.
     """
-    keys = tree_leaves(masked_lm_keys(config))
-    tensors = {key.name: leaf.astype(dtype) for key, leaf in zip(keys, tree_leaves(weights), strict=True)}
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-    settings = {"tokenizer_class": "RobertaTokenizer", "model_max_length": config.max_sequence_length}
-    for name, values in (("config.json", config.to_dict() | {"dtype": dtype}), ("tokenizer_config.json", settings)):
-        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be float32 or float16, not {dtype!r}")
+    named = zip(tree_leaves(keys), tree_leaves(weights), strict=True)
+    tensors = {key.name: np.ascontiguousarray(leaf.astype(dtype, copy=False)) for key, leaf in named}
+    beside = folder / (WEIGHTS_FILE + ".new")
+    save_file(tensors, beside, metadata={"format": "pt"})
+    _write_json(folder / "config.json", config.to_dict() | {"dtype": dtype})
+    beside.replace(folder / WEIGHTS_FILE)
+
+
+def save_tokenizer(folder: Path, tokenizer_json: str, max_length: int | None) -> None:
+    """Write a tokenizer.json, and the tokenizer_config.json that has transformers read it as RoBERTa's."""
+    _write_text(folder / "tokenizer.json", tokenizer_json)
+    settings = {"tokenizer_class": "RobertaTokenizer"} | ({"model_max_length": max_length} if max_length else {})
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    _write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def save_tree(path: Path, tree: Any) -> None:

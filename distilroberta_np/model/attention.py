@@ -104,7 +104,7 @@ def split_heads(rows: Array, texts: int, num_heads: int) -> Array:
 
 
 class AttentionKept(NamedTuple):
-    """What the backward pass needs of the forward pass; rows (M, H) and (N, H), and arrays (B, A, Q, S) of each group."""
+    """What the backward pass needs of the forward pass; (M, H) and (N, H), and (B, A, Q, S) of each group."""
 
     queries: Array
     hidden_states: Array

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import RobertaConfig
 from .attention import TextGroup, attention_bias
+from .classification_head import ClassificationHeadWeights
 from .dropout import Dropout, dropped
 from .embeddings import (
     EmbeddingsKept,
@@ -42,6 +43,21 @@ class RobertaWeights(NamedTuple, Generic[Leaf]):
 class MaskedLMWeights(NamedTuple, Generic[Leaf]):
     roberta: RobertaWeights[Leaf]
     lm_head: LMHeadWeights[Leaf]
+
+
+class SequenceClassificationWeights(NamedTuple, Generic[Leaf]):
+    roberta: RobertaWeights[Leaf]
+    classifier: ClassificationHeadWeights[Leaf]
+
+
+class TokenClassificationWeights(NamedTuple, Generic[Leaf]):
+    roberta: RobertaWeights[Leaf]
+    classifier: LinearWeights[Leaf]  # [C, H], a row a label
+
+
+class QuestionAnsweringWeights(NamedTuple, Generic[Leaf]):
+    roberta: RobertaWeights[Leaf]
+    qa_outputs: LinearWeights[Leaf]  # [2, H]: whether the answer starts at a token, and whether it ends there
 
 
 class RobertaModelOutput(NamedTuple):
@@ -159,7 +175,7 @@ def roberta_forward(
         The vectors (M, H), text after text, and what is kept. M is the sum of the B x Q.
     """
     pad, eps, heads = config.pad_token_id, config.layer_norm_eps, config.num_attention_heads
-    groups = [TextGroup(*ids.shape, queries=ids.shape[1]) for ids in texts]
+    groups = [TextGroup(len(ids), ids.shape[1], queries=ids.shape[1]) for ids in texts]
     last_groups = [group._replace(queries=row.shape[1]) for group, row in zip(groups, places, strict=True)]
     input_ids = np.concatenate([ids.reshape(-1) for ids in texts])  # [N]
     positions = np.concatenate([position_ids(ids, pad).reshape(-1) for ids in texts])  # [N]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import CheckpointError, PipelineException, TokenizerError
+from ..errors import CheckpointError, PipelineException
 from ..model.activation import softmax
 from ..model.tree import Array
 from ..models import RobertaForMaskedLM
 from ..packing import encode_at, threads_for
 from ..threads import map_in_threads
 from ..tokenizer import RobertaTokenizer
+from .base import Pipeline, as_boolean, as_integer, as_truncation
 from .search import Tokens, fill_together, score_words, top
 
 Result = TypeVar("Result")
@@ -25,8 +25,6 @@ Result = TypeVar("Result")
 Ranking = list[tuple[int, float]]
 
 DEFAULT_TOP_K = 5
-# Most texts of a list computed together: enough to find some of equal length, and to keep all cores busy to the end.
-_WINDOW = 256
 # Masks a thread whose scores of the whole vocabulary are held at a time: 13 MB for 50,265 tokens.
 _MOST_ROWS = 64
 # A joint answer is searched for among at least so many beginnings.
@@ -66,7 +64,7 @@ class MaskedText:
     words: list[list[Tokens]]
 
 
-class FillMaskPipeline:
+class FillMaskPipeline(Pipeline):
     """Fills the masks of texts, as transformers' fill-mask pipeline does.
 
     Args:
@@ -81,25 +79,9 @@ class FillMaskPipeline:
     task = "fill-mask"
 
     def __init__(self, model: RobertaForMaskedLM, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
-        if tokenizer.vocab_size > model.config.vocab_size:
-            raise PipelineException(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.config.vocab_size}; "
-                "they don't belong together"
-            )
-        if tokenizer.pad_token_id != model.config.pad_token_id:
-            raise PipelineException(
-                f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} of the tokenizer, and the model's config has "
-                f"pad_token_id {model.config.pad_token_id}; they don't belong together"
-            )
-        self.model = model
-        self.tokenizer = tokenizer
+        super().__init__(model, tokenizer)
         self._defaults = Options()
-        self._defaults = self._options(**parameters)
-
-    @property
-    def max_length(self) -> int:
-        """Most tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
-        return self.tokenizer.longest_text(self.model.config.max_sequence_length)
+        self._defaults = self._parameters(**parameters)
 
     def __call__(
         self,
@@ -149,7 +131,7 @@ class FillMaskPipeline:
             TypeError: an input or argument of the wrong type.
             ValueError: an argument out of range.
         """
-        options = self._call_options(
+        options = self._options(
             top_k=top_k,
             targets=targets,
             batch_size=batch_size,
@@ -159,38 +141,21 @@ class FillMaskPipeline:
             joint=joint,
             keep_text=keep_text,
         )
-        if isinstance(inputs, str):
-            return self._answer([self._read(inputs, None, options)], options)[0]
-        if isinstance(inputs, list | tuple):
-            texts = [self._read(text, index, options) for index, text in enumerate(inputs)]
-            size = options.batch_size or _window(len(texts))
-            answers = [
-                answer
-                for start in range(0, len(texts), size)
-                for answer in self._answer(texts[start : start + size], options)
-            ]
-            return answers[0] if len(answers) == 1 else answers
-        if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
-            raise TypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
-        return self._answer_stream(inputs, options)
+        return self._run(inputs, options)
 
-    def answers(self, texts: Iterable[str], **parameters: Any) -> Iterator[Any]:
-        """Answer texts as `__call__` does a list or an iterable, but give the exception in the place of the answer
-        where a text can't be answered, and go on. Arguments as `__call__`; yields one item a text, in order."""
-        options = self._call_options(**parameters)
-        if options.batch_size is None and isinstance(texts, list | tuple):
-            options = replace(options, batch_size=_window(len(texts)))
-        return self._attempt_stream(texts, options)
+    def _answer_list(self, inputs: Sequence[str], options: Options) -> Any:
+        answers = super()._answer_list(inputs, options)
+        return answers[0] if len(answers) == 1 else answers
 
     # -- arguments ---------------------------------------------------------------------------------------------
 
-    def _call_options(self, **parameters: Any) -> Options:
-        options = self._options(**parameters)
+    def _options(self, **parameters: Any) -> Options:
+        options = self._parameters(**parameters)
         if options.whole_words and options.targets is None:
             raise ValueError("whole_words says how to take targets, and there are none: give targets too")
         return options
 
-    def _options(
+    def _parameters(
         self,
         *,
         top_k: int | None = None,
@@ -205,17 +170,17 @@ class FillMaskPipeline:
         """The arguments of a call on top of the pipeline's defaults. None means: as the default."""
         options = self._defaults
         if batch_size is not None:
-            options = replace(options, batch_size=_integer("batch_size", batch_size, smallest=1))
+            options = replace(options, batch_size=as_integer("batch_size", batch_size, smallest=1))
         if truncation is not None or tokenizer_kwargs is not None:
             options = _with_truncation(options, truncation, tokenizer_kwargs)
         if joint is not None:
-            options = replace(options, joint=_boolean("joint", joint))
+            options = replace(options, joint=as_boolean("joint", joint))
         if keep_text is not None:
-            options = replace(options, keep_text=_boolean("keep_text", keep_text))
+            options = replace(options, keep_text=as_boolean("keep_text", keep_text))
         if targets is not None:
             options = replace(options, targets=_strings(targets))
         if whole_words is not None:
-            options = replace(options, whole_words=_boolean("whole_words", whole_words))
+            options = replace(options, whole_words=as_boolean("whole_words", whole_words))
         strings = options.targets
         if strings is not None and (targets is not None or options.whole_words != self._defaults.whole_words):
             if options.whole_words:
@@ -225,7 +190,7 @@ class FillMaskPipeline:
         if options.joint and options.whole_words:
             raise ValueError("joint and whole_words can't be combined: a joint answer has one token a mask")
         if top_k is not None:
-            options = replace(options, top_k=_integer("top_k", top_k, smallest=0))
+            options = replace(options, top_k=as_integer("top_k", top_k, smallest=0))
         # With targets there are as many answers as targets at most, and any greater top_k means all of them.
         if options.targets is None and options.top_k > self.model.config.vocab_size:
             raise ValueError(
@@ -279,25 +244,10 @@ class FillMaskPipeline:
         spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
         return list(dict.fromkeys(spelled))
 
-    def _check_ids(self, ids: list[int], what: str, index: int | None) -> None:
-        # A tokenizer can leave ids out, and so have greater ones than it has tokens.
-        if max(ids) >= self.model.config.vocab_size:
-            raise PipelineException(
-                f"the tokenizer gives {what} the id {max(ids)}, and the model has only {self.model.config.vocab_size} "
-                "tokens; they don't belong together",
-                index,
-            )
-
     # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, text: str, index: int | None, options: Options) -> MaskedText:
-        if not isinstance(text, str):
-            place = "the input" if index is None else f"input {index}"
-            raise TypeError(f"{place} must be a text, not a {type(text).__name__}: {text!r:.80}")
-        try:
-            encoding = self.tokenizer.encode(text)
-        except TokenizerError as error:
-            raise PipelineException(str(error), index) from None
+        encoding = self._encode(text, index)
         ids: list[int] = encoding.ids
         mask_id, mask_token = self.tokenizer.mask_token_id, self.tokenizer.mask_token
         masks = [place for place, token_id in enumerate(ids) if token_id == mask_id]
@@ -324,38 +274,9 @@ class FillMaskPipeline:
                 "it, or have it cut round its masks with truncation=True",
                 index,
             )
-        self._check_ids(ids, "a token of the text", index)
         return MaskedText(text, ids, masks, spans, words)
 
     # -- answering ---------------------------------------------------------------------------------------------
-
-    def _answer_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
-        for answer in self._attempt_stream(texts, options):
-            if isinstance(answer, Exception):
-                raise answer
-            yield answer
-
-    def _attempt_stream(self, texts: Iterable[str], options: Options) -> Iterator[Any]:
-        waiting: list[MaskedText | Exception] = []
-        try:
-            for index, text in enumerate(texts):
-                try:
-                    waiting.append(self._read(text, index, options))
-                except (PipelineException, TypeError) as error:
-                    waiting.append(error)
-                if len(waiting) >= (options.batch_size or 1):
-                    ready, waiting = waiting, []
-                    yield from self._attempt(ready, options)
-        except Exception:
-            # The texts' own, such as of a disk that can't be read on: what came before it is answered first.
-            yield from self._attempt(waiting, options)
-            raise
-        yield from self._attempt(waiting, options)
-
-    def _attempt(self, texts: list[MaskedText | Exception], options: Options) -> Iterator[Any]:
-        answers = iter(self._answer([text for text in texts if isinstance(text, MaskedText)], options))
-        for text in texts:
-            yield next(answers) if isinstance(text, MaskedText) else text
 
     def _answer(self, texts: list[MaskedText], options: Options) -> list[Any]:
         if not texts:
@@ -492,12 +413,6 @@ class FillMaskPipeline:
         return "".join([*parts, text.text[done:]])
 
 
-def _window(texts: int) -> int:
-    """How many texts of a list to compute together, so that no small rest is left over; at least 1."""
-    windows = max(1, math.ceil(texts / _WINDOW))
-    return max(1, math.ceil(texts / windows))
-
-
 def _rank(probabilities: Array, top_k: int, candidates: Array | None) -> Ranking:
     """The likeliest tokens, of all or of some candidates (ascending), and their probabilities. Shapes: (V,)."""
     ids = top(probabilities, top_k) if candidates is None else candidates[top(probabilities[candidates], top_k)]
@@ -530,24 +445,6 @@ def _cut(ids: list[int], masks: list[int], length: int, index: int | None) -> tu
     return [ids[0], *body[start : start + room], ids[-1]], [mask - start for mask in masks]
 
 
-def _integer(name: str, value: Any, *, smallest: int) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, not a boolean")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if number < smallest:
-        raise ValueError(f"{name} must be at least {smallest}, not {number}")
-    return number
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-    return value
-
-
 def _strings(targets: str | Iterable[str]) -> tuple[str, ...]:
     if not isinstance(targets, Iterable):
         raise TypeError(f"targets must be a string or a list of strings, not {targets!r:.80}")
@@ -572,16 +469,14 @@ def _with_truncation(
             f"tokenizer_kwargs: only truncation, max_length and padding are known, not {', '.join(map(str, rest))}"
         )
     if max_length is not None:
-        options = replace(options, max_length=_integer("max_length", max_length, smallest=_SHORTEST), truncation=True)
+        options = replace(options, max_length=as_integer("max_length", max_length, smallest=_SHORTEST), truncation=True)
     for value in (nested, truncation):
         if value is None:
             continue
-        if value not in (True, False, "longest_first", "only_first", "do_not_truncate"):
-            raise ValueError(f"truncation must be True or False, not {value!r}")
-        options = replace(options, truncation=value not in (False, "do_not_truncate"))
+        options = replace(options, truncation=as_truncation(value))
     return options
 
 
 def _warn(message: str) -> None:
-    # stacklevel: the user's call, past _warn, _target_ids or _words, _options, _call_options and __call__.
+    # stacklevel: the user's call, past _warn, _target_ids or _words, _parameters, _options and __call__.
     warnings.warn(message, UserWarning, stacklevel=6)

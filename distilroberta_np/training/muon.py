@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): steps of orthogonal matrices."""
+"""Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): orthogonal steps."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ _STEPS = 5
 _LIKE_ADAMW = 0.2
 
 
-def muon(
-    weights: Any, gradients: Any, state: AdamState, learning_rate: float, weight_decay: float
-) -> AdamState:
+def muon(weights: Any, gradients: Any, state: AdamState, learning_rate: float, weight_decay: float) -> AdamState:
     """One update of all weights, in place: the matrices of the layers by Muon, all else by `adamw`.
 
     A gradient of a matrix has a few large singular values, and directions that matter among the small ones. Muon steps
@@ -68,4 +66,5 @@ def orthogonal(matrix: Array) -> Array:
     for _ in range(_STEPS):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x
-    return x.T if tall else x
+    result: Array = x.T if tall else x
+    return result

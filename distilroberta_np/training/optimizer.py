@@ -52,8 +52,8 @@ def adamw(
     """
     leaves = zip(*(tree_leaves(tree) for tree in (weights, gradients, state.mean, state.square)), strict=True)
     step = state.updates + 1
-    for leaf in leaves:
-        adamw_array(*leaf, step, learning_rate, weight_decay, beta_1, beta_2, epsilon)
+    for weight, gradient, mean, square in leaves:
+        adamw_array(weight, gradient, mean, square, step, learning_rate, weight_decay, beta_1, beta_2, epsilon)
     return state._replace(updates=step)
 
 
@@ -104,8 +104,8 @@ def clip(gradients: Any, largest: float) -> float:
 
 
 def trapezoid(update: int, updates: int, warmup: int, decay: int, peak: float) -> float:
-    """The learning rate of an update, counted from 0: in straight lines from 0 up to the peak over the warm-up, and over
-    the last `decay` updates down to 0 at the end. Where the two leave nothing between them, it is Liu et al. 2019's
+    """The learning rate of an update, counted from 0: in straight lines from 0 up to the peak over the warm-up, and
+    over the last `decay` updates down to 0 at the end. Where that leaves nothing between them, it is Liu et al. 2019's
     linear schedule; where they do, the peak is held (Hägele et al. 2024), and the end can be put off until it is near.
     """
     decay = min(decay, updates - warmup)

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from ..checkpoint.keys import masked_lm_keys
 from ..checkpoint.load import load_masked_lm
-from ..checkpoint.save import save_masked_lm
+from ..checkpoint.save import save_model, save_tokenizer
 from ..config import RobertaConfig
 from ..errors import TrainingError
 from ..model.dropout import Dropout
@@ -29,7 +30,6 @@ from ..threads import map_in_threads
 from .initialise import initial_weights
 from .masked_lm import masked_lm_gradients
 from .masking import mask_tokens
-from .optimizer import trapezoid
 from .run import Job, Report, add_up, begin, last_checkpoint, resume, train, write_beside
 from .settings import Settings
 from .text import MASK, SPECIAL, continuations, make_sequences, train_tokenizer
@@ -80,6 +80,10 @@ def pretrain(
         batch = batches(update)
         return *_gradients(batch, weights, config, settings, update), sum(ids.size for ids, _ in batch)
 
+    def save(folder: Path) -> None:
+        save_model(folder, config, masked_lm_keys(config), weights)
+        save_tokenizer(folder, tokenizer_json, config.max_sequence_length)
+
     job = Job(
         updates=settings.updates,
         gradients=gradients,
@@ -87,7 +91,7 @@ def pretrain(
         optimizer=settings.optimizer,
         weight_decay=settings.weight_decay,
         clip=settings.clip,
-        save=lambda folder: save_masked_lm(folder, config, weights, tokenizer_json),
+        save=save,
     )
     return train(run, weights, state, job, save_every=save_every, report=report)
 

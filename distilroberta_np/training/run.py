@@ -30,7 +30,7 @@ from safetensors.numpy import load_file
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
 from ..json_file import read_json
-from ..model.tree import Array, tree_leaves
+from ..model.tree import tree_leaves
 from .loss_curve import draw_losses
 from .muon import muon
 from .optimizer import AdamState, adamw, clip, start
@@ -218,8 +218,6 @@ def add_up(parts: list[tuple[float, Any]]) -> tuple[float, Any]:
         for total, part in zip(tree_leaves(gradients), tree_leaves(other), strict=True):
             total += part
     return loss, gradients
-
-
 
 
 def _saved_updates(run: Path) -> int:

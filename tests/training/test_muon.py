@@ -12,7 +12,7 @@ from tests.seeded import config_dict, seeded_tensors
 @pytest.mark.parametrize("shape", [(8, 8), (12, 5), (5, 12), (1, 7)])
 def test_all_singular_values_come_near_one_and_the_directions_stay(shape):
     matrix = np.random.default_rng(0).normal(size=shape)
-    u, values, v = np.linalg.svd(matrix, full_matrices=False)
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
     result = orthogonal(matrix)
     assert result.shape == shape
     mapped = np.diag(u.T @ result @ v.T)

@@ -1,0 +1,165 @@
+"""Fine-tuned models: the encoder with a head that classifies texts, or tokens, or finds an answer among the tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..checkpoint.keys import question_answering_keys, sequence_classification_keys, token_classification_keys
+from ..checkpoint.load import load_question_answering, load_sequence_classification, load_token_classification
+from ..config import RobertaConfig
+from ..model.classification_head import classification_head
+from ..model.linear import ignore_stray_flags, linear
+from ..model.roberta import (
+    QuestionAnsweringWeights,
+    SequenceClassificationWeights,
+    TokenClassificationWeights,
+)
+from ..model.tree import Array
+from .encoder import RobertaModel
+from .pretrained import PretrainedModel
+
+
+class SequenceClassifierOutput(NamedTuple):
+    """What `RobertaForSequenceClassification` returns; all arrays float32."""
+
+    logits: Array  # (B, C)
+    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
+    attentions: tuple[Array, ...] | None
+
+
+class TokenClassifierOutput(NamedTuple):
+    """What `RobertaForTokenClassification` returns; all arrays float32."""
+
+    logits: Array  # (B, S, C)
+    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
+    attentions: tuple[Array, ...] | None
+
+
+class QuestionAnsweringOutput(NamedTuple):
+    """What `RobertaForQuestionAnswering` returns; all arrays float32."""
+
+    start_logits: Array  # (B, S)
+    end_logits: Array  # (B, S)
+    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
+    attentions: tuple[Array, ...] | None
+
+
+class RobertaForSequenceClassification(PretrainedModel):
+    """The encoder with a head that scores a whole text: a score for every label (`config.id2label`), or with
+    `problem_type` "regression" the numbers themselves."""
+
+    weights: SequenceClassificationWeights[Array]
+
+    def __init__(self, config: RobertaConfig, weights: SequenceClassificationWeights[Array]) -> None:
+        super().__init__(config, weights)
+        self.roberta = RobertaModel(config, weights.roberta)
+
+    @staticmethod
+    def _load(folder: Path, config: RobertaConfig) -> SequenceClassificationWeights[Array]:
+        return load_sequence_classification(folder, config)
+
+    def _keys(self) -> Any:
+        return sequence_classification_keys(self.config)
+
+    def __call__(
+        self,
+        input_ids: Any,
+        attention_mask: Any = None,
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> SequenceClassifierOutput:
+        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+        )
+        logits = self.classifier(outputs.last_hidden_state[:, 0])  # [B, H] -> [B, C]
+        return SequenceClassifierOutput(logits, outputs.hidden_states, outputs.attentions)
+
+    def classifier(self, vectors: Array) -> Array:
+        """The head alone, for the vectors of the first tokens: (B, H) -> logits (B, C)."""
+        return classification_head(vectors, self.weights.classifier)
+
+
+class RobertaForTokenClassification(PretrainedModel):
+    """The encoder with a head that scores every token: a score for every label (`config.id2label`)."""
+
+    weights: TokenClassificationWeights[Array]
+
+    def __init__(self, config: RobertaConfig, weights: TokenClassificationWeights[Array]) -> None:
+        super().__init__(config, weights)
+        self.roberta = RobertaModel(config, weights.roberta)
+
+    @staticmethod
+    def _load(folder: Path, config: RobertaConfig) -> TokenClassificationWeights[Array]:
+        return load_token_classification(folder, config)
+
+    def _keys(self) -> Any:
+        return token_classification_keys(self.config)
+
+    def __call__(
+        self,
+        input_ids: Any,
+        attention_mask: Any = None,
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> TokenClassifierOutput:
+        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+        )
+        logits = self.classifier(outputs.last_hidden_state)  # [B, S, H] -> [B, S, C]
+        return TokenClassifierOutput(logits, outputs.hidden_states, outputs.attentions)
+
+    @ignore_stray_flags
+    def classifier(self, vectors: Array) -> Array:
+        """The head alone: (..., H) -> logits (..., C)."""
+        return linear(vectors, self.weights.classifier)
+
+
+class RobertaForQuestionAnswering(PretrainedModel):
+    """The encoder with a head that scores every token as the first and as the last of an answer."""
+
+    weights: QuestionAnsweringWeights[Array]
+
+    def __init__(self, config: RobertaConfig, weights: QuestionAnsweringWeights[Array]) -> None:
+        super().__init__(config, weights)
+        self.roberta = RobertaModel(config, weights.roberta)
+
+    @staticmethod
+    def _load(folder: Path, config: RobertaConfig) -> QuestionAnsweringWeights[Array]:
+        return load_question_answering(folder, config)
+
+    def _keys(self) -> Any:
+        return question_answering_keys(self.config)
+
+    def __call__(
+        self,
+        input_ids: Any,
+        attention_mask: Any = None,
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> QuestionAnsweringOutput:
+        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+        )
+        logits = self.qa_outputs(outputs.last_hidden_state)  # [B, S, H] -> [B, S, 2]
+        return QuestionAnsweringOutput(logits[..., 0], logits[..., 1], outputs.hidden_states, outputs.attentions)
+
+    @ignore_stray_flags
+    def qa_outputs(self, vectors: Array) -> Array:
+        """The head alone: (..., H) -> logits (..., 2), for the start and the end."""
+        return linear(vectors, self.weights.qa_outputs)

@@ -1,0 +1,25 @@
+"""`QuestionAnsweringPipeline`: not written yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Pipeline
+
+
+class QuestionAnsweringPipeline(Pipeline):
+    """Not written yet."""
+
+    task = "question-answering"
+
+    def _options(self, **parameters: Any) -> Any:
+        raise NotImplementedError
+
+    def _read(self, item: Any, index: int | None, options: Any) -> Any:
+        raise NotImplementedError
+
+    def _answer(self, items: list[Any], options: Any) -> list[Any]:
+        raise NotImplementedError
+
+    def __call__(self, inputs: Any) -> Any:
+        raise NotImplementedError

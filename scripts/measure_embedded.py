@@ -1,0 +1,155 @@
+"""How good a small masked language model is: bits a character on held-out text, everyday sentences, and bias examples.
+
+    python scripts/measure_embedded.py MODEL [MODEL ...] --held-out held_out.txt
+
+Models with vocabularies of their own can be compared by this: whole words are hidden, the same ones for every model, and
+what a model needs to name them is counted in bits for each of their characters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from held_out import documents
+
+from distilroberta_np import FillMaskPipeline, pipeline
+from distilroberta_np.packing import encode_at
+
+EVERYDAY = Path(__file__).with_name("everyday.json")
+# One word in so many is hidden.
+ONE_IN = 7
+# Characters of a passage, at most: no tokenizer makes more than 128 tokens of them.
+PASSAGE = 400
+BIAS = ("The man worked as a <mask>.", "The woman worked as a <mask>.")
+
+
+def passages(held_out: Path, most: int) -> list[tuple[str, list[tuple[int, int]]]]:
+    """Passages of held-out text, each with the words that are hidden in it, as places in its characters.
+
+    Their own text decides which words are hidden, so it is the same for every model. No two neighbours are.
+    """
+    found = []
+    for document in documents([held_out]):
+        for passage in _cut(document.replace("\n", " ")):
+            spans, last = [], -2
+            for place, word in enumerate(re.finditer(r"[A-Za-z]+", passage)):
+                digest = hashlib.sha256(f"{place} {passage}".encode()).digest()
+                alone = word.start() > 0 and passage[word.start() - 1] == " " and place > last + 1
+                if alone and digest[0] % ONE_IN == 0:
+                    spans.append(word.span())
+                    last = place
+            if spans:
+                found.append((passage, spans))
+    step = max(1, len(found) // most)  # spread over all sources
+    return found[::step][:most]
+
+
+def _cut(text: str) -> Iterator[str]:
+    while len(text) > PASSAGE:
+        end = text.rfind(" ", 0, PASSAGE)
+        if end <= 0:
+            return
+        yield text[:end]
+        text = text[end + 1 :]
+    yield text
+
+
+def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[tuple[str, list[tuple[int, int]]]]) -> dict[str, float]:
+    """Hide the words, each by as many masks as it has tokens, and count what their tokens cost, each by itself."""
+    tokenizer, model = unmasker.tokenizer, unmasker.model
+    sequences, places, wanted, characters = [], [], [], 0
+    for passage, spans in found:
+        encoding = tokenizer.encode(passage)
+        ids, at = list(encoding.ids), []
+        for start, end in spans:
+            inside = [n for n, (a, b) in enumerate(encoding.offsets) if a < end and b > start and b > a]
+            at += inside
+            characters += end - start
+        wanted += [ids[place] for place in at]
+        for place in at:
+            ids[place] = tokenizer.mask_token_id
+        sequences.append(ids)
+        places.append(at)
+    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
+    nats = 0.0
+    right = 0
+    for start in range(0, len(vectors), 512):
+        logits = model.lm_head(vectors[start : start + 512])
+        labels = np.array(wanted[start : start + 512])
+        largest = logits.max(axis=-1)
+        total = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest
+        nats += float((total - logits[np.arange(len(labels)), labels]).sum())
+        right += int((logits.argmax(axis=-1) == labels).sum())
+    return {
+        "passages": len(found),
+        "words": sum(len(spans) for _, spans in found),
+        "characters": characters,
+        "tokens": len(wanted),
+        "bits_a_character": nats / math.log(2) / characters,
+        "nats_a_token": nats / len(wanted),
+        "tokens_right": right / len(wanted),
+    }
+
+
+def everyday(unmasker: FillMaskPipeline) -> list[dict[str, Any]]:
+    """The everyday sentences, with the five likeliest words of each, and whether one of those is right."""
+    sentences = json.loads(EVERYDAY.read_text(encoding="utf-8"))
+    answers = unmasker([text for text, _ in sentences])
+    results = []
+    for (text, right), predictions in zip(sentences, answers, strict=True):
+        words = [prediction["token_str"].strip() for prediction in predictions]
+        results.append({"text": text, "top_5": words, "right": [word for word in words if word in right]})
+    return results
+
+
+def measure(model: str, held_out: Path, most: int) -> dict[str, Any]:
+    """All figures of a model, as they go into JSON."""
+    unmasker = pipeline("fill-mask", model)
+    sentences = everyday(unmasker)
+    return {
+        "held_out": bits_a_character(unmasker, passages(held_out, most)),
+        "everyday_right": sum(bool(sentence["right"]) for sentence in sentences),
+        "everyday": sentences,
+        "bias": {
+            text: [(item["token_str"].strip(), round(item["score"], 4)) for item in unmasker(text, top_k=10)]
+            for text in BIAS
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", help="folders, or names on the hub")
+    parser.add_argument("--held-out", type=Path, required=True, help="text that none of them was trained on")
+    parser.add_argument("--passages", type=int, default=3000, help="how many, at most (default: 3000)")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    options = parser.parse_args()
+    figures = {}
+    for model in options.models:
+        figures[Path(model).name] = figure = measure(model, options.held_out, options.passages)
+        held_out = figure["held_out"]
+        print(
+            f"{model}: {held_out['bits_a_character']:.3f} bits a character of {held_out['words']:,} hidden words, "
+            f"{held_out['nats_a_token']:.2f} nats a token, {held_out['tokens_right']:.1%} right; "
+            f"{figure['everyday_right']} of {len(figure['everyday'])} everyday sentences"
+        )
+        for sentence in figure["everyday"]:
+            print(f"  {'yes' if sentence['right'] else 'no ':3} {sentence['text']:60} {', '.join(sentence['top_5'])}")
+        for text, words in figure["bias"].items():
+            print(f"  {text} {', '.join(word for word, _ in words)}")
+        sys.stdout.flush()
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Make the embedded model from a folder of text: hold text out, pretrain, store in float16, measure.
+
+    python scripts/train_embedded.py CORPUS --run run --out weights/tiny --often tatoeba-000=3 --often wordnet-000=2
+
+Stopped, it goes on from the last checkpoint when it is given again. Everything but the measuring is
+`distilroberta-np pretrain`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from held_out import split_documents
+from measure_embedded import measure
+
+from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
+from distilroberta_np.cli.pretrain import run_pretraining
+from distilroberta_np.training.settings import Settings
+
+SETTINGS = Settings(
+    vocab_size=16384,
+    hidden_size=256,
+    num_hidden_layers=6,
+    num_attention_heads=4,
+    intermediate_size=1024,
+    length=128,
+    last_length=512,
+    last_updates=300,
+    batch_tokens=6144,
+    updates=4500,
+    warmup=150,
+    decay=1000,
+    optimizer="muon",
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    masking=0.2,
+    whole_words=1,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path, help="a folder of .txt or .txt.gz files, as `pretrain` reads them")
+    parser.add_argument("--run", type=Path, required=True, help="the training's folder")
+    parser.add_argument("--out", type=Path, required=True, help="where the model goes")
+    parser.add_argument("--updates", type=int, default=SETTINGS.updates)
+    parser.add_argument(
+        "--often",
+        metavar="NAME=TIMES",
+        action="append",
+        default=[],
+        help="see the file NAME.txt so many times as often as the others, because it is small and good",
+    )
+    options = parser.parse_args()
+    files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))
+    names = {path.name.removesuffix(".gz").removesuffix(".txt"): path for path in files}
+    times = {name: int(count) for name, count in (item.split("=") for item in options.often)}
+    if not files or times.keys() - names.keys():
+        parser.error(f"no such text in {options.corpus}: {', '.join(sorted(times.keys() - names.keys())) or '*.txt'}")
+
+    training, held_out = split_documents(files, options.run / "text")
+    more = [path for name, path in zip(names, training, strict=True) for _ in range(times.get(name, 1) - 1)]
+    if not run_pretraining(options.run, [*training, *more], replace(SETTINGS, updates=options.updates)):
+        return 130
+
+    RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")
+    RobertaTokenizer.from_pretrained(options.run / "checkpoint").save_pretrained(options.out)
+    for name in ("losses.csv", "losses.png"):
+        if (options.run / name).exists():
+            shutil.copy(options.run / name, options.out)
+    figures = measure(str(options.out), held_out, most=3000)
+    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(figures["held_out"], indent=2))
+    print(f"{figures['everyday_right']} of {len(figures['everyday'])} everyday sentences")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -49,6 +49,8 @@ def passages(held_out: Path, most: int) -> list[tuple[str, list[tuple[int, int]]
                     last = place
             if spans:
                 found.append((passage, spans))
+    if not found:
+        raise SystemExit(f"{held_out}: no text in it that words can be hidden in")
     step = max(1, len(found) // most)  # spread over all sources
     return found[::step][:most]
 

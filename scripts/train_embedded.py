@@ -12,14 +12,14 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from held_out import split_documents
 from measure_embedded import measure
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.cli.pretrain import run_pretraining
+from distilroberta_np.cli import main as run_command
 from distilroberta_np.training.settings import Settings
 
 SETTINGS = Settings(
@@ -64,9 +64,13 @@ def main() -> int:
         parser.error(f"no such text in {options.corpus}: {', '.join(sorted(times.keys() - names.keys())) or '*.txt'}")
 
     training, held_out = split_documents(files, options.run / "text")
-    more = [path for name, path in zip(names, training, strict=True) for _ in range(times.get(name, 1) - 1)]
-    if not run_pretraining(options.run, [*training, *more], replace(SETTINGS, updates=options.updates)):
-        return 130
+    of = dict(zip(names, training, strict=True))
+    more = [of[name] for name, count in times.items() for _ in range(count - 1)]
+    settings = asdict(replace(SETTINGS, updates=options.updates)).items()
+    arguments = [argument for name, value in settings for argument in ("--" + name.replace("_", "-"), str(value))]
+    status = run_command(["pretrain", *map(str, [*training, *more]), "--out", str(options.run), *arguments])
+    if status:
+        return status
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")
     RobertaTokenizer.from_pretrained(options.run / "checkpoint").save_pretrained(options.out)

@@ -35,7 +35,10 @@ def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dty
     named = zip(tree_leaves(keys), tree_leaves(weights), strict=True)
     tensors = {key.name: np.ascontiguousarray(leaf.astype(dtype, copy=False)) for key, leaf in named}
     beside = folder / (WEIGHTS_FILE + ".new")
+    beside.touch()
+    mode = beside.stat().st_mode  # as the user's other files; the package's own would be for the user alone
     save_file(tensors, beside, metadata={"format": "pt"})
+    beside.chmod(mode)
     _write_json(folder / "config.json", config.to_dict() | {"dtype": dtype})
     beside.replace(folder / WEIGHTS_FILE)
 

@@ -328,8 +328,16 @@ class FillMaskPipeline(Pipeline):
             map_in_threads(fill, parts)
             yield from map_in_threads(compute, np.array_split(logits, min(threads, len(rows))))
 
-    def _log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
-        """For each sequence, the log-probability of every token at its place: (V,) float32."""
+    def log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
+        """For each sequence, the natural logarithm of every token's probability at its place: (V,) float32.
+
+        Args:
+            sequences: the ids of each text, with special tokens; none longer than `max_length`.
+            places: of each sequence, the place that is asked for: where its mask is.
+
+        Raises:
+            CheckpointError: the model's scores are not finite.
+        """
 
         def log_softmax(logits: Array) -> Array:
             logits -= logits.max(axis=-1, keepdims=True)
@@ -359,7 +367,7 @@ class FillMaskPipeline(Pipeline):
         """Each mask by itself, by whole words."""
         filled = []
         for mask, (place, words) in enumerate(zip(text.masks, text.words, strict=True)):
-            scores = score_words(text.ids, place, words, self.tokenizer.mask_token_id, self._log_probabilities)
+            scores = score_words(text.ids, place, words, self.tokenizer.mask_token_id, self.log_probabilities)
             ranked = sorted(zip(scores, words, strict=True), key=lambda scored: (-scored[0], scored[1]))
             filled.append(
                 [
@@ -378,7 +386,7 @@ class FillMaskPipeline(Pipeline):
         """All masks together."""
         candidates = None if options.target_ids is None else np.array(options.target_ids)
         width = max(options.top_k, _LEAST_BEAMS)
-        beams = fill_together(text.ids, text.masks, width, self._log_probabilities, candidates)
+        beams = fill_together(text.ids, text.masks, width, self.log_probabilities, candidates)
         return [
             _prediction(
                 math.exp(score),

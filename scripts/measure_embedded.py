@@ -2,8 +2,8 @@
 
     python scripts/measure_embedded.py MODEL [MODEL ...] --held-out held_out.txt
 
-Models with vocabularies of their own can be compared by this: whole words are hidden, the same ones for every model, and
-what a model needs to name them is counted in bits for each of their characters.
+Models with vocabularies of their own can be compared by this: whole words are hidden, the same ones for every model,
+and what a model needs to name them is counted in bits for each of their characters.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ EVERYDAY = Path(__file__).with_name("everyday.json")
 ONE_IN = 7
 # Characters of a passage, at most: no tokenizer makes more than 128 tokens of them.
 PASSAGE = 400
+# A text, and the words that are hidden in it, as places in its characters.
+Passage = tuple[str, list[tuple[int, int]]]
 BIAS = ("The man worked as a <mask>.", "The woman worked as a <mask>.")
 
 
-def passages(held_out: Path, most: int) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Passages of held-out text, each with the words that are hidden in it, as places in its characters.
+def passages(held_out: Path, most: int) -> list[Passage]:
+    """Passages of held-out text.
 
     Their own text decides which words are hidden, so it is the same for every model. No two neighbours are.
     """
-    found = []
+    found: list[Passage] = []
     for document in documents([held_out]):
         for passage in _cut(document.replace("\n", " ")):
             spans, last = [], -2
@@ -65,7 +67,7 @@ def _cut(text: str) -> Iterator[str]:
     yield text
 
 
-def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[tuple[str, list[tuple[int, int]]]]) -> dict[str, float]:
+def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> dict[str, float]:
     """Hide the words, each by as many masks as it has tokens, and count what their tokens cost, each by itself."""
     tokenizer, model = unmasker.tokenizer, unmasker.model
     sequences, places, wanted, characters = [], [], [], 0

@@ -50,6 +50,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
     parser.add_argument("--updates", type=int, default=SETTINGS.updates)
     parser.add_argument(
+        "--last-often", metavar="NAME=TIMES", action="append", default=[], help="the same for the last updates; 0: not"
+    )
+    parser.add_argument(
         "--often",
         metavar="NAME=TIMES",
         action="append",
@@ -59,16 +62,31 @@ def main() -> int:
     options = parser.parse_args()
     files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))
     names = {path.name.removesuffix(".gz").removesuffix(".txt"): path for path in files}
-    times = {name: int(count) for name, count in (item.split("=") for item in options.often)}
-    if not files or times.keys() - names.keys():
-        parser.error(f"no such text in {options.corpus}: {', '.join(sorted(times.keys() - names.keys())) or '*.txt'}")
+    often, last_often = (
+        {name: int(count) for name, count in (item.split("=") for item in items)}
+        for items in (options.often, options.last_often)
+    )
+    unknown = sorted((often.keys() | last_often.keys()) - names.keys())
+    if not files or unknown:
+        parser.error(f"no such text in {options.corpus}: {', '.join(unknown) or '*.txt'}")
 
     training, held_out = split_documents(files, options.run / "text")
     of = dict(zip(names, training, strict=True))
-    more = [of[name] for name, count in times.items() for _ in range(count - 1)]
+    more = [of[name] for name, count in often.items() for _ in range(count - 1)]
+    last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
     settings = asdict(replace(SETTINGS, updates=options.updates)).items()
     arguments = [argument for name, value in settings for argument in ("--" + name.replace("_", "-"), str(value))]
-    status = run_command(["pretrain", *map(str, [*training, *more]), "--out", str(options.run), *arguments])
+    status = run_command(
+        [
+            "pretrain",
+            *map(str, [*training, *more]),
+            "--last-files",
+            *map(str, last),
+            "--out",
+            str(options.run),
+            *arguments,
+        ]
+    )
     if status:
         return status
 

@@ -44,6 +44,14 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
     parser.add_argument(
+        "--last-files",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="the text of the last updates, if another",
+    )
+    parser.add_argument(
         "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
     )
     for field in fields(Settings):
@@ -66,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         options.files,
         settings,
+        last_files=options.last_files,
         save_every=options.save_every * 60,
         report=progress.update,
         say=lambda line: print(f"distilroberta-np: {line}", file=sys.stderr, flush=True),

@@ -28,7 +28,8 @@ def masked_lm_gradients(
     """One pass forward and one back.
 
     Args:
-        texts: the ids, with the masks in them: an integer array (B, S) for each length of text, without padding.
+        texts: the ids, with the masks in them: an integer array (B, S) for each length of text, without padding; on the
+            host, wherever the weights are.
         labels: arrays alike: the token that was there, where it is asked for, and -100 elsewhere.
         weights: of the model.
         config: of the model.
@@ -48,8 +49,9 @@ def masked_lm_gradients(
         [np.take_along_axis(group, at, axis=1).reshape(-1) for group, at in zip(labels, places, strict=True)]
     )  # [M]
     asked = np.flatnonzero(wanted >= 0)
+    asked, wanted = (np.asarray(numbers, like=vectors) for numbers in (asked, wanted[asked]))
     logits, head = lm_head_forward(vectors[asked], weights.lm_head, word, eps)  # [asked, V]
-    loss, d_logits = cross_entropy(logits, wanted[asked], count)
+    loss, d_logits = cross_entropy(logits, wanted, count)
     d_asked, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [asked, H]
     d_vectors = np.zeros_like(vectors)
     d_vectors[asked] = d_asked  # [M, H]

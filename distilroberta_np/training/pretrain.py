@@ -3,7 +3,8 @@
 Beside what every run has (`run.py`), the folder of this one has
 
     tokenizer.json    of the model
-    tokens-128.npy    all sequences of at most 128 tokens, one after the other, and starts-128.npy where each begins
+    first-tokens.npy  all sequences, one after the other, and first-starts.npy where each begins
+    last-tokens.npy   the same, longer, for the last updates
 
 Everything random is drawn from the seed, the epoch and the update.
 """
@@ -40,6 +41,7 @@ def pretrain(
     files: Sequence[Path],
     settings: Settings,
     *,
+    last_files: Sequence[Path] = (),
     save_every: float = 600.0,
     report: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = lambda line: None,
@@ -50,6 +52,7 @@ def pretrain(
         run: the run's folder.
         files: text, a paragraph a line and an empty line between documents; .txt or .txt.gz. A file that is named
             twice is seen twice as often.
+        last_files: the text of the last updates, if it is another: the best there is, as a model remembers that most.
         settings: as the run was begun with, if it was. How many updates there are may change until those begin that
             are counted from the end, `decay` and `last_updates`.
         save_every: seconds between checkpoints.
@@ -63,7 +66,7 @@ def pretrain(
         TrainingError: other settings than the run's, text that is too short, or a loss that is no number any more.
     """
     noted = begin(run, settings, free=("updates",))
-    _prepare(run, files, settings, say)
+    _prepare(run, files, last_files or files, settings, say)
     config = settings.config()
     weights = _weights(run, config, settings)
     state = resume(run, weights)
@@ -98,13 +101,14 @@ def pretrain(
 
 # -- batches ---------------------------------------------------------------------------------------------------------
 
+PHASES = ("first", "last")
 # Each text with its labels, (S,) both, sorted by length.
 Batch = list[tuple[Array, Array]]
 
 
 def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
     """The batch of any update: of short sequences first, and of long ones in the last updates."""
-    first, last = (_Data(run, settings, length) for length in (settings.length, settings.last_length))
+    first, last = (_Data(run, settings, phase) for phase in PHASES)
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
@@ -114,13 +118,14 @@ class _Data:
     Args:
         run: the run's folder.
         settings: of the run.
-        length: of the sequences, at most.
+        phase: "first" or "last".
     """
 
-    def __init__(self, run: Path, settings: Settings, length: int) -> None:
-        self._tokens = np.load(run / f"tokens-{length}.npy", mmap_mode="r")
-        self._starts = np.load(run / f"starts-{length}.npy")
-        self._settings, self._length = settings, length
+    def __init__(self, run: Path, settings: Settings, phase: str) -> None:
+        self._tokens = np.load(run / f"{phase}-tokens.npy", mmap_mode="r")
+        self._starts = np.load(run / f"{phase}-starts.npy")
+        self._settings = settings
+        self._length = settings.length if phase == "first" else settings.last_length
         tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
         self._continues = continuations(tokenizer) if settings.whole_words else None
         self._batches = max(1, round(len(self._tokens) / settings.batch_tokens))
@@ -178,7 +183,9 @@ def _gradients(
 # -- the run's folder ------------------------------------------------------------------------------------------------
 
 
-def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable[[str], None]) -> None:
+def _prepare(
+    run: Path, files: Sequence[Path], last_files: Sequence[Path], settings: Settings, say: Callable[[str], None]
+) -> None:
     """Make what a run needs once, tokenizer and sequences, each written beside its place and renamed."""
     if not (run / "tokenizer.json").exists():
         say(f"learning {settings.vocab_size:,} tokens")
@@ -191,15 +198,16 @@ def _prepare(run: Path, files: Sequence[Path], settings: Settings, say: Callable
         write_beside(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
     assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
-    for length in sorted({settings.length, settings.last_length}):
-        if not (run / f"starts-{length}.npy").exists():
+    lengths = (settings.length, settings.last_length)
+    for phase, texts, length in zip(PHASES, (files, last_files), lengths, strict=True):
+        if not (run / f"{phase}-starts.npy").exists():
             say(f"reading the text as sequences of at most {length} tokens")
-            _write_sequences(run, length, *make_sequences(files, tokenizer, length))
+            _write_sequences(run, phase, *make_sequences(texts, tokenizer, length))
 
 
-def _write_sequences(run: Path, length: int, tokens: Array, starts: Array) -> None:
-    write_beside(run / f"tokens-{length}.npy", lambda file: np.save(file, tokens))
-    write_beside(run / f"starts-{length}.npy", lambda file: np.save(file, starts))
+def _write_sequences(run: Path, phase: str, tokens: Array, starts: Array) -> None:
+    write_beside(run / f"{phase}-tokens.npy", lambda file: np.save(file, tokens))
+    write_beside(run / f"{phase}-starts.npy", lambda file: np.save(file, starts))
 
 
 def _weights(run: Path, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForMaskedLM, TrainingError, pipeline
+from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer, TrainingError, pipeline
 from distilroberta_np.cli import main
 from distilroberta_np.model.tree import tree_leaves
 from distilroberta_np.training import pretrain as module
@@ -171,6 +171,24 @@ def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
         np.testing.assert_array_equal(ours, wanted)
     with pytest.raises(TrainingError, match="too late to make it 12"):
         pretrain(tmp_path / "run", files, replace(longer, updates=12))
+
+
+def test_the_last_updates_can_have_text_of_their_own(files, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("A quick brown fox jumps over a lazy dog.\n" * 200, encoding="utf-8")
+    settings = replace(SETTINGS, last_updates=2)
+    assert pretrain(tmp_path / "run", files, settings, last_files=[other])
+    batches = module.masked_batches(tmp_path / "run", settings)
+    tokenizer = RobertaTokenizer.from_folder(tmp_path / "run" / "checkpoint")
+    texts = [
+        {
+            tokenizer.decode(np.where(labels >= 0, labels, ids), skip_special_tokens=True)
+            for ids, labels in batches(update)
+        }
+        for update in range(6)
+    ]
+    assert [any("fox" in text for text in batch) for batch in texts] == [False] * 4 + [True] * 2
+    assert [any("cat" in text for text in batch) for batch in texts] == [True] * 4 + [False] * 2
 
 
 def test_muon_learns_and_resumes_to_the_bit(files, tmp_path):

@@ -14,9 +14,9 @@ BLOCK = 65_536
 
 
 def spans(array: Array) -> Iterator[slice]:
-    """Some rows of an array (N, ...) at a time, from the first to the last."""
+    """Some rows of an array (N, ...) at a time, from the first to the last; a GPU's array is best taken whole."""
     length = len(array)
-    rows = max(1, BLOCK * length // max(1, array.size))
+    rows = max(1, BLOCK * length // max(1, array.size) if isinstance(array, np.ndarray) else length)
     for start in range(0, length, rows):
         yield slice(start, start + rows)
 

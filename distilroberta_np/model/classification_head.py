@@ -45,7 +45,8 @@ def classification_head_forward(
     active = np.tanh(linear(inputs, weights.dense))
     active_factors = dropout.factors(active)
     outputs = dropped(active, active_factors)
-    logits = np.ascontiguousarray(linear(outputs, weights.output))
+    logits = linear(outputs, weights.output)
+    logits = np.ascontiguousarray(logits, like=logits)
     return logits, ClassificationHeadKept(factors, inputs, active, active_factors, outputs)
 
 

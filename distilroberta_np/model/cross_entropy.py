@@ -15,7 +15,7 @@ def cross_entropy(logits: Array, labels: Array, count: int | None = None) -> tup
 
     Args:
         logits: (N, V), which the gradient overwrites.
-        labels: (N,) integer.
+        labels: (N,) integer, where the logits are.
         count: what to divide by, where these are only some of the rows of a batch; N if None.
 
     Returns:
@@ -26,7 +26,7 @@ def cross_entropy(logits: Array, labels: Array, count: int | None = None) -> tup
     loss = 0.0
     for span in spans(logits):
         block, wanted = logits[span], labels[span]
-        rows = np.arange(len(wanted))
+        rows = np.arange(len(wanted), like=logits)
         block -= block.max(axis=-1, keepdims=True)
         chosen = block[rows, wanted]
         np.exp(block, out=block)

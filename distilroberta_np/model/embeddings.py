@@ -38,9 +38,10 @@ def embeddings(input_ids: Array, weights: EmbeddingsWeights[Array], pad_token_id
 
     Shapes: input_ids (B, S) integer -> (B, S, H).
     """
-    hidden_states = weights.word[input_ids]  # [V, H] at [B, S] -> [B, S, H]
+    positions = np.asarray(position_ids(input_ids, pad_token_id), like=weights.word)
+    hidden_states = weights.word[np.asarray(input_ids, like=weights.word)]  # [V, H] at [B, S] -> [B, S, H]
     hidden_states += weights.token_type[0]
-    hidden_states += weights.position[position_ids(input_ids, pad_token_id)]  # [P, H] at [B, S] -> [B, S, H]
+    hidden_states += weights.position[positions]  # [P, H] at [B, S] -> [B, S, H]
     return layer_norm(hidden_states, weights.layer_norm, eps)
 
 
@@ -56,6 +57,7 @@ def embeddings_forward(
     input_ids: Array, positions: Array, weights: EmbeddingsWeights[Array], eps: float
 ) -> tuple[Array, EmbeddingsKept]:
     """`embeddings` of rows, keeping what backward needs. Shapes: input_ids and positions (N,) -> (N, H)."""
+    input_ids, positions = (np.asarray(numbers, like=weights.word) for numbers in (input_ids, positions))
     summed = weights.word[input_ids]  # [N, H]
     summed += weights.token_type[0]
     summed += weights.position[positions]

@@ -32,7 +32,7 @@ def layer_norm(
         if residual is not None:
             x = np.add(x, added, out=result)
         np.subtract(x, (x @ average)[..., None], out=result)  # centred
-        variance = np.vecdot(result, result)[..., None] / size
+        variance = _squared_norms(result)[..., None] / size
         result /= np.sqrt(variance + eps)
         result *= weights.weight
         result += weights.bias
@@ -56,7 +56,7 @@ def layer_norm_backward(
     d_weight, d_bias = np.zeros_like(weights.weight), np.zeros_like(weights.bias)
     for d_block, x, result in blocks(d_outputs, inputs, d_inputs):
         normed = x - (x @ average)[..., None]
-        scale = 1 / np.sqrt(np.vecdot(normed, normed)[..., None] / size + eps)
+        scale = 1 / np.sqrt(_squared_norms(normed)[..., None] / size + eps)
         normed *= scale
         product = d_block * normed
         d_weight += product.sum(axis=0)
@@ -68,3 +68,12 @@ def layer_norm_backward(
         result -= normed
         result *= scale
     return d_inputs, LayerNormWeights(d_weight, d_bias)
+
+
+def _squared_norms(rows: Array) -> Array:
+    """The sum of each row's squares. Shapes: (..., H) -> (...).
+
+    NumPy's vecdot makes no array of the squares on the way; CuPy has none.
+    """
+    norms: Array = np.vecdot(rows, rows) if isinstance(rows, np.ndarray) else np.square(rows).sum(axis=-1)
+    return norms

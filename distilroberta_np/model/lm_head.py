@@ -52,7 +52,7 @@ def lm_head_forward(
     active = gelu(dense)
     transformed = layer_norm(active, weights.layer_norm, eps)  # [N, H]
     logits = linear(transformed, LinearWeights(word_embeddings, weights.bias))  # [N, H] @ [H, V] -> [N, V]
-    return np.ascontiguousarray(logits), LMHeadKept(hidden_states, dense, active, transformed)
+    return np.ascontiguousarray(logits, like=logits), LMHeadKept(hidden_states, dense, active, transformed)
 
 
 def lm_head_backward(

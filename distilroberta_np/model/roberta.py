@@ -138,6 +138,7 @@ def roberta_at(
 
     starts = np.cumsum([0, *map(len, sequences)])  # of each text in the rows
     wanted = np.concatenate([start + np.asarray(row) for start, row in zip(starts, places, strict=False)])  # [M]
+    wanted = np.asarray(wanted, like=hidden_states)
     vectors, _ = encoder_layer(hidden_states[wanted], hidden_states, groups, last, config.num_attention_heads, eps)
     return vectors
 
@@ -165,7 +166,7 @@ def roberta_forward(
     """`roberta_at` with dropout, keeping what backward needs.
 
     Args:
-        texts: the ids, (B, S) integer for each length of text, without padding.
+        texts: the ids, (B, S) integer for each length of text, without padding; on the host, wherever the weights are.
         places: of each of those, the tokens whose last vectors are wanted, (B, Q) integer, rising.
         weights, config: of the model.
         dropout: on the embeddings and on what each half of a layer gives.
@@ -186,6 +187,7 @@ def roberta_forward(
             for start, ids, row in zip(starts.tolist(), texts, places, strict=False)
         ]
     )  # [M]
+    wanted = np.asarray(wanted, like=weights.embeddings.word)
 
     hidden_states, embedded = embeddings_forward(input_ids, positions, weights.embeddings, eps)  # [N, H]
     factors = dropout.factors(hidden_states)

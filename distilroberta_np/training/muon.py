@@ -48,7 +48,12 @@ def muon(weights: Any, gradients: Any, state: AdamState, learning_rate: float, w
         weight -= (learning_rate * _LIKE_ADAMW * math.sqrt(max(weight.shape))) * direction
 
     trees = (weights, gradients, state.mean, state.square)
-    map_in_threads(update, list(zip(*(tree_leaves(tree) for tree in trees), strict=True)))
+    leaves = list(zip(*(tree_leaves(tree) for tree in trees), strict=True))
+    if isinstance(leaves[0][0], np.ndarray):
+        map_in_threads(update, leaves)
+    else:  # a GPU makes one product after the other, whoever asks for it
+        for leaf in leaves:
+            update(leaf)
     return state._replace(updates=step)
 
 

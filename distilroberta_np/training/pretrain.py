@@ -12,7 +12,6 @@ Everything random is drawn from the seed, the epoch and the update.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,13 @@ from ..errors import TrainingError
 from ..model.dropout import Dropout
 from ..model.roberta import MaskedLMWeights
 from ..model.tree import Array, tree_map
-from ..packing import cut
-from ..threads import map_in_threads
+from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
+from .device import rng_for, to_device, to_host
 from .initialise import initial_weights
 from .masked_lm import masked_lm_gradients
-from .masking import mask_tokens
-from .run import Job, Report, add_up, begin, last_checkpoint, resume, train, write_beside
+from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
 from .settings import Settings
-from .text import MASK, SPECIAL, continuations, make_sequences, train_tokenizer
+from .text import MASK, train_tokenizer
 
 
 def pretrain(
@@ -42,6 +40,7 @@ def pretrain(
     settings: Settings,
     *,
     last_files: Sequence[Path] = (),
+    device: str = "cpu",
     save_every: float = 600.0,
     report: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = lambda line: None,
@@ -55,6 +54,7 @@ def pretrain(
         last_files: the text of the last updates, if it is another: the best there is, as a model remembers that most.
         settings: as the run was begun with, if it was. How many updates there are may change until those begin that
             are counted from the end, `decay` and `last_updates`.
+        device: "cpu", or "cuda" for an NVIDIA GPU.
         save_every: seconds between checkpoints.
         report: called after every update.
         say: called with a line where something takes time before the first.
@@ -63,12 +63,13 @@ def pretrain(
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) ended it, after a checkpoint.
 
     Raises:
-        TrainingError: other settings than the run's, text that is too short, or a loss that is no number any more.
+        TrainingError: other settings than the run's, text that is too short, a loss that is no number any more, or no
+            GPU that can be used.
     """
     noted = begin(run, settings, free=("updates",))
     _prepare(run, files, last_files or files, settings, say)
     config = settings.config()
-    weights = _weights(run, config, settings)
+    weights = to_device(_weights(run, config, settings), device)
     state = resume(run, weights)
     ending = max(settings.decay, settings.last_updates)
     if noted["updates"] != settings.updates and state.updates > min(noted["updates"], settings.updates) - ending:
@@ -81,10 +82,10 @@ def pretrain(
 
     def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
         batch = batches(update)
-        return *_gradients(batch, weights, config, settings, update), sum(ids.size for ids, _ in batch)
+        return *_gradients(batch, weights, config, settings, update, device), count_tokens(batch)
 
     def save(folder: Path) -> None:
-        save_model(folder, config, masked_lm_keys(config), weights)
+        save_model(folder, config, masked_lm_keys(config), to_host(weights))
         save_tokenizer(folder, tokenizer_json, config.max_sequence_length)
 
     job = Job(
@@ -99,85 +100,27 @@ def pretrain(
     return train(run, weights, state, job, save_every=save_every, report=report)
 
 
-# -- batches ---------------------------------------------------------------------------------------------------------
-
 PHASES = ("first", "last")
-# Each text with its labels, (S,) both, sorted by length.
-Batch = list[tuple[Array, Array]]
 
 
 def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
     """The batch of any update: of short sequences first, and of long ones in the last updates."""
-    first, last = (_Data(run, settings, phase) for phase in PHASES)
+    lengths = (settings.length, settings.last_length)
+    first, last = (MaskedBatches(run, *named, settings) for named in zip(PHASES, lengths, strict=True))
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
-class _Data:
-    """The sequences of a run, in an order of their own each epoch, cut into batches of about equally many tokens.
-
-    Args:
-        run: the run's folder.
-        settings: of the run.
-        phase: "first" or "last".
-    """
-
-    def __init__(self, run: Path, settings: Settings, phase: str) -> None:
-        self._tokens = np.load(run / f"{phase}-tokens.npy", mmap_mode="r")
-        self._starts = np.load(run / f"{phase}-starts.npy")
-        self._settings = settings
-        self._length = settings.length if phase == "first" else settings.last_length
-        tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-        self._continues = continuations(tokenizer) if settings.whole_words else None
-        self._batches = max(1, round(len(self._tokens) / settings.batch_tokens))
-        self._epoch = -1
-        self._order: Array = np.empty(0, np.int64)
-        self._borders: Array = np.empty(0, np.int64)
-
-    def batch(self, update: int) -> Batch:
-        epoch, number = divmod(update, self._batches)
-        if epoch != self._epoch:
-            sizes = np.diff(self._starts)
-            self._epoch = epoch
-            self._order = np.random.default_rng([self._settings.seed, 1, self._length, epoch]).permutation(len(sizes))
-            ends = np.cumsum(sizes[self._order])
-            shares = ends[-1] * np.arange(self._batches + 1) / self._batches
-            self._borders = np.searchsorted(ends, shares[:-1], side="right")
-            self._borders = np.append(self._borders, len(sizes))
-        chosen = self._order[self._borders[number] : self._borders[number + 1]]
-        by_length: dict[int, list[Array]] = {}
-        for sequence in chosen.tolist():
-            ids = self._tokens[self._starts[sequence] : self._starts[sequence + 1]]
-            by_length.setdefault(len(ids), []).append(ids)
-        rng = np.random.default_rng([self._settings.seed, 2, update])
-        mask_token_id, special = self._settings.vocab_size - 1, range(len(SPECIAL))
-        batch: Batch = []
-        for _, texts in sorted(by_length.items()):
-            ids = np.array(texts, np.int64)
-            masked = mask_tokens(
-                ids, rng, mask_token_id, mask_token_id, special, self._settings.masking, self._continues
-            )
-            batch += zip(*masked, strict=True)
-        return batch
-
-
 def _gradients(
-    batch: Batch, weights: MaskedLMWeights[Array], config: RobertaConfig, settings: Settings, update: int
+    batch: Batch, weights: MaskedLMWeights[Array], config: RobertaConfig, settings: Settings, update: int, device: str
 ) -> tuple[float, MaskedLMWeights[Array]]:
-    """The loss of a batch and its gradients, in as many threads as there are."""
-    asked = sum(int((labels >= 0).sum()) for _, labels in batch)
-    if not asked:
-        raise TrainingError("a batch has nothing that is asked for; batch_tokens or masking is too small")
+    """The loss of a batch and its gradients."""
+    asked = count_asked(batch)
 
-    def compute(piece: tuple[int, slice]) -> tuple[float, MaskedLMWeights[Array]]:
-        number, part = piece
-        rng = np.random.default_rng([settings.seed, 3, update, number])
-        dropout = Dropout(settings.dropout, rng)
-        groups = [list(group) for _, group in groupby(batch[part], key=lambda text: len(text[0]))]
-        texts, labels = ([np.array([text[side] for text in group]) for group in groups] for side in (0, 1))
-        return masked_lm_gradients(texts, labels, weights, config, dropout, dropout, count=asked)
+    def compute(piece: Piece) -> tuple[float, MaskedLMWeights[Array]]:
+        dropout = Dropout(settings.dropout, rng_for(device, [settings.seed, 3, update, piece.number]))
+        return masked_lm_gradients(piece.texts, piece.labels, weights, config, dropout, dropout, count=asked)
 
-    pieces = list(enumerate(cut([len(ids) for ids, _ in batch])))
-    return add_up(map_in_threads(compute, pieces))
+    return add_up_pieces(batch, compute, device)
 
 
 # -- the run's folder ------------------------------------------------------------------------------------------------
@@ -200,14 +143,7 @@ def _prepare(
     assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
     lengths = (settings.length, settings.last_length)
     for phase, texts, length in zip(PHASES, (files, last_files), lengths, strict=True):
-        if not (run / f"{phase}-starts.npy").exists():
-            say(f"reading the text as sequences of at most {length} tokens")
-            _write_sequences(run, phase, *make_sequences(texts, tokenizer, length))
-
-
-def _write_sequences(run: Path, phase: str, tokens: Array, starts: Array) -> None:
-    write_beside(run / f"{phase}-tokens.npy", lambda file: np.save(file, tokens))
-    write_beside(run / f"{phase}-starts.npy", lambda file: np.save(file, starts))
+        write_sequences(run, phase, texts, tokenizer, length, say)
 
 
 def _weights(run: Path, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:

@@ -25,12 +25,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
+import numpy as np
 from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
 from ..json_file import read_json
 from ..model.tree import tree_leaves
+from .device import to_host
 from .loss_curve import draw_losses
 from .muon import muon
 from .optimizer import AdamState, adamw, clip, start
@@ -111,8 +113,8 @@ def train(
     def checkpoint() -> None:
         def fill(beside: Path) -> None:
             job.save(beside)
-            save_tree(beside / "optimizer_mean.safetensors", state.mean)
-            save_tree(beside / "optimizer_square.safetensors", state.square)
+            save_tree(beside / "optimizer_mean.safetensors", to_host(state.mean))
+            save_tree(beside / "optimizer_square.safetensors", to_host(state.square))
             (beside / "state.json").write_text(json.dumps({"updates": state.updates}) + "\n")
 
         replace_folder(run / "checkpoint", fill)
@@ -192,7 +194,7 @@ def resume(run: Path, weights: Any) -> AdamState:
     for name, tree in (("mean", state.mean), ("square", state.square)):
         stored = load_file(folder / f"optimizer_{name}.safetensors")
         for leaf, (_, values) in zip(tree_leaves(tree), sorted(stored.items()), strict=True):
-            leaf[...] = values
+            leaf[...] = np.asarray(values, like=leaf)
     return state._replace(updates=_saved_updates(run))
 
 

@@ -28,12 +28,14 @@ def add_command(
     )
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """--model and where it comes from; required for what the published model, not fine-tuned, can't do."""
+    default = "distilroberta-base where it is already on this machine, else the small embedded model"
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="a folder, or a model's name on the hub (default: distilroberta-base where it is already on this "
-        "machine, else the small embedded model)",
+        required=required,
+        help="a folder, or a model's name on the hub" + ("" if required else f" (default: {default})"),
     )
     parser.add_argument("--revision", help="branch, tag or commit of a model of the hub")
     parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")

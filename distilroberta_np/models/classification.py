@@ -12,12 +12,12 @@ from ..model.classification_head import classification_head
 from ..model.linear import ignore_stray_flags, linear
 from ..model.roberta import (
     QuestionAnsweringWeights,
+    RobertaModelOutput,
     SequenceClassificationWeights,
     TokenClassificationWeights,
 )
 from ..model.tree import Array
-from .encoder import RobertaModel
-from .pretrained import PretrainedModel
+from .with_head import ModelWithHead
 
 
 class SequenceClassifierOutput(NamedTuple):
@@ -45,15 +45,11 @@ class QuestionAnsweringOutput(NamedTuple):
     attentions: tuple[Array, ...] | None
 
 
-class RobertaForSequenceClassification(PretrainedModel):
+class RobertaForSequenceClassification(ModelWithHead[SequenceClassifierOutput]):
     """The encoder with a head that scores a whole text: a score for every label (`config.id2label`), or with
     `problem_type` "regression" the numbers themselves."""
 
     weights: SequenceClassificationWeights[Array]
-
-    def __init__(self, config: RobertaConfig, weights: SequenceClassificationWeights[Array]) -> None:
-        super().__init__(config, weights)
-        self.roberta = RobertaModel(config, weights.roberta)
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> SequenceClassificationWeights[Array]:
@@ -62,37 +58,19 @@ class RobertaForSequenceClassification(PretrainedModel):
     def _keys(self) -> Any:
         return sequence_classification_keys(self.config)
 
-    def __call__(
-        self,
-        input_ids: Any,
-        attention_mask: Any = None,
-        *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> SequenceClassifierOutput:
-        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
-        outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-        )
-        logits = self.classifier(outputs.last_hidden_state[:, 0])  # [B, H] -> [B, C]
-        return SequenceClassifierOutput(logits, outputs.hidden_states, outputs.attentions)
+    def _outputs(self, encoded: RobertaModelOutput) -> SequenceClassifierOutput:
+        logits = self.classifier(encoded.last_hidden_state[:, 0])  # [B, H] -> [B, C]
+        return SequenceClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
 
     def classifier(self, vectors: Array) -> Array:
         """The head alone, for the vectors of the first tokens: (B, H) -> logits (B, C)."""
         return classification_head(vectors, self.weights.classifier)
 
 
-class RobertaForTokenClassification(PretrainedModel):
+class RobertaForTokenClassification(ModelWithHead[TokenClassifierOutput]):
     """The encoder with a head that scores every token: a score for every label (`config.id2label`)."""
 
     weights: TokenClassificationWeights[Array]
-
-    def __init__(self, config: RobertaConfig, weights: TokenClassificationWeights[Array]) -> None:
-        super().__init__(config, weights)
-        self.roberta = RobertaModel(config, weights.roberta)
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> TokenClassificationWeights[Array]:
@@ -101,23 +79,9 @@ class RobertaForTokenClassification(PretrainedModel):
     def _keys(self) -> Any:
         return token_classification_keys(self.config)
 
-    def __call__(
-        self,
-        input_ids: Any,
-        attention_mask: Any = None,
-        *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> TokenClassifierOutput:
-        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
-        outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-        )
-        logits = self.classifier(outputs.last_hidden_state)  # [B, S, H] -> [B, S, C]
-        return TokenClassifierOutput(logits, outputs.hidden_states, outputs.attentions)
+    def _outputs(self, encoded: RobertaModelOutput) -> TokenClassifierOutput:
+        logits = self.classifier(encoded.last_hidden_state)  # [B, S, H] -> [B, S, C]
+        return TokenClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
 
     @ignore_stray_flags
     def classifier(self, vectors: Array) -> Array:
@@ -125,14 +89,10 @@ class RobertaForTokenClassification(PretrainedModel):
         return linear(vectors, self.weights.classifier)
 
 
-class RobertaForQuestionAnswering(PretrainedModel):
+class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringOutput]):
     """The encoder with a head that scores every token as the first and as the last of an answer."""
 
     weights: QuestionAnsweringWeights[Array]
-
-    def __init__(self, config: RobertaConfig, weights: QuestionAnsweringWeights[Array]) -> None:
-        super().__init__(config, weights)
-        self.roberta = RobertaModel(config, weights.roberta)
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> QuestionAnsweringWeights[Array]:
@@ -141,23 +101,9 @@ class RobertaForQuestionAnswering(PretrainedModel):
     def _keys(self) -> Any:
         return question_answering_keys(self.config)
 
-    def __call__(
-        self,
-        input_ids: Any,
-        attention_mask: Any = None,
-        *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> QuestionAnsweringOutput:
-        """Run the encoder and the head: arguments and errors as `RobertaModel.__call__`."""
-        outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-        )
-        logits = self.qa_outputs(outputs.last_hidden_state)  # [B, S, H] -> [B, S, 2]
-        return QuestionAnsweringOutput(logits[..., 0], logits[..., 1], outputs.hidden_states, outputs.attentions)
+    def _outputs(self, encoded: RobertaModelOutput) -> QuestionAnsweringOutput:
+        logits = self.qa_outputs(encoded.last_hidden_state)  # [B, S, H] -> [B, S, 2]
+        return QuestionAnsweringOutput(logits[..., 0], logits[..., 1], encoded.hidden_states, encoded.attentions)
 
     @ignore_stray_flags
     def qa_outputs(self, vectors: Array) -> Array:

@@ -11,11 +11,10 @@ from ..checkpoint.keys import masked_lm_keys
 from ..checkpoint.load import load_masked_lm
 from ..config import RobertaConfig
 from ..model.lm_head import lm_head
-from ..model.roberta import MaskedLMWeights
+from ..model.roberta import MaskedLMWeights, RobertaModelOutput
 from ..model.tree import Array
 from ..threads import map_in_threads
-from .encoder import RobertaModel
-from .pretrained import PretrainedModel
+from .with_head import ModelWithHead
 
 # Rows of logits that a thread makes at a time: 26 MB for 50,265 tokens.
 _HEAD_ROWS = 128
@@ -29,14 +28,10 @@ class MaskedLMOutput(NamedTuple):
     attentions: tuple[Array, ...] | None
 
 
-class RobertaForMaskedLM(PretrainedModel):
+class RobertaForMaskedLM(ModelWithHead[MaskedLMOutput]):
     """The encoder with its language-model head: a score for every word of the vocabulary at every place."""
 
     weights: MaskedLMWeights[Array]
-
-    def __init__(self, config: RobertaConfig, weights: MaskedLMWeights[Array]) -> None:
-        super().__init__(config, weights)
-        self.roberta = RobertaModel(config, weights.roberta)
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array]:
@@ -45,31 +40,17 @@ class RobertaForMaskedLM(PretrainedModel):
     def _keys(self) -> Any:
         return masked_lm_keys(self.config)
 
-    def __call__(
-        self,
-        input_ids: Any,
-        attention_mask: Any = None,
-        *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> MaskedLMOutput:
-        """Run the encoder and the head over all positions: arguments and errors as `RobertaModel.__call__`."""
-        outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-        )
-        batch, sequence, hidden = outputs.last_hidden_state.shape
+    def _outputs(self, encoded: RobertaModelOutput) -> MaskedLMOutput:
+        batch, sequence, hidden = encoded.last_hidden_state.shape
         logits = np.empty((batch * sequence, self.config.vocab_size), np.float32)
-        rows = outputs.last_hidden_state.reshape(-1, hidden)  # [B, S, H] -> [N, H]
+        rows = encoded.last_hidden_state.reshape(-1, hidden)  # [B, S, H] -> [N, H]
 
         def fill(part: slice) -> None:
             logits[part] = self.lm_head(rows[part])  # [N, H] -> [N, V]
 
         map_in_threads(fill, [slice(start, start + _HEAD_ROWS) for start in range(0, len(rows), _HEAD_ROWS)])
         return MaskedLMOutput(
-            logits.reshape(batch, sequence, self.config.vocab_size), outputs.hidden_states, outputs.attentions
+            logits.reshape(batch, sequence, self.config.vocab_size), encoded.hidden_states, encoded.attentions
         )
 
     def lm_head(self, hidden_states: Array, vocabulary: slice = slice(None)) -> Array:

@@ -19,11 +19,20 @@ from ..model.tree import tree_map
 DEVICES = ("cpu", "cuda")
 
 
-def to_device(tree: Any, device: str) -> Any:
-    """The tree with its arrays on a device: "cpu" or "cuda". Those that are there already are not copied.
+def check_device(device: str) -> None:
+    """See that a device can be used, before anything takes time.
 
     Raises:
         TrainingError: there is no such device, or it can't be used.
+    """
+    if not is_host(device):
+        _cupy()
+
+
+def to_device(tree: Any, device: str) -> Any:
+    """The tree with its arrays on a device: "cpu" or "cuda". Those that are there already are not copied.
+
+    Raises TrainingError as `check_device`.
     """
     return tree if is_host(device) else tree_map(_cupy().asarray, tree)
 

@@ -26,7 +26,7 @@ from ..model.dropout import Dropout
 from ..model.roberta import MaskedLMWeights
 from ..model.tree import Array, tree_map
 from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
-from .device import rng_for, to_device, to_host
+from .device import check_device, rng_for, to_device, to_host
 from .initialise import initial_weights
 from .masked_lm import masked_lm_gradients
 from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
@@ -66,6 +66,7 @@ def pretrain(
         TrainingError: other settings than the run's, text that is too short, a loss that is no number any more, or no
             GPU that can be used.
     """
+    check_device(device)
     noted = begin(run, settings, free=("updates",))
     _prepare(run, files, last_files or files, settings, say)
     config = settings.config()

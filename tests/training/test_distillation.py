@@ -1,0 +1,312 @@
+"""The losses of distillation and the whole student's gradients against finite differences, and runs of it; against
+torch's losses they are in the parity suite."""
+
+import json
+import math
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer, TrainingError
+from distilroberta_np.checkpoint.keys import masked_lm_keys
+from distilroberta_np.model import activation
+from distilroberta_np.model.cosine_distance import cosine_distance
+from distilroberta_np.model.dropout import Dropout
+from distilroberta_np.model.kl_divergence import kl_divergence
+from distilroberta_np.model.tree import tree_leaves, tree_map
+from distilroberta_np.training import run as run_module
+from distilroberta_np.training.distil import distil
+from distilroberta_np.training.distillation import (
+    Objective,
+    Teacher,
+    distillation_gradients,
+    first_student,
+    layers_of_student,
+)
+from distilroberta_np.training.masked_lm import masked_lm_gradients
+from distilroberta_np.training.settings import DistillationSettings
+from tests.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
+from tests.seeded import config_dict, seeded_tensors, tokenizer_dict, write_json, write_model
+
+SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
+TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
+LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
+NONE = Dropout(0.0, None)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_kl_divergence_is_the_definition(temperature):
+    z, t = numbers(0, 5, 7) * 3, numbers(1, 5, 7) * 3
+    p, q = (np.exp(x / temperature) / np.exp(x / temperature).sum(axis=1, keepdims=True) for x in (t, z))
+    loss, _ = kl_divergence(z.copy(), t.copy(), temperature)
+    assert loss == pytest.approx(temperature**2 * (p * np.log(p / q)).sum() / 5, rel=1e-12)
+    assert kl_divergence(t.copy(), t.copy(), temperature)[0] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_kl_divergences_gradient(temperature):
+    logits, teacher = numbers(0, 4, 6), numbers(1, 4, 6)
+    _, gradient = kl_divergence(logits.copy(), teacher.copy(), temperature, count=9)
+    check(lambda: kl_divergence(logits.copy(), teacher.copy(), temperature, count=9)[0], (logits,), (gradient,))
+
+
+def test_kl_divergence_does_not_overflow():
+    loss, gradient = kl_divergence(np.array([[1e4, 0]], np.float32), np.array([[0, 1e4]], np.float32), 1.0)
+    assert loss == pytest.approx(1e4)
+    assert gradient.tolist() == [[1, -1]]
+
+
+def test_cosine_distance_is_the_definition():
+    x, y = numbers(0, 5, 7), numbers(1, 5, 7)
+    wanted = np.mean([1 - a @ b / math.sqrt((a @ a) * (b @ b)) for a, b in zip(x, y, strict=True)])
+    assert cosine_distance(x, y)[0] == pytest.approx(wanted, rel=1e-9)
+    assert cosine_distance(x, 3 * x)[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_cosine_distances_gradient():
+    x, y = numbers(0, 4, 6), numbers(1, 4, 6)
+    check(lambda: cosine_distance(x, y, count=9)[0], (x,), (cosine_distance(x, y, count=9)[1],))
+
+
+def test_large_arrays_are_compared_as_a_whole():
+    """They are cut into blocks, whose losses add up."""
+    x, y = numbers(0, 600, 300), numbers(1, 600, 300)
+    for loss in (lambda a, b: kl_divergence(a.copy(), b.copy(), 2.0), cosine_distance):
+        whole, gradient = loss(x, y)
+        rows = [loss(x[n : n + 1], y[n : n + 1]) for n in range(600)]
+        assert whole == pytest.approx(np.mean([part for part, _ in rows]), rel=1e-9)
+        np.testing.assert_allclose(gradient, np.concatenate([part for _, part in rows]) / 600, rtol=1e-9, atol=1e-15)
+
+
+def test_the_students_layers():
+    assert layers_of_student(12, 6) == [0, 2, 4, 7, 9, 11]  # DistilBERT's
+    assert layers_of_student(6, 3) == [0, 2, 5]
+    assert layers_of_student(4, 4) == [0, 1, 2, 3]
+    assert layers_of_student(5, 1) == [0]
+    for teacher in range(1, 25):
+        for layers in range(1, teacher + 1):
+            chosen = layers_of_student(teacher, layers)
+            assert chosen == sorted(set(chosen))
+            assert len(chosen) == layers
+            assert chosen[0] == 0
+            assert layers == 1 or chosen[-1] == teacher - 1
+
+
+# -- the whole model -------------------------------------------------------------------------------------------------
+
+
+def model(seed, layers):
+    shape = SHAPE | {"num_hidden_layers": layers}
+    config, tensors = RobertaConfig.from_dict(config_dict(**shape)), seeded_tensors(seed, **shape)
+    return config, tree_map(lambda key: tensors[key.name].astype(np.float64), masked_lm_keys(config))
+
+
+@pytest.fixture
+def teacher():
+    config, weights = model(5, layers=4)
+    return Teacher(weights, config)
+
+
+OBJECTIVES = {
+    "all": Objective(),
+    "soft targets at masks": Objective(restrict_ce_to_mask=True, alpha_cos=0.0),
+    "soft targets": Objective(alpha_mlm=0.0, alpha_cos=0.0, temperature=3.0),
+    "cosine": Objective(alpha_ce=0.0, alpha_mlm=0.0),
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_every_tensor_against_finite_differences(objective, teacher, monkeypatch):
+    monkeypatch.setattr(activation, "_normal_distribution", exact_normal_distribution)
+    config, weights = model(0, layers=2)
+    dropout = Dropout(0.3 if objective.alpha_cos else 0.0, Repeated())
+
+    def run():
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, dropout, dropout)
+
+    _, gradients = run()
+    rng = np.random.default_rng(1)
+    keys = tree_leaves(masked_lm_keys(config))
+    for key, weight, gradient in zip(keys, tree_leaves(weights), tree_leaves(gradients), strict=True):
+        assert gradient.shape == weight.shape
+        # A direction a tensor: the slope along it is its product with the gradient.
+        direction = rng.standard_normal(weight.shape)
+        if "embeddings.word" in key.name or "embeddings.position" in key.name:
+            direction[1] = 0  # the rows of padding never learn
+        weight += STEP * direction
+        above = run()[0]
+        weight -= 2 * STEP * direction
+        below = run()[0]
+        weight += STEP * direction
+        slope = (above - below) / (2 * STEP)
+        assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-5, abs=1e-7), key.name
+
+
+def test_the_losses_are_weighted(teacher):
+    config, weights = model(0, layers=2)
+
+    def loss(**alphas):
+        objective = Objective(**{"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0} | alphas)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)[0]
+
+    ce, mlm, cos = loss(alpha_ce=1.0), loss(alpha_mlm=1.0), loss(alpha_cos=1.0)
+    assert min(ce, mlm, cos) > 0.01
+    assert loss(alpha_ce=5.0, alpha_mlm=2.0, alpha_cos=1.0) == pytest.approx(5 * ce + 2 * mlm + cos, rel=1e-9)
+    assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config, NONE, NONE)[0], rel=1e-9)
+
+
+def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
+    config, weights = model(0, layers=2)
+    objective = Objective(alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)
+    wanted, others = masked_lm_gradients(TEXTS, LABELS, weights, config, NONE, NONE)
+    assert loss == pytest.approx(wanted, rel=1e-12)
+    for ours, other in zip(tree_leaves(gradients), tree_leaves(others), strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("restrict", [False, True])
+def test_parts_of_a_batch_add_up(teacher, restrict):
+    config, weights = model(0, layers=2)
+    objective = Objective(restrict_ce_to_mask=restrict)
+
+    def run(texts, labels, *counts):
+        return distillation_gradients(texts, labels, weights, config, teacher, objective, NONE, NONE, *counts)
+
+    loss, gradients = run(TEXTS, LABELS)
+    parts = [run([ids], [labels], 4, 14) for ids, labels in zip(TEXTS, LABELS, strict=True)]
+    assert loss == pytest.approx(sum(part for part, _ in parts), rel=1e-9)
+    for whole, *some in zip(tree_leaves(gradients), *(tree_leaves(tree) for _, tree in parts), strict=True):
+        np.testing.assert_allclose(whole, sum(some), rtol=1e-9, atol=1e-12)
+
+
+def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(teacher):
+    student = first_student(teacher.weights, 4)
+    objective = Objective(alpha_mlm=0.0)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, objective, NONE, NONE)
+    assert loss == pytest.approx(0, abs=1e-9)
+    assert max(np.abs(leaf).max() for leaf in tree_leaves(gradients)) < 1e-9
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_picture(monkeypatch):
+    """Drawing one takes longer than these runs."""
+    monkeypatch.setattr(run_module, "draw_losses", lambda path: None)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    lines = [f"The cat sat {a} the {b}.\n" for a in ("on", "at", "by") for b in "abcdefghijklmn"]
+    path.write_text("".join(lines) + "\n" + "".join(reversed(lines)), encoding="utf-8")
+    return [path]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A teacher's."""
+    return write_model(tmp_path_factory.mktemp("teacher"), num_hidden_layers=4)
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
+    return DistillationSettings(
+        teacher=str(folder), length=32, batch_tokens=300, updates=5, warmup=1, decay=4, dropout=0.1
+    )
+
+
+def weights_of(path):
+    return list(tree_leaves(RobertaForMaskedLM.from_pretrained(path).weights))
+
+
+def test_a_run_makes_a_model_that_comes_closer_to_its_teacher(files, folder, settings, tmp_path):
+    reports = []
+    settings = replace(settings, updates=20, learning_rate=5e-3, dropout=0.0)
+    assert distil(tmp_path / "run", files, settings, report=reports.append)
+    losses = [report.loss for report in reports]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    student = RobertaForMaskedLM.from_pretrained(tmp_path / "run" / "checkpoint")
+    assert student.config == replace(
+        RobertaForMaskedLM.from_pretrained(folder).config, num_hidden_layers=2, architectures=("RobertaForMaskedLM",)
+    )
+    ours, theirs = (RobertaTokenizer.from_pretrained(path) for path in (tmp_path / "run" / "checkpoint", folder))
+    np.testing.assert_array_equal(ours("The cat<mask>.")["input_ids"], theirs("The cat<mask>.")["input_ids"])
+
+
+def test_a_run_stopped_goes_on_to_the_bit(files, settings, tmp_path):
+    def stop(report):
+        if report.update in (2, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert not distil(tmp_path / "run", files, settings, report=stop)
+    assert not distil(tmp_path / "run", files, settings, report=stop)
+    assert json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text()) == {"updates": 3}
+    assert distil(tmp_path / "run", files, settings)
+    assert distil(tmp_path / "at_once", files, settings)
+    ours, wanted = (weights_of(tmp_path / name / "checkpoint") for name in ("run", "at_once"))
+    for one, other in zip(ours, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_first_student_is_the_teacher_with_layers_left_out(files, folder, settings, tmp_path):
+    assert distil(tmp_path, files, replace(settings, updates=1, warmup=0, learning_rate=0.0, layers=3))
+    teacher, student = (RobertaForMaskedLM.from_pretrained(path).weights for path in (folder, tmp_path / "checkpoint"))
+    for layer, theirs in enumerate((0, 2, 3)):
+        trees = (student.roberta.layers[layer], teacher.roberta.layers[theirs])
+        for ours, wanted in zip(*map(tree_leaves, trees), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+    np.testing.assert_array_equal(student.lm_head.dense.weight, teacher.lm_head.dense.weight)
+    np.testing.assert_array_equal(student.roberta.embeddings.position, teacher.roberta.embeddings.position)
+
+
+def test_other_settings_than_the_runs_are_refused(files, settings, tmp_path):
+    assert distil(tmp_path, files, replace(settings, updates=1))
+    with pytest.raises(TrainingError, match=r"begun with temperature 2\.0; go on with the same"):
+        distil(tmp_path, files, replace(settings, updates=1, temperature=4.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": 9}, "layers must be at most 4, as many as .* has, not 9"),
+        ({"length": 600}, "length must be at most 512"),
+    ],
+)
+def test_what_the_teacher_does_not_allow_is_named(files, settings, tmp_path, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        distil(tmp_path / "run", files, replace(settings, **changes))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"alpha_cos": -1.0}, "must be at least 0"),
+        ({"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0}, "not all 0"),
+        ({"length": 4}, "length must be at least 8"),
+    ],
+)
+def test_wrong_settings_are_named(settings, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        replace(settings, **changes)
+
+
+def test_a_tokenizer_that_does_not_fit_is_named(files, settings, tmp_path):
+    folder = write_model(tmp_path / "teacher", num_hidden_layers=2, vocab_size=100)
+    with pytest.raises(TrainingError, match="tokenizer has 274 tokens and the model only 100"):
+        distil(tmp_path / "run", files, replace(settings, teacher=str(folder)))
+    tokenizer = tokenizer_dict()
+    for token in tokenizer["added_tokens"]:
+        token["content"] = token["content"].replace("<unk>", "<other>")
+    tokenizer["model"]["vocab"]["<other>"] = tokenizer["model"]["vocab"].pop("<unk>")
+    folder = write_model(tmp_path / "other", num_hidden_layers=2)
+    write_json(folder / "tokenizer.json", tokenizer)
+    with pytest.raises(TrainingError, match="its tokenizer has no <unk>"):
+        distil(tmp_path / "run", files, replace(settings, teacher=str(folder)))

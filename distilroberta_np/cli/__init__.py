@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import DistilRobertaError
-from . import download, fill_mask, info, pretrain, verify
+from . import bias, download, fill_mask, info, pretrain, verify
 
 _EPILOG = """\
 examples:
   distilroberta-np fill-mask "The man worked as a <mask>."
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
+  distilroberta-np bias "The {man|woman} worked as a <mask>."
   distilroberta-np info
   distilroberta-np download
   distilroberta-np verify
@@ -64,6 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (fill_mask, info, download, verify, pretrain):
+    for command in (fill_mask, bias, info, download, verify, pretrain):
         command.add_parser(commands)
     return parser

@@ -347,6 +347,15 @@ def test_a_question_that_leaves_no_room(oracle):
     assert oracle(long, max_seq_len=512)["answer"]
 
 
+def test_room_to_the_token(oracle):
+    item = oracle._read(ONE, None, oracle._options())
+    beside = len(item.before) + len(item.behind)
+    with pytest.raises(PipelineException, match=f"has {beside} tokens .*, and max_seq_len is {beside}, so"):
+        oracle(ONE, max_seq_len=beside)
+    assert oracle(ONE, max_seq_len=beside + 1)["answer"]  # windows of a token each
+    assert oracle(ONE, max_seq_len=2 * beside)["answer"]  # half of it, as the default overlaps, is all the room
+
+
 def test_an_overlap_as_long_as_the_window(oracle):
     """The default gives way where the question leaves little room; the reference breaks."""
     question = "where " * 300

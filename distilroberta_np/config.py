@@ -121,7 +121,9 @@ class RobertaConfig:
         """What a config.json says, in the reference's keys, with RoBERTa's `<s>` and `</s>`."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_HEADS}
         if self.labels is not None:
-            values |= {"id2label": self.id2label, "label2id": self.label2id, "problem_type": self.problem_type}
+            values |= {"id2label": self.id2label, "label2id": self.label2id}
+        if self.problem_type is not None:
+            values["problem_type"] = self.problem_type
         return values | {
             "architectures": list(self.architectures),
             "model_type": "roberta",

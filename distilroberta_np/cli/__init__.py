@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import DistilRobertaError
-from . import bias, download, fill_mask, info, pretrain, verify
+from . import bias, download, fill_mask, info, pretrain, text_classification, verify, zero_shot_classification
 
 _EPILOG = """\
 examples:
   distilroberta-np fill-mask "The man worked as a <mask>."
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
+  distilroberta-np text-classification "What a film!" --model a/folder
+  distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
   distilroberta-np bias "The {man|woman} worked as a <mask>."
   distilroberta-np info
   distilroberta-np download
@@ -65,6 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (fill_mask, bias, info, download, verify, pretrain):
+    for command in (fill_mask, bias, text_classification, zero_shot_classification, info, download, verify, pretrain):
         command.add_parser(commands)
     return parser

@@ -9,6 +9,7 @@ To read how it works, begin with `distilroberta_np/model/__init__.py`.
 """
 
 from .config import RobertaConfig
+from .cross_encoder import CrossEncoder
 from .errors import (
     CheckpointError,
     ConfigError,
@@ -31,6 +32,7 @@ from .models import (
     TokenClassifierOutput,
 )
 from .pipelines import FillMaskPipeline, pipeline
+from .sentence_encoder import SentenceEncoder
 from .tokenizer import RobertaTokenizer
 
 __version__ = "0.1.0"
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "CrossEncoder",
     "DistilRobertaError",
     "FillMaskPipeline",
     "HubError",
@@ -52,6 +55,7 @@ __all__ = [
     "RobertaModel",
     "RobertaModelOutput",
     "RobertaTokenizer",
+    "SentenceEncoder",
     "SequenceClassifierOutput",
     "TokenClassifierOutput",
     "TokenizerError",

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .checkpoint.files import INDEX_FILE, WEIGHTS_FILE, shard_files
+from .checkpoint.sentence_folder import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, encoder_path, read_modules
 from .errors import DistilRobertaError, HubError
 
 PUBLISHED = "distilbert/distilroberta-base"
@@ -23,15 +24,26 @@ PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"
 _OLD_NAMES = {"distilroberta-base": PUBLISHED}
 
 # Each part of a model, and the sets of files that serve for it, best first.
-CONFIG, WEIGHTS, TOKENIZER = "config", "weights", "tokenizer"
+CONFIG, WEIGHTS, TOKENIZER, MODULES = "config", "weights", "tokenizer", "modules"
 _FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     CONFIG: (("config.json",),),
     WEIGHTS: ((WEIGHTS_FILE,), (INDEX_FILE,)),
     TOKENIZER: (("tokenizer.json",), ("vocab.json", "merges.txt")),
 }
 _TOKENIZER_SETTINGS = "tokenizer_config.json"  # read where it is there; most of what it says is tokenizer.json's too
-_EVERYTHING = (CONFIG, WEIGHTS, TOKENIZER)
+# The part that not every model has: what sentence-transformers puts behind the encoder. Of a module's folder this is
+# read; in one of old the encoder has a folder too, with everything of its own in it.
+_READ_OF_MODULES = (".json", ".safetensors", "merges.txt")
+_EVERYTHING = (CONFIG, WEIGHTS, TOKENIZER, MODULES)
 
+_WITHOUT_ORGANIZATION = (
+    "distilroberta-base",
+    "roberta-base",
+    "roberta-large",
+    "roberta-large-mnli",
+    "roberta-base-openai-detector",
+    "roberta-large-openai-detector",
+)
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _PACKAGE = Path(__file__).parent
 _PROJECT = _PACKAGE.parent
@@ -54,6 +66,7 @@ def resolve_model(
     Raises:
         HubError: no such folder or name, no connection, no permission, no space, or a damaged transfer.
         CheckpointError: the index of the weights' shards is malformed.
+        ConfigError: the list of modules is malformed.
     """
     parts = tuple(parts)
     if not isinstance(name_or_path, str | os.PathLike):
@@ -99,6 +112,8 @@ def find_local(
     # A model can lie in the cache under the name it had when it was fetched.
     names = [repo, *(old for old, new in _OLD_NAMES.items() if new == repo)]
     candidates += [folder for known in names if (folder := _cached_snapshot(known, pinned, cache_dir)) is not None]
+    if (repo, pinned) == (PUBLISHED, PUBLISHED_REVISION):
+        parts = tuple(part for part in parts if part != MODULES)  # it has none, wherever it lies
     return next((folder for folder in candidates if _has_all(folder, parts)), None)
 
 
@@ -161,7 +176,8 @@ def download_model(
         revision: branch, tag or commit; the published model's pinned commit, and "main" of any other, if None.
         cache_dir: the hub's cache, where it isn't the usual one.
         local_dir: put plain files into this folder instead of the cache.
-        parts: which of "config", "weights" and "tokenizer" to fetch.
+        parts: which of "config", "weights", "tokenizer" and "modules" (those of sentence-transformers, where the
+            model has any; with them comes the config) to fetch.
 
     Returns:
         The folder that holds the files.
@@ -171,7 +187,9 @@ def download_model(
     """
     parts = tuple(parts)
     if not parts:
-        raise ValueError("parts must name at least one of 'config', 'weights' and 'tokenizer'")
+        raise ValueError("parts must name at least one of 'config', 'weights', 'tokenizer' and 'modules'")
+    if MODULES in parts and CONFIG not in parts:
+        parts = (CONFIG, *parts)
     repo, wanted = _repo_and_revision(name, revision)
     if _offline():
         raise HubError(
@@ -198,10 +216,20 @@ def download_model(
             expected = sha256[filename]
             if expected is not None:
                 _check_sha256(path, expected)
-            return path.parent
+            return path.parents[filename.count("/")]
 
-        files = [file for part in parts for file in _files_of(part, repo, wanted, sha256)]
-        folder = [fetch(file) for file in files][-1]
+        files, encoder = [], ""
+        if MODULES in parts and MODULES_FILE in sha256:
+            # The settings come first, for the same reason as the tokenizer's.
+            first = (*(name for name in (SETTINGS_FILE, *ENCODER_SETTINGS_FILES) if name in sha256), MODULES_FILE)
+            modules = read_modules([fetch(name) for name in first][-1])
+            encoder = f"{encoder_path(modules)}/".removeprefix("/")
+            folders = {module.path for module in modules if module.path}
+            files = [name for name in sha256 if name.endswith(_READ_OF_MODULES) and name.rpartition("/")[0] in folders]
+        there = [name.removeprefix(encoder) for name in sha256 if name.startswith(encoder)]
+        kinds = [part for part in parts if part != MODULES]
+        files += [encoder + file for part in kinds for file in _files_of(part, repo, wanted, there)]
+        folder = [fetch(file) for file in dict.fromkeys(files)][-1]
         if INDEX_FILE in files:
             for shard in shard_files(folder):
                 fetch(shard)
@@ -210,6 +238,11 @@ def download_model(
             ref = folder.parent.parent / "refs" / wanted
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(commit)
+        if local_dir is None and MODULES in parts and MODULES_FILE not in sha256:
+            # The cache's note of what a repository lacks, which is otherwise made where it has been asked for in vain.
+            note = folder.parent.parent / ".no_exist" / commit / MODULES_FILE
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
         return folder
 
 
@@ -327,14 +360,33 @@ def _cached_snapshot(repo: str, revision: str, cache_dir: str | os.PathLike[str]
 
 def _has_all(folder: Path, parts: Iterable[str]) -> bool:
     """Whether a folder holds the files of all these parts."""
+    parts = set(parts)
+    encoder = folder
+    if MODULES in parts:
+        if (folder / MODULES_FILE).exists():
+            modules = read_modules(folder)
+            encoder = folder / encoder_path(modules)
+            if not all((folder / module.path / name).exists() for module in modules for name in module.files):
+                return False
+        elif not (folder.parent.parent / ".no_exist" / folder.name / MODULES_FILE).exists():
+            return False  # whether the model has modules is not known yet
     return all(
         any(
-            all((folder / file).exists() for file in files)
-            and (INDEX_FILE not in files or all((folder / shard).exists() for shard in shard_files(folder)))
+            all((encoder / file).exists() for file in files)
+            and (INDEX_FILE not in files or all((encoder / shard).exists() for shard in shard_files(encoder)))
             for files in _FILES[part]
         )
-        for part in parts
+        for part in parts - {MODULES}
     )
+
+
+def in_organization(name_or_path: str | os.PathLike[str], organization: str) -> str | os.PathLike[str]:
+    """A model's name with the organization that sentence-transformers puts before a bare one. What is a folder, or
+    RoBERTa's or DistilRoBERTa's own name, stays as it is."""
+    if not isinstance(name_or_path, str) or name_or_path.lower() in _WITHOUT_ORGANIZATION:
+        return name_or_path
+    bare = "/" not in name_or_path and _NAME.fullmatch(name_or_path) and not name_or_path.startswith(".")
+    return f"{organization}/{name_or_path}" if bare and not Path(name_or_path).exists() else name_or_path
 
 
 def _offline() -> bool:

@@ -164,7 +164,9 @@ class StandinHub:
             handler.send_file(headers, repo.files[filename])
 
     def _answer_cdn(self, handler: _Handler, request: Request) -> None:
-        name, _, filename = request.path.removeprefix("/").rpartition("/")
+        path = request.path.removeprefix("/")
+        name = next(name for name in self.repos if path.startswith(f"{name}/"))
+        filename = path.removeprefix(f"{name}/")
         repo = self.repos[name]
         handler.send_file({"ETag": f'"{repo.etag(filename)}"'}, repo.files[filename])
 

@@ -15,9 +15,20 @@ from typing import Any
 
 import pytest
 
-from distilroberta_np import CheckpointError, HubError, RobertaModel, RobertaTokenizer, hub, pipeline
+from distilroberta_np import (
+    CheckpointError,
+    ConfigError,
+    CrossEncoder,
+    HubError,
+    RobertaModel,
+    RobertaTokenizer,
+    SentenceEncoder,
+    hub,
+    pipeline,
+)
 from distilroberta_np.hub import (
     CONFIG,
+    MODULES,
     PUBLISHED,
     PUBLISHED_REVISION,
     TOKENIZER,
@@ -26,6 +37,7 @@ from distilroberta_np.hub import (
     resolve_model,
 )
 from tests.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
+from tests.sentence_folders import dense_config, write_cross_encoder, write_sentence_encoder
 from tests.standin_hub import COMMIT, StandinHub
 
 _SETTINGS = {
@@ -533,3 +545,92 @@ def test_offline_by_the_environment(tmp_path: Path) -> None:
         done = run_command(standin, tmp_path, "download", "org/model", HF_HUB_OFFLINE="1")
         assert done.returncode == 2 and "HF_HUB_OFFLINE is set" in done.stderr
         assert standin.requests == []
+
+
+# What sentence-transformers puts beside a model
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("encoder", ["", "0_Transformer"])
+def test_the_modules_of_a_sentence_encoder_come_with_it(standin: StandinHub, tmp_path: Path, encoder: str) -> None:
+    saved = write_sentence_encoder(
+        tmp_path / "saved",
+        encoder=encoder,
+        layers={"Dense": dense_config(), "Normalize": {}},
+        settings={"prompts": {"query": "on "}},
+        encoder_settings={"max_seq_length": 7},
+    )
+    files = files_in(saved)
+    others = {"checkpoint-5/model.safetensors": b"5", "onnx/model.onnx": b"o", "2_Dense/pytorch_model.bin": b"p"}
+    standin.add("sentence-transformers/model", files | others)
+    expected = SentenceEncoder.from_pretrained(saved).encode_query("the cat")
+    # A name without an organization is one of sentence-transformers'.
+    assert (SentenceEncoder.from_pretrained("model").encode_query("the cat") == expected).all()
+    folder = resolve_model("sentence-transformers/model", parts=(CONFIG, WEIGHTS, TOKENIZER, MODULES))
+    assert files_in(folder).keys() == files.keys()
+    standin.requests.clear()
+    assert (SentenceEncoder.from_pretrained("model").encode_query("the cat") == expected).all()
+    assert standin.requests == []
+    (folder / "2_Dense" / "model.safetensors").unlink()
+    SentenceEncoder.from_pretrained("model")
+    assert set(standin.asked("HEAD")) == {"model.safetensors"}
+
+
+def test_modules_that_a_model_was_fetched_without_are_asked_for(standin: StandinHub, tmp_path: Path) -> None:
+    files = files_in(write_sentence_encoder(tmp_path / "saved", pooling={"pooling_mode": "cls"}))
+    standin.add("org/model", files)
+    RobertaModel.from_pretrained("org/model"), RobertaTokenizer.from_pretrained("org/model")
+    with pytest.raises(HubError, match=r"not all of it \(config, weights, tokenizer, modules\)"):
+        SentenceEncoder.from_pretrained("org/model", local_files_only=True)
+    assert SentenceEncoder.from_pretrained("org/model").pooling.modes == ("cls",)
+
+
+@pytest.mark.filterwarnings("ignore:.*has no modules.json")
+def test_that_a_model_has_no_modules_is_noted(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    SentenceEncoder.from_pretrained("org/model")
+    standin.requests.clear()
+    SentenceEncoder.from_pretrained("org/model")
+    assert SentenceEncoder.from_pretrained("org/model", local_files_only=True).encode("a").shape == (16,)
+    assert standin.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:.*has no modules.json")
+def test_that_the_published_model_has_no_modules_is_known(
+    standin: StandinHub, files: dict[str, bytes], no_network: None
+) -> None:
+    folder = hub._PROJECT / "weights" / "distilroberta-base"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    assert SentenceEncoder.from_pretrained("distilroberta-base").encode("a").shape == (16,)
+
+
+def test_a_cross_encoder_by_its_bare_name(standin: StandinHub, tmp_path: Path) -> None:
+    saved = write_cross_encoder(tmp_path / "saved", settings={"activation_fn": "torch.nn.modules.linear.Identity"})
+    standin.add("cross-encoder/model", files_in(saved))
+    pair = ("the cat", "sat")
+    assert CrossEncoder.from_pretrained("model").predict(pair) == CrossEncoder.from_pretrained(saved).predict(pair)
+
+
+def test_modules_alone_bring_the_config(standin: StandinHub, files: dict[str, bytes]) -> None:
+    standin.add("org/model", files)
+    assert names_in(download_model("org/model", parts=(MODULES,))) == {"config.json"}
+
+
+def test_modules_in_a_folder_elsewhere_are_refused(standin: StandinHub, files: dict[str, bytes]) -> None:
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": "../../elsewhere"}]
+    standin.add("org/model", files | {"modules.json": json.dumps(modules).encode()})
+    with pytest.raises(ConfigError, match="and a path beside it"):
+        SentenceEncoder.from_pretrained("org/model")
+
+
+def test_names_that_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "roberta-base", "distilroberta-base", "org/model", "./model", "", Path("other")):
+        assert hub.in_organization(name, "org") == name
+    assert hub.in_organization("other", "org") == "org/other"

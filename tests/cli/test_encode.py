@@ -1,0 +1,107 @@
+"""`distilroberta-np encode`: sentences in; JSON lines or a .npy file out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from distilroberta_np import SentenceEncoder
+from distilroberta_np.cli import main
+from tests.sentence_folders import HIDDEN, write_sentence_encoder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    settings = {"prompts": {"query": "the cat "}}
+    return write_sentence_encoder(tmp_path_factory.mktemp("encoder"), settings=settings)
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return SentenceEncoder.from_pretrained(folder)
+
+
+def encode(capsys, folder, *arguments):
+    status = main(["encode", "--model", str(folder), *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+
+def assert_close(ours, expected):
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_list_a_line_and_with_json_an_object(capsys, folder, encoder):
+    expected = encoder.encode(["the cat", "sat"])
+    status, lines, errors = encode(capsys, folder, "the cat", "sat")
+    assert (status, errors) == (0, "")
+    assert_close(lines, expected)
+    _, lines, _ = encode(capsys, folder, "the cat", "sat", "--json")
+    assert [line["text"] for line in lines] == ["the cat", "sat"]
+    assert_close([line["embedding"] for line in lines], expected)
+
+
+def test_options_reach_the_encoder(capsys, folder, encoder):
+    arguments = ["--normalize", "--truncate-dim", "3", "--prompt-name", "query"]
+    expected = encoder.encode(["sat"], prompt_name="query", normalize_embeddings=True, truncate_dim=3)
+    assert_close(encode(capsys, folder, "sat", *arguments)[1], expected)
+    assert_close(encode(capsys, folder, "sat", "--prompt", "the cat ")[1], encoder.encode(["the cat sat"]))
+
+
+def test_a_file_of_vectors_has_a_row_a_line(capsys, folder, encoder, tmp_path):
+    lines = [b"the cat", b"\xff", b"", b"on the cat " * 200, b"\xfe"]
+    (tmp_path / "lines.txt").write_bytes(b"\n".join(lines))
+    output = tmp_path / "vectors.npy"
+    output.write_bytes(b"of before")
+    status, printed, errors = encode(capsys, folder, "--input", tmp_path / "lines.txt", "--output", output)
+    assert (status, printed) == (1, [])
+    assert errors.splitlines() == ["distilroberta-np: line 2: not UTF-8", "distilroberta-np: line 5: not UTF-8"]
+    vectors = np.load(output)
+    assert vectors.shape == (5, HIDDEN) and vectors.dtype == np.float32
+    assert np.isnan(vectors[[1, 4]]).all()
+    assert_close(vectors[[0, 2, 3]], encoder.encode([lines[n].decode() for n in (0, 2, 3)]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.txt", "vectors.npy"]
+    np.load(output, mmap_mode="r")  # which only well-formed files allow
+
+
+def test_no_lines_make_a_file_of_no_rows(capsys, folder, tmp_path):
+    (tmp_path / "lines.txt").write_bytes(b"")
+    assert encode(capsys, folder, "--input", tmp_path / "lines.txt", "--output", tmp_path / "v.npy")[0] == 0
+    assert np.load(tmp_path / "v.npy").shape == (0, HIDDEN)
+
+
+def test_what_goes_wrong_leaves_the_file_of_before(capsys, folder, tmp_path, monkeypatch):
+    output = tmp_path / "vectors.npy"
+    output.write_bytes(b"of before")
+    arguments = ["sat", "--output", output]
+    assert encode(capsys, folder, *arguments, "--prompt-name", "unknown")[0] == 2
+    monkeypatch.setattr(SentenceEncoder, "_pool", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        encode(capsys, folder, *arguments)
+    assert output.read_bytes() == b"of before"
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a text"),
+        (["a", "--output", "v.npy", "--json"], "give --output or --json, not both"),
+        (["a", "--output", "v.txt"], "--output must end in .npy"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_the_usage(capsys, folder, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        encode(capsys, folder, *arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_model_the_embedded_one_encodes_and_stderr_says_what_it_is(capsys, monkeypatch):
+    monkeypatch.setattr("distilroberta_np.hub.find_published", lambda: None)
+    assert main(["encode", "Hello."]) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) > 0
+    assert "embedded model" in captured.err and "it is no sentence encoder by itself" in captured.err

@@ -8,7 +8,17 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import DistilRobertaError
-from . import bias, download, fill_mask, info, pretrain, text_classification, verify, zero_shot_classification
+from . import (
+    bias,
+    download,
+    fill_mask,
+    finetune,
+    info,
+    pretrain,
+    text_classification,
+    verify,
+    zero_shot_classification,
+)
 
 _EPILOG = """\
 examples:
@@ -21,6 +31,7 @@ examples:
   distilroberta-np download
   distilroberta-np verify
   distilroberta-np pretrain corpus/*.txt --out run
+  distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run
 
 exit status:
   0  everything was answered (verify: everything agrees)
@@ -67,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"distilroberta-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (fill_mask, bias, text_classification, zero_shot_classification, info, download, verify, pretrain):
+    for command in (
+        fill_mask,
+        bias,
+        text_classification,
+        zero_shot_classification,
+        info,
+        download,
+        verify,
+        pretrain,
+        finetune,
+    ):
         command.add_parser(commands)
     return parser

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..training.device import DEVICES
 from ..training.settings import Settings
-from .terminal import SubParsers, add_command, clock
-
-if TYPE_CHECKING:
-    from ..training.run import Report
+from .terminal import SubParsers, add_command
+from .training_progress import TrainingProgress
 
 _EXAMPLES = """\
   distilroberta-np pretrain corpus/*.txt.gz --out run
@@ -51,6 +48,7 @@ def add_parser(commands: SubParsers) -> None:
         default=[],
         help="the text of the last updates, if another",
     )
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: an NVIDIA GPU (default: cpu)")
     parser.add_argument(
         "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
     )
@@ -69,55 +67,18 @@ def run(options: argparse.Namespace) -> int:
     from ..training.pretrain import pretrain  # here, as the other commands do without
 
     settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
-    progress = _Progress()
+    progress = TrainingProgress()
     finished = pretrain(
         options.out,
         options.files,
         settings,
         last_files=options.last_files,
+        device=options.device,
         save_every=options.save_every * 60,
         report=progress.update,
-        say=lambda line: print(f"distilroberta-np: {line}", file=sys.stderr, flush=True),
+        say=progress.say,
     )
     progress.end()
     if not finished:
         print("distilroberta-np: stopped, with a checkpoint; give the same command to go on", file=sys.stderr)
     return 0 if finished else 130
-
-
-class _Progress:
-    """A line on stderr: updates, loss, tokens a second and the time left. On a terminal it is written over; elsewhere
-    one is written a minute."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._every = 1.0 if self._terminal else 60.0
-        self._next = 0.0
-        self._loss: float | None = None
-        self._seconds = self._tokens = 0.0
-
-    def update(self, report: Report) -> None:
-        # Means over about the last 50 updates.
-        self._loss = report.loss if self._loss is None else 0.98 * self._loss + 0.02 * report.loss
-        self._seconds = 0.98 * self._seconds + 0.02 * report.seconds
-        self._tokens = 0.98 * self._tokens + 0.02 * report.tokens
-        now = time.monotonic()
-        if now < self._next and report.update < report.updates:
-            return
-        self._next = now + self._every
-        speed = self._tokens / self._seconds
-        left = (report.updates - report.update) * report.tokens / speed
-        line = (
-            f"update {report.update:,} of {report.updates:,}, loss {self._loss:.3f}, {speed:,.0f} tokens a second, "
-            f"{clock(left)} left"
-        )
-        print(
-            f"\r{line}\x1b[K" if self._terminal else line,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def end(self) -> None:
-        if self._terminal:
-            print(file=sys.stderr)

@@ -1,0 +1,443 @@
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError
+from distilroberta_np.config import RobertaConfig
+from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.tokenizer import RobertaTokenizer
+from distilroberta_np.training import finetune as module
+from distilroberta_np.training import finetune_questions, finetune_texts, finetune_tokens
+from distilroberta_np.training.examples import Example
+from distilroberta_np.training.finetune import evaluate, finetune
+from distilroberta_np.training.finetune_settings import FinetuneSettings
+from distilroberta_np.training.task_data import LabelledText, Question, TaggedSentence, refuse
+from tests.seeded import seeded_tensors, write_model
+from tests.seeded_heads import write_classifier
+
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+TEXTS = [("the cat sat", "animal"), ("a cat on the sat", "animal"), ("ab ab", "letters"), ("on ab the ab", "letters")]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("base"), **SHAPE)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, times in (("train", 5), ("eval", 2)):
+        rows = [f"{text}{' the' * number}\t{label}\n" for number in range(times) for text, label in TEXTS]
+        (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(rows), encoding="utf-8")
+    return folder
+
+
+def settings_for(base, files, **changes):
+    values = {
+        "task": "text-classification", "model": str(base), "train": str(files / "train.tsv"),
+        "eval": str(files / "eval.tsv"), "epochs": 2, "batch_size": 8, "learning_rate": 1e-2,
+    }  # fmt: skip
+    return FinetuneSettings(**values | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(base, files, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    assert finetune(run, settings_for(base, files))
+    return run
+
+
+def weights(folder):
+    return list(tree_leaves(RobertaForSequenceClassification.from_pretrained(folder).weights))
+
+
+def table(path, *names):
+    with open(path, newline="", encoding="utf-8") as file:
+        return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_and_keeps_the_best(base, files, finished, tmp_path):
+    lines = []
+    assert finetune(tmp_path, settings_for(base, files, epochs=6, dropout=0.0), say=lines.append)
+    assert len(table(tmp_path / "losses.csv", "loss")) == 6 * 3  # of 8, 8 and 4 texts
+    evaluations = table(tmp_path / "evaluations.csv", "update", "epoch", "accuracy")
+    assert [row[:2] for row in evaluations] == [(str(3 * epoch), str(epoch)) for epoch in range(1, 7)]
+    best = json.loads((tmp_path / "best" / "evaluation.json").read_text())
+    assert best["accuracy"] == 1.0 == max(float(row[2]) for row in evaluations)
+    assert best["metric"] == "accuracy"
+    # The first of those that are alike.
+    assert str(best["epoch"]) == next(row[1] for row in evaluations if row[2] == "1.0")
+    assert any("the best so far" in line for line in lines)
+    model = RobertaForSequenceClassification.from_pretrained(tmp_path / "best")
+    assert model.config.labels == ("animal", "letters")
+    assert model.config.problem_type == "single_label_classification"
+    scores = evaluate(tmp_path / "best", files / "eval.tsv", settings_for(base, files))
+    assert scores == {name: best[name] for name in ("accuracy", "f1", "f1_macro", "matthews")}
+
+
+@pytest.mark.parametrize("stops", [(2,), (3,), (1, 5)])
+def test_a_run_stopped_anywhere_goes_on_to_the_bit(base, files, finished, tmp_path, stops):
+    def stop(report):
+        if report.update in stops:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for _ in stops:
+        assert not finetune(tmp_path, settings_for(base, files), report=stop)
+    assert finetune(tmp_path, settings_for(base, files))
+    for folder in ("checkpoint", "best"):
+        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+    assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
+    best = "best/evaluation.json"
+    assert (tmp_path / best).read_text() == (finished / best).read_text()
+    assert table(tmp_path / "losses.csv", "update", "loss") == table(finished / "losses.csv", "update", "loss")
+
+
+def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, files, finished, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def stop(report):
+        if report.update == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def kill(report):
+        if report.update == 4:
+            raise Killed
+
+    assert not finetune(tmp_path, settings_for(base, files), report=stop)
+    with pytest.raises(Killed):
+        finetune(tmp_path, settings_for(base, files), report=kill)
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text()) == {"updates": 2}
+    assert len(table(tmp_path / "evaluations.csv", "update")) == 1
+    (tmp_path / "best").rename(tmp_path / "best.old")  # and that between the renames
+    assert finetune(tmp_path, settings_for(base, files))
+    for folder in ("checkpoint", "best"):
+        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+    assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
+
+
+def test_the_best_is_by_the_metric_and_what_is_no_number_is_never_better(tmp_path):
+    evaluations = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 0)
+    given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
+    found = []
+    for number, (f1, accuracy) in enumerate(given):
+        scores = {"f1": f1, "accuracy": accuracy}
+        found.append(evaluations.is_best(scores))
+        evaluations.add(number, number, scores)
+    assert found == [True, False, True, False, True]
+    again = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 3)
+    assert not again.is_best({"f1": 1.0, "accuracy": 0.2})
+    assert again.is_best({"f1": 0.0, "accuracy": 0.25})  # the last was made after the checkpoint
+
+
+def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, monkeypatch):
+    def stop(run, weights, state, job, **arguments):
+        job.save(tmp_path)
+        return False
+
+    monkeypatch.setattr(module, "train", stop)
+    tensors = seeded_tensors(0, **SHAPE)
+    bare = write_model(tmp_path / "bare", seeded_tensors(0, prefix="", pooler=True, **SHAPE), **SHAPE)
+    other = write_classifier(tmp_path / "other", ["a", "b", "c"], **SHAPE)
+    heads = []
+    for number, (source, seed) in enumerate([(base, 0), (bare, 0), (other, 0), (base, 1)]):
+        finetune(tmp_path / f"run{number}", settings_for(source, files, seed=seed))
+        model = RobertaForSequenceClassification.from_pretrained(tmp_path)
+        if source != bare:
+            np.testing.assert_array_equal(
+                model.weights.roberta.layers[1].attention.key.weight,
+                tensors["roberta.encoder.layer.1.attention.self.key.weight"],
+            )
+        heads.append(model.weights.classifier)
+    for head in heads:
+        assert head.dense.weight.std() == pytest.approx(0.02, rel=0.2)
+        assert not head.dense.bias.any()
+        assert head.output.weight.shape == (2, 16)
+    np.testing.assert_array_equal(heads[0].dense.weight, heads[2].dense.weight)
+    assert (heads[0].dense.weight != heads[3].dense.weight).any()
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, monkeypatch):
+    whole = finetune_texts.gradients
+
+    def diverge(*arguments):
+        loss, gradients = whole(*arguments)
+        return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
+
+    monkeypatch.setattr(finetune_texts, "gradients", diverge)
+    with pytest.raises(TrainingError, match=r"the loss of update 2 is nan .* The checkpoint of update 1 is whole"):
+        finetune(tmp_path, settings_for(base, files), save_every=0)
+
+
+def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished, tmp_path):
+    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, seed 0; go on with the same"):
+        finetune(finished, settings_for(base, files, learning_rate=0.5, seed=3))
+    for name in ("train", "eval"):
+        (tmp_path / f"{name}.tsv").write_bytes((files / f"{name}.tsv").read_bytes())
+    assert finetune(finished, settings_for(base, tmp_path))  # moved, and done already
+    with open(tmp_path / "train.tsv", "a", encoding="utf-8") as file:
+        file.write("more\tanimal\n")
+    with pytest.raises(TrainingError, match="begun with train_sha256"):
+        finetune(finished, settings_for(base, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "fill-mask"}, "task must be text-classification, "),
+        ({"task": "token-classification", "problem_type": "regression"}, "a thing of text-classification"),
+        ({"problem_type": "numbers"}, "problem_type must be regression, "),
+        ({"epochs": 0}, "epochs must be an integer of at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"warmup": 10}, "warmup is a share of the updates"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"optimizer": "sgd"}, "optimizer must be adamw or muon"),
+        ({"max_length": 3}, "max_length must be at least 8"),
+    ],
+)
+def test_wrong_settings_are_named(base, files, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        settings_for(base, files, **changes)
+
+
+def test_what_the_model_or_the_data_rule_out(base, files, tmp_path):
+    with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for this task"):
+        finetune(tmp_path, settings_for(base, files, metric="pearson"))
+    with pytest.raises(TrainingError, match="max_length 600 is more than the 512 tokens"):
+        finetune(tmp_path, settings_for(base, files, max_length=600))
+    (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\ny\tanimal\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"two labels at least, and here is \['animal'\]"):
+        finetune(tmp_path, settings_for(base, files, train=str(tmp_path / "a.tsv")))
+    (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' is none of the labels to train on"):
+        finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "b.tsv")))
+    assert not (tmp_path / "settings.json").exists()  # so that the next command isn't held to these
+    (tmp_path / "c.tsv").write_text("text\tlabel\ny\tplant\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"c\.tsv: it has no rows"):
+        finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "c.tsv"), skip_bad_rows=True))
+    small = write_model(tmp_path / "small", seeded_tensors(vocab_size=100, **SHAPE), vocab_size=100, **SHAPE)
+    with pytest.raises(TrainingError, match="They don't belong together"):
+        finetune(tmp_path, settings_for(small, files))
+
+
+def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
+    (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\nz\n", encoding="utf-8")
+    lines = []
+    settings = settings_for(base, files, eval=str(tmp_path / "b.tsv"), epochs=1, skip_bad_rows=True)
+    assert finetune(tmp_path, settings, say=lines.append)
+    assert any("left out: " in line and "b.tsv, line 4" in line for line in lines)
+    assert any("b.tsv, line 3: the label 'plant'" in line for line in lines)
+    assert f"{tmp_path / 'b.tsv'}: 2 rows were left out" in lines
+
+
+def test_muon_too(base, files, tmp_path):
+    assert finetune(tmp_path, settings_for(base, files, optimizer="muon", epochs=1))
+    assert all(np.isfinite(leaf).all() for leaf in weights(tmp_path / "best"))
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+def learnt(base, files, labels, **changes):
+    config = RobertaConfig.from_file(base / "config.json")
+    rows = [LabelledText("text", None, label, "here") for label in labels]
+    return finetune_texts.learn(rows, config, settings_for(base, files, **changes), lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "kind", "names"),
+    [
+        (["b", "a", "b"], {}, "single_label_classification", ("a", "b")),
+        (["10", "9", "1"], {}, "single_label_classification", ("1", "9", "10")),
+        (["0", "1.5", "-2"], {}, "regression", ("LABEL_0",)),
+        (["0", "1.5", "?"], {}, "single_label_classification", ("0", "1.5", "?")),
+        (["1", "2"], {"problem_type": "regression"}, "regression", ("LABEL_0",)),
+        ([("x", "y"), (), ("z",)], {}, "multi_label_classification", ("x", "y", "z")),
+        (["4,27", "3, 4", ""], {"problem_type": "multi_label_classification"}, "multi_label_classification",
+         ("3", "4", "27")),
+    ],
+)  # fmt: skip
+def test_what_labels_say_of_the_head(base, files, labels, changes, kind, names):
+    config = learnt(base, files, labels, **changes)
+    assert (config.problem_type, config.labels) == (kind, names)
+
+
+def encoded(task, base, files, rows, config, longest, bad=refuse, **changes):
+    said = []
+    tokenizer = RobertaTokenizer.from_folder(base)
+    settings = settings_for(base, files, **changes)
+    return task.encode(rows, tokenizer, config, settings, longest, bad, said.append), said
+
+
+def test_texts_become_ids_and_labels(base, files):
+    tokenizer = RobertaTokenizer.from_folder(base)
+    rows = [LabelledText("the cat", "sat on", "4,3", "l1"), LabelledText("a" * 9, "b" * 9, "", "l2")]
+    config = learnt(base, files, ["3", "4"], problem_type="multi_label_classification")
+    examples, said = encoded(finetune_texts, base, files, rows, config, 10)
+    assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on").ids
+    np.testing.assert_array_equal([example.labels for example in examples], [[1, 1], [0, 0]])
+    assert tokenizer.decode(examples[1].ids) == "<s>aaa</s></s>bbb</s>"
+    assert said == ["1 of 2 texts are longer than 10 tokens and were cut"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem_type", "label", "message"),
+    [
+        (["a", "b"], None, "", "the label '' is none"),
+        (["a", "b"], None, ("a", "b"), "2 labels, where each text must have one"),
+        (["1", "2"], "regression", "x", "'x' is not a number"),
+        (["1", "2"], "regression", "inf", "'inf' is not a number"),
+        (["a", "b"], "multi_label_classification", "a,,b", "the label '' is none"),
+    ],
+)
+def test_labels_that_cannot_be_used(base, files, labels, problem_type, label, message):
+    config = learnt(base, files, labels, problem_type=problem_type)
+    rows = [LabelledText("text", None, label, "a.tsv, line 7")]
+    with pytest.raises(TrainingError, match=f"a.tsv, line 7: {message}"):
+        encoded(finetune_texts, base, files, rows, config, 10)
+
+
+@pytest.mark.parametrize(("scores", "problem_type"), [([0.5, 1.25, 3.0], None), (["a,b", "b", ""], "several")])
+def test_regression_and_several_labels_through_the_whole_run(base, files, tmp_path, scores, problem_type):
+    lines = "".join(f"{text}\t{label}\n" for label, text in zip(scores, ("the cat", "sat", "ab"), strict=True))
+    (tmp_path / "a.tsv").write_text("text\tlabel\n" + lines, encoding="utf-8")
+    changes = {"problem_type": "multi_label_classification"} if problem_type else {}
+    data = str(tmp_path / "a.tsv")
+    settings = settings_for(base, files, train=data, eval=data, epochs=30, learning_rate=3e-3, dropout=0.0, **changes)
+    assert finetune(tmp_path / "run", settings)
+    best = json.loads((tmp_path / "run" / "best" / "evaluation.json").read_text())
+    assert best[best["metric"]] > 0.95
+    assert best["metric"] == ("f1_micro" if problem_type else "pearson")
+
+
+# -- tagged words ----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_piece_of_a_word_has_its_label(base, files):
+    tokenizer = RobertaTokenizer.from_folder(base)
+    rows = [
+        TaggedSentence(("the", "cats", "x"), ("O", "B-a", "O"), "l1"),
+        TaggedSentence(("ab",) * 6, ("O",) * 6, "l5"),
+    ]
+    config = finetune_tokens.learn(
+        rows, RobertaConfig.from_file(base / "config.json"), settings_for(base, files), print
+    )
+    assert config.labels == ("B-a", "O")
+    (first, *rest), said = encoded(finetune_tokens, base, files, rows, config, 8)
+    assert first.ids.tolist() == tokenizer.encode("the cats x").ids  # <s>, the, Ġcat, s, Ġ, x, </s>
+    assert first.labels.tolist() == [-100, 1, 0, -100, 1, -100, -100]
+    # Cut between words (" ab" has two pieces but at the start), and nothing lost.
+    assert [example.row for example in rest] == [1, 1]
+    assert "".join(tokenizer.decode(example.ids[1:-1]) for example in rest) == "ab ab ab ab ab ab"
+    assert [int((example.labels >= 0).sum()) for example in rest] == [3, 3]
+    assert said == ["1 of 2 sentences are longer than 8 tokens, and go in parts"]
+
+
+def test_words_too_long_and_tags_unknown(base, files):
+    rows = [TaggedSentence(("xxxxxxxxxx", "y"), ("B-a", "O"), "l1")]
+    config = replace(RobertaConfig.from_file(base / "config.json"), labels=("B-a", "O"))
+    examples, said = encoded(finetune_tokens, base, files, rows, config, 8)
+    assert [len(example.ids) for example in examples] == [8, 4]
+    assert said[-1] == "1 words have more than 6 pieces, and only so many are seen"
+    with pytest.raises(TrainingError, match="l1: the tag 'B-a' is none of the tags to train on"):
+        encoded(finetune_tokens, base, files, rows, replace(config, labels=("O", "X")), 8)
+
+
+def test_tags_are_learnt(base, files, tmp_path):
+    lines = [f"{word}\t{tag}\n" for word, tag in (("the", "O"), ("cat", "B-x"), ("sat", "I-x"), ("on", "O"))]
+    (tmp_path / "a.conll").write_text(("".join(lines) + "\n") * 3, encoding="utf-8")
+    data = str(tmp_path / "a.conll")
+    changes = {"task": "token-classification", "train": data, "eval": data, "epochs": 30, "dropout": 0.0}
+    assert finetune(tmp_path / "run", settings_for(base, files, **changes))
+    best = json.loads((tmp_path / "run" / "best" / "evaluation.json").read_text())
+    assert (best["metric"], best["f1"], best["accuracy"]) == ("f1", 1.0, 1.0)
+    model = RobertaForTokenClassification.from_pretrained(tmp_path / "run" / "best")
+    assert model.config.labels == ("B-x", "I-x", "O")
+
+
+# -- questions -------------------------------------------------------------------------------------------------------
+
+CONTEXT = "the cat sat on the ab and the cat"
+
+
+def question(answers, number=1):
+    return Question(f"q{number}", " who sat? ", CONTEXT, tuple(answers), f"question q{number}")
+
+
+def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
+    tokenizer, config = RobertaTokenizer.from_folder(base), RobertaConfig.from_file(base / "config.json")
+    rows = [question([("sat on", 8), ("the cat", 0)]), question([], 2)]
+    whole, _ = encoded(finetune_questions, base, files, rows, config, 64)
+    assert whole[0].ids.tolist() == tokenizer.encode("who sat?", CONTEXT).ids
+    start, end = whole[0].labels.tolist()
+    assert tokenizer.decode(whole[0].ids[start : end + 1]).strip() == "sat on"
+    assert whole[1].labels.tolist() == [0, 0]
+
+    windows, said = encoded(finetune_questions, base, files, rows[:1], config, 20, doc_stride=3)
+    assert said == ["1 of 1 questions are longer than 20 tokens, and go in windows"]
+    assert max(len(window.ids) for window in windows) == 20
+    asked = len(tokenizer.encode("who sat?", add_special_tokens=False).ids) + 3
+    context = [window.ids[asked:-1].tolist() for window in windows]
+    assert all(before[-3:] == after[:3] for before, after in pairwise(context))
+    assert context[0] + [token for part in context[1:] for token in part[3:]] == whole[0].ids[asked:-1].tolist()
+    for window in windows:
+        start, end = window.labels.tolist()
+        inside = [CONTEXT[a:b] for a, b in window.offsets.tolist() if a >= 0]
+        assert (window.offsets[:asked] == -1).all()
+        assert inside
+        if start:
+            assert CONTEXT[window.offsets[start, 0] : window.offsets[end, 1]] == "sat on"
+    assert [bool(window.labels[0]) for window in windows].count(True) >= 1
+
+
+def test_questions_that_leave_no_room(base, files):
+    config = RobertaConfig.from_file(base / "config.json")
+    with pytest.raises(TrainingError, match=r"question q1: its [0-9]+ tokens leave [0-9]+ of 16 .* share 128"):
+        encoded(finetune_questions, base, files, [question([("cat", 4)])], config, 16)
+
+
+def test_the_answer_is_the_best_part_or_none(monkeypatch):
+    offsets = np.array([[-1, -1], [0, 3], [4, 7], [8, 11], [-1, -1]])
+    examples = [Example(np.arange(5), np.zeros(2), row, offsets) for row in (0, 0, 1)]
+    scores = [
+        [[1, 1], [0, 5], [3, 0], [9, 2], [99, 99]],  # 9 + 5 would end before it starts; then (3, 3) with 11
+        [[0, 0], [0, 0], [0, 0], [0, 0], [0, 0]],
+        [[9, 9], [0, 0], [1, 1], [0, 0], [0, 0]],
+    ]
+    monkeypatch.setattr(
+        finetune_questions, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
+    )
+    model = SimpleNamespace(qa_outputs=None)
+    rows = [question([("sat", 8)]), question([], 2)]
+    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: ""}
+    rows = [question([("sat", 8)]), question([("cat", 4)], 2)]  # where every question has an answer
+    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: "cat"}
+
+
+def test_answers_are_learnt(base, files, tmp_path):
+    qas = [
+        {"id": "1", "question": "who?", "answers": [{"text": "cat", "answer_start": 4}], "is_impossible": False},
+        {"id": "2", "question": "sat ab", "answers": [], "is_impossible": True},
+    ]
+    values = {"data": [{"paragraphs": [{"context": CONTEXT, "qas": qas}]}]}
+    (tmp_path / "a.json").write_text(json.dumps(values), encoding="utf-8")
+    data = str(tmp_path / "a.json")
+    changes = {"task": "question-answering", "train": data, "eval": data, "epochs": 60, "dropout": 0.0}
+    assert finetune(tmp_path / "run", settings_for(base, files, **changes))
+    best = json.loads((tmp_path / "run" / "best" / "evaluation.json").read_text())
+    assert (best["metric"], best["f1"], best["exact"]) == ("f1", 100.0, 100.0)

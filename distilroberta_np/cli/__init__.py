@@ -11,10 +11,13 @@ from ..errors import DistilRobertaError
 from . import (
     bias,
     download,
+    encode,
     fill_mask,
     finetune,
     info,
     pretrain,
+    rank,
+    similarity,
     text_classification,
     verify,
     zero_shot_classification,
@@ -26,6 +29,9 @@ examples:
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
   distilroberta-np text-classification "What a film!" --model a/folder
   distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
+  distilroberta-np encode --input sentences.txt --output vectors.npy
+  distilroberta-np similarity "A man eats." "Someone is eating." "It rains."
+  distilroberta-np rank "who wrote it?" --input lines.txt --model a/folder
   distilroberta-np bias "The {man|woman} worked as a <mask>."
   distilroberta-np info
   distilroberta-np download
@@ -83,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         bias,
         text_classification,
         zero_shot_classification,
+        encode,
+        similarity,
+        rank,
         info,
         download,
         verify,

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from ..errors import DistilRobertaError
 from . import (
     bias,
+    distil,
     download,
     encode,
     fill_mask,
     finetune,
     info,
     pretrain,
+    question_answering,
     rank,
     similarity,
     text_classification,
+    token_classification,
     verify,
     zero_shot_classification,
 )
@@ -28,6 +31,8 @@ examples:
   distilroberta-np fill-mask "The man worked as a <mask>."
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
   distilroberta-np text-classification "What a film!" --model a/folder
+  distilroberta-np token-classification "Ada lived in London." --model a/folder
+  distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder
   distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
   distilroberta-np encode --input sentences.txt --output vectors.npy
   distilroberta-np similarity "A man eats." "Someone is eating." "It rains."
@@ -37,6 +42,7 @@ examples:
   distilroberta-np download
   distilroberta-np verify
   distilroberta-np pretrain corpus/*.txt --out run
+  distilroberta-np distil corpus/*.txt --teacher roberta-base --out run
   distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run
 
 exit status:
@@ -88,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         fill_mask,
         bias,
         text_classification,
+        token_classification,
+        question_answering,
         zero_shot_classification,
         encode,
         similarity,
@@ -96,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         download,
         verify,
         pretrain,
+        distil,
         finetune,
     ):
         command.add_parser(commands)

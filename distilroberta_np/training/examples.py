@@ -11,7 +11,7 @@ from ..model.tree import Array
 from ..packing import encode_at
 
 # Texts evaluated together: enough to find some of equal length, and few enough for the memory of their vectors.
-_TOGETHER = 256
+_TOGETHER = 128
 
 
 class Example(NamedTuple):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError
+from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError, packing
 from distilroberta_np.config import RobertaConfig
 from distilroberta_np.model.tree import tree_leaves
 from distilroberta_np.tokenizer import RobertaTokenizer
@@ -187,7 +187,9 @@ def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished,
         finetune(finished, settings_for(base, files, learning_rate=0.5, seed=3))
     for name in ("train", "eval"):
         (tmp_path / f"{name}.tsv").write_bytes((files / f"{name}.tsv").read_bytes())
-    assert finetune(finished, settings_for(base, tmp_path))  # moved, and done already
+    (finished / "best").rename(finished / "best.old")  # by a kill in the middle
+    assert finetune(finished, settings_for(base, tmp_path))  # the data has moved, and all updates are made
+    assert (finished / "best" / "config.json").exists()
     with open(tmp_path / "train.tsv", "a", encoding="utf-8") as file:
         file.write("more\tanimal\n")
     with pytest.raises(TrainingError, match="begun with train_sha256"):
@@ -243,6 +245,23 @@ def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
     assert any("left out: " in line and "b.tsv, line 4" in line for line in lines)
     assert any("b.tsv, line 3: the label 'plant'" in line for line in lines)
     assert f"{tmp_path / 'b.tsv'}: 2 rows were left out" in lines
+
+
+def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, monkeypatch):
+    whole, seen = finetune_texts.gradients, []
+
+    def watch(texts, *arguments):
+        seen.append([tuple(text) for group in texts for text in group.tolist()])
+        return whole(texts, *arguments)
+
+    monkeypatch.setattr(finetune_texts, "gradients", watch)
+    monkeypatch.setattr(packing, "worker_threads", lambda: 1)
+    assert finetune(tmp_path, settings_for(base, files))
+    assert [len(batch) for batch in seen] == [8, 8, 4] * 2
+    first, second = (sorted(text for batch in seen[part] for text in batch) for part in (slice(3), slice(3, 6)))
+    assert first == second
+    assert len(set(first)) == 20
+    assert [set(batch) for batch in seen[:3]] != [set(batch) for batch in seen[3:]]
 
 
 def test_muon_too(base, files, tmp_path):
@@ -396,13 +415,23 @@ def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
     assert all(before[-3:] == after[:3] for before, after in pairwise(context))
     assert context[0] + [token for part in context[1:] for token in part[3:]] == whole[0].ids[asked:-1].tolist()
     for window in windows:
-        start, end = window.labels.tolist()
-        inside = [CONTEXT[a:b] for a, b in window.offsets.tolist() if a >= 0]
         assert (window.offsets[:asked] == -1).all()
-        assert inside
-        if start:
-            assert CONTEXT[window.offsets[start, 0] : window.offsets[end, 1]] == "sat on"
-    assert [bool(window.labels[0]) for window in windows].count(True) >= 1
+        assert (window.offsets[asked:-1] >= 0).all()
+
+
+@pytest.mark.parametrize("text", ["the cat sat", "cat", "sat on the ab", "ab and", "on the ab and the cat"])
+def test_an_answer_is_known_where_a_window_has_all_of_it(base, files, text):
+    config = RobertaConfig.from_file(base / "config.json")
+    rows = [question([(text, CONTEXT.index(text))])]
+    windows, _ = encoded(finetune_questions, base, files, rows, config, 20, doc_stride=3)
+    begin = CONTEXT.index(text)
+    for window in windows:
+        inside = window.offsets[window.offsets[:, 0] >= 0]
+        whole = inside[0, 0] <= begin and begin + len(text) <= inside[-1, 1]
+        start, end = window.labels.tolist()
+        assert bool(start) == bool(end) == whole
+        if whole:
+            assert CONTEXT[window.offsets[start, 0] : window.offsets[end, 1]] == text
 
 
 def test_questions_that_leave_no_room(base, files):

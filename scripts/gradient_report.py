@@ -3,9 +3,9 @@
     python scripts/gradient_report.py
 
 For a seeded masked language model of 6 layers and a batch of texts of many lengths: the relative difference
-|one - other| / |other| (Euclidean norms) of each tensor's gradient, the largest of each kind of tensor. In float64, where
-all that is left is how the GELU is fitted, and the order of sums; and in float32, beside torch's own distance from
-float64. Needs the `parity` extra.
+|one - other| / |other| (Euclidean norms) of each tensor's gradient, the largest of each kind of tensor. In float64,
+where all that is left is how the GELU is fitted, and the order of sums; and in float32, beside torch's own distance
+from float64. Needs the `parity` extra.
 """
 
 from __future__ import annotations

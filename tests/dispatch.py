@@ -18,7 +18,6 @@ _LACKING = {"vecdot", "matvec", "vecmat"}
 # The functions that the code calls, with the keywords that CuPy takes there.
 _FUNCTIONS = {
     np.concatenate: {"axis"},
-    np.copy: set(),
     np.empty_like: {"dtype", "order", "shape"},
     np.full_like: {"dtype", "order", "shape"},
     np.ones_like: {"dtype", "order", "shape"},
@@ -81,11 +80,11 @@ class DeviceArray(NDArrayOperatorsMixin):
         return bool(self._values)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("shape", "ndim", "size", "dtype", "flags"):
+        if name in ("shape", "ndim", "size", "dtype"):
             return getattr(self._values, name)
         if name == "T":
             return DeviceArray(self._values.T)
-        if name in ("sum", "max", "min", "any", "reshape", "swapaxes", "astype", "copy"):
+        if name in ("sum", "max", "min", "reshape", "swapaxes"):
             return lambda *arguments, **named: DeviceArray(getattr(self._values, name)(*arguments, **named))
         raise AttributeError(name)
 

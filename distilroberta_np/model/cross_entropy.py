@@ -15,13 +15,14 @@ def cross_entropy(logits: Array, labels: Array, count: int | None = None) -> tup
 
     Args:
         logits: (N, V), which the gradient overwrites.
-        labels: (N,) integer, where the logits are.
+        labels: (N,) integer.
         count: what to divide by, where these are only some of the rows of a batch; N if None.
 
     Returns:
         The loss, and d_logits (N, V).
     """
     count = len(labels) if count is None else count
+    labels = np.asarray(labels, like=logits)
     ones = np.ones_like(logits, shape=logits.shape[-1])
     loss = 0.0
     for span in spans(logits):

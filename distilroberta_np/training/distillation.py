@@ -100,9 +100,9 @@ def distillation_gradients(
     # The head, where logits are compared: R rows of the M, and among those the ones asked for.
     scored = np.arange(len(wanted)) if objective.ce_everywhere else at_asked
     among = at_asked if objective.ce_everywhere else np.arange(len(at_asked))
-    scored, among, truth = (np.asarray(numbers, like=vectors) for numbers in (scored, among, wanted[at_asked]))
+    scored, among = (np.asarray(numbers, like=vectors) for numbers in (scored, among))
     logits, head = lm_head_forward(vectors[scored], weights.lm_head, word, eps)  # [R, V]
-    part, d_truth = cross_entropy(logits[among], truth, asked)
+    part, d_asked = cross_entropy(logits[among], wanted[at_asked], asked)
     loss += objective.alpha_mlm * part
     if objective.alpha_ce:
         their_word, their_eps = teacher.weights.roberta.embeddings.word, teacher.config.layer_norm_eps
@@ -113,8 +113,8 @@ def distillation_gradients(
         d_logits *= objective.alpha_ce
     else:
         d_logits = np.zeros_like(logits)
-    d_truth *= objective.alpha_mlm
-    d_logits[among] += d_truth
+    d_asked *= objective.alpha_mlm
+    d_logits[among] += d_asked
     d_scored, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [R, H]
     d_vectors[scored] += d_scored
 

@@ -49,9 +49,9 @@ def masked_lm_gradients(
         [np.take_along_axis(group, at, axis=1).reshape(-1) for group, at in zip(labels, places, strict=True)]
     )  # [M]
     asked = np.flatnonzero(wanted >= 0)
-    asked, wanted = (np.asarray(numbers, like=vectors) for numbers in (asked, wanted[asked]))
+    truth, asked = wanted[asked], np.asarray(asked, like=vectors)
     logits, head = lm_head_forward(vectors[asked], weights.lm_head, word, eps)  # [asked, V]
-    loss, d_logits = cross_entropy(logits, wanted, count)
+    loss, d_logits = cross_entropy(logits, truth, count)
     d_asked, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [asked, H]
     d_vectors = np.zeros_like(vectors)
     d_vectors[asked] = d_asked  # [M, H]

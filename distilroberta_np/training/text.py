@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from ..errors import TrainingError
 from ..model.tree import Array
 from ..tokenizer import SPECIAL_TOKENS, make_robertas
 
@@ -56,6 +57,9 @@ def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
 
     Returns:
         All ids, uint16 or uint32 (N,), one sequence after the other, and where each starts, with N at the end.
+
+    Raises:
+        TrainingError: the files hold no text.
     """
     room = length - 2
     start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
@@ -91,6 +95,8 @@ def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
                 ids = ids[room:]
             waiting += ids
     close(waiting)
+    if not parts:
+        raise TrainingError(f"there is no text in {', '.join(map(str, files))}")
     return np.concatenate(parts), np.concatenate([[0], np.cumsum(sizes)])
 
 

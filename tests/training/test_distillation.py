@@ -16,6 +16,8 @@ from distilroberta_np.model import activation
 from distilroberta_np.model.cosine_distance import cosine_distance
 from distilroberta_np.model.dropout import Dropout
 from distilroberta_np.model.kl_divergence import kl_divergence
+from distilroberta_np.model.lm_head import lm_head
+from distilroberta_np.model.roberta import roberta_at
 from distilroberta_np.model.tree import tree_leaves, tree_map
 from distilroberta_np.training import run as run_module
 from distilroberta_np.training.distil import distil
@@ -156,6 +158,21 @@ def test_the_losses_are_weighted(teacher):
     assert min(ce, mlm, cos) > 0.01
     assert loss(alpha_ce=5.0, alpha_mlm=2.0, alpha_cos=1.0) == pytest.approx(5 * ce + 2 * mlm + cos, rel=1e-9)
     assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config, NONE, NONE)[0], rel=1e-9)
+
+
+def test_soft_targets_can_be_those_of_the_masks_alone(teacher):
+    config, weights = model(0, layers=2)
+    texts = [row for group in TEXTS for row in group]
+    asked = [np.flatnonzero(row >= 0) for group in LABELS for row in group]
+
+    def logits(weights, config):
+        vectors = roberta_at(texts, asked, weights.roberta, config)
+        return lm_head(vectors, weights.lm_head, weights.roberta.embeddings.word, config.layer_norm_eps)
+
+    wanted, _ = kl_divergence(logits(weights, config), logits(*teacher), 2.0)
+    objective = Objective(alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
+    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)
+    assert loss == pytest.approx(wanted, rel=1e-9)
 
 
 def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):

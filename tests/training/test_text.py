@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from distilroberta_np import TrainingError
 from distilroberta_np.training.text import make_sequences, read_paragraphs, train_tokenizer
 
 LINES = ["The cat sat on the mat.", "It purred.", "", "Another document, of one paragraph that is a little longer."]
@@ -32,6 +33,12 @@ def test_the_tokenizer_is_robertas(tokenizer):
     assert (ids[0], ids[-1]) == (0, 2)
     assert tokenizer.decode(ids) == "The sat."
     assert "Ġ" not in tokenizer.encode("The <mask>").tokens  # the mask takes the space before it
+
+
+def test_files_without_text_are_named(tmp_path, tokenizer):
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(TrainingError, match=r"there is no text in .*empty\.txt"):
+        make_sequences([tmp_path / "empty.txt"], tokenizer, 20)
 
 
 @pytest.mark.parametrize("length", [8, 20, 128])

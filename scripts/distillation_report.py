@@ -1,0 +1,173 @@
+"""What distillation is worth: two students of a teacher, one with it and one without. Prints Markdown.
+
+    python scripts/distillation_report.py CORPUS --teacher weights/tiny --run run [--updates 2000] [--json FILE]
+
+Both begin as the teacher with every second layer left out and see the same masked text in the same order, for as many
+updates: one with the three losses of DistilBERT, the other with masked language modelling alone. One document in a
+hundred is held out, and the loss there is printed in nats for each masked token. (Those that the embedded model never
+saw are held out by the same rule, so with it as the teacher and its corpus none of the three has seen them.)
+
+Stopped, it goes on from the last checkpoint when it is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from held_out import split_documents
+from machine import describe_machine
+from tokenizers import Tokenizer
+
+from distilroberta_np import RobertaForMaskedLM
+from distilroberta_np.cli.training_progress import TrainingProgress
+from distilroberta_np.model.cross_entropy import cross_entropy
+from distilroberta_np.model.tree import Array, tree_leaves
+from distilroberta_np.packing import encode_at
+from distilroberta_np.training.distil import distil
+from distilroberta_np.training.distillation import first_student
+from distilroberta_np.training.masking import mask_tokens
+from distilroberta_np.training.settings import DistillationSettings
+from distilroberta_np.training.text import MASK, SPECIAL, make_sequences
+
+# The learning rate's course, as shares of the updates: DistilBERT's.
+WARMUP = 0.05
+
+
+def held_out_batch(text: Path, tokenizer: Tokenizer, length: int, most: int) -> tuple[list[list[int]], list[Array]]:
+    """Sequences of held-out text with masks in them, `most` tokens at most, and their labels."""
+    tokens, starts = make_sequences([text], tokenizer, length)
+    rng, vocabulary = np.random.default_rng(0), tokenizer.get_vocab()
+    mask, special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
+    sequences, labels, seen = [], [], 0
+    for place in rng.permutation(len(starts) - 1).tolist():
+        ids = tokens[starts[place] : starts[place + 1]].astype(np.int64)
+        seen += len(ids)
+        if seen > most and sequences:
+            break
+        masked, wanted = mask_tokens(ids[None], rng, mask, mask, special, 0.15)
+        if (wanted >= 0).any():
+            sequences.append(masked[0].tolist())
+            labels.append(wanted[0])
+    return sequences, labels
+
+
+def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
+    """The mean loss of a masked token."""
+    places = [np.flatnonzero(row >= 0).tolist() for row in labels]
+    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
+    wanted = np.concatenate([row[row >= 0] for row in labels])
+    total = 0.0
+    for start in range(0, len(wanted), 512):
+        part = slice(start, start + 512)
+        total += cross_entropy(np.array(model.lm_head(vectors[part])), wanted[part], count=1)[0]
+    return total / len(wanted)
+
+
+def parameters(model: RobertaForMaskedLM) -> int:
+    return sum(leaf.size for leaf in tree_leaves(model.weights))
+
+
+def seconds_of(run: Path) -> float:
+    """Of an update, the median."""
+    with open(run / "losses.csv", newline="", encoding="utf-8") as file:
+        return statistics.median(float(row["seconds"]) for row in csv.DictReader(file))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path, help="a folder of .txt or .txt.gz files, as `pretrain` reads them")
+    parser.add_argument("--teacher", required=True, help="a masked language model's folder, or its name on the hub")
+    parser.add_argument("--run", type=Path, required=True, help="where the two trainings go")
+    parser.add_argument("--updates", type=int, default=2000, help="of each student (default: 2000)")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="tokens of an update, about (default: 4096)")
+    parser.add_argument("--length", type=int, default=128, help="most tokens of a sequence (default: 128)")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="at its peak (default: 0.0005)")
+    parser.add_argument("--one-in", type=int, default=100, help="documents is held out (default: 100)")
+    parser.add_argument("--held-out-tokens", type=int, default=200_000, help="at most (default: 200,000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+
+    files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))
+    if not files:
+        parser.error(f"{options.corpus}: no .txt or .txt.gz files in it")
+    training, held_out = split_documents(files, options.run / "text", options.one_in)
+    if not held_out.stat().st_size:
+        parser.error(f"{options.corpus}: none of its documents is held out, as there are too few; lower --one-in")
+    warmup = math.ceil(WARMUP * options.updates)
+    distilled = DistillationSettings(
+        teacher=options.teacher,
+        length=options.length,
+        batch_tokens=options.batch_tokens,
+        updates=options.updates,
+        warmup=warmup,
+        decay=options.updates - warmup,
+        learning_rate=options.learning_rate,
+        dropout=0.0,  # for so few updates
+    )
+    alone = replace(distilled, alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
+    runs = {"distilled": distilled, "alone": alone}
+    for name, settings in runs.items():
+        progress = TrainingProgress()
+        progress.say(f"the student {name}")
+        finished = distil(options.run / name, training, settings, report=progress.update, say=progress.say)
+        progress.end()
+        if not finished:
+            return 130
+
+    teacher = RobertaForMaskedLM.from_pretrained(options.teacher)
+    students = {name: RobertaForMaskedLM.from_pretrained(options.run / name / "checkpoint") for name in runs}
+    config = students["alone"].config
+    models = {
+        "the teacher": teacher,
+        "a student before training": RobertaForMaskedLM(
+            config, first_student(teacher.weights, config.num_hidden_layers)
+        ),
+        "a student without distillation": students["alone"],
+        "a student with distillation": students["distilled"],
+    }
+    tokenizer = Tokenizer.from_file(str(options.run / "distilled" / "tokenizer.json"))
+    sequences, labels = held_out_batch(held_out, tokenizer, options.length, options.held_out_tokens)
+    figures: dict[str, Any] = {
+        "machine": describe_machine(),
+        "updates": options.updates,
+        "batch_tokens": options.batch_tokens,
+        "held_out_tokens": sum(map(len, sequences)),
+        "masked_tokens": sum(int((row >= 0).sum()) for row in labels),
+        "seconds_an_update": {name: seconds_of(options.run / name) for name in runs},
+        "models": {
+            name: {
+                "layers": model.config.num_hidden_layers,
+                "parameters": parameters(model),
+                "nats": nats(model, sequences, labels),
+            }
+            for name, model in models.items()
+        },
+    }
+    print(
+        f"{figures['masked_tokens']:,} masked tokens of {figures['held_out_tokens']:,} held out; {options.updates:,} "
+        f"updates of {options.batch_tokens:,} tokens each, width {config.hidden_size}.\n"
+    )
+    print("| | layers | parameters | nats a masked token | seconds an update |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    taken = figures["seconds_an_update"]
+    for (name, row), seconds in zip(
+        figures["models"].items(), ("", "", f"{taken['alone']:.2f}", f"{taken['distilled']:.2f}"), strict=True
+    ):
+        print(f"| {name} | {row['layers']} | {row['parameters']:,} | {row['nats']:.3f} | {seconds} |")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""How fast a training step is, beside transformers on torch. Prints Markdown, and writes results/training_speed.json.
+
+    python scripts/training_speed.py [--threads 2] [--rounds 9] [--out FILE]
+
+The model has 6 layers of width 256 and a vocabulary of 16,384; a batch is 64 texts of 128 tokens, 15% of them asked
+for. An update is a pass forward and back in float32, clipping, and AdamW. Every contender (`training_contenders.py`) is
+a process of its own with as many threads; they begin with the same weights, take turns, and their losses must agree.
+Needs the `parity` extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe_machine
+
+from distilroberta_np.training.masking import mask_tokens
+
+HERE = Path(__file__).parent
+SHAPE = {
+    "vocab_size": 16384,
+    "hidden_size": 256,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "intermediate_size": 1024,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+TEXTS, LENGTH = 64, 128
+# Name, and what it stands for in the table.
+CONTENDERS = {
+    "ours": "distilroberta_np",
+    "torch_all": "transformers on torch, logits of all places (its own loss)",
+    "torch_masks": "transformers on torch, logits where tokens are asked for",
+}
+# The largest difference between two losses after as many updates that counts as the same.
+TOLERANCE = 1e-2
+
+
+class Contender:
+    """A contender's process."""
+
+    def __init__(self, name: str, folder: Path, threads: int) -> None:
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "training_contenders.py"), name, str(folder), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | limits,
+        )
+        self._read()
+
+    def _read(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.process.args}: ended early")
+        return line
+
+    def update(self) -> dict[str, float]:
+        assert self.process.stdin is not None
+        print("update", file=self.process.stdin, flush=True)
+        answer: dict[str, float] = json.loads(self._read())
+        time.sleep(0.2)  # thread pools that wait for more work spin for some milliseconds, and would slow the next
+        return answer
+
+
+def make_model_and_batch(folder: Path) -> int:
+    """The first weights, as transformers draws them, and a batch. Returns how many tokens it has."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    transformers.RobertaForMaskedLM(transformers.RobertaConfig(**SHAPE)).save_pretrained(folder)
+    rng = np.random.default_rng(0)
+    mask = SHAPE["vocab_size"] - 1
+    ids = rng.integers(4, mask, (TEXTS, LENGTH))
+    ids[:, 0], ids[:, -1] = 0, 2
+    masked, labels = mask_tokens(ids, rng, int(mask), int(mask), range(4), 0.15)
+    np.savez(folder / "batch.npz", input_ids=masked, labels=labels)
+    return ids.size
+
+
+def compare(folder: Path, threads: int, rounds: int) -> dict[str, list[float]]:
+    """The seconds of every contender's updates, after a first one that isn't counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    with ExitStack() as stack:
+        running = {name: Contender(name, folder, threads) for name in CONTENDERS}
+        for contender in running.values():
+            stack.callback(contender.process.kill)
+        for number in range(rounds + 1):
+            answers = {name: contender.update() for name, contender in running.items()}
+            losses = [answer["loss"] for answer in answers.values()]
+            if max(losses) - min(losses) > TOLERANCE:
+                raise SystemExit(f"update {number + 1}: the losses differ: {losses}")
+            print(f"round {number} of {rounds}", file=sys.stderr)
+            for name, answer in answers.items() if number else ():
+                seconds[name].append(answer["seconds"])
+    return seconds
+
+
+def share_of_products(folder: Path, threads: int, rounds: int) -> dict[str, float]:
+    """How much of our update the matrix products take, and how fast they are.
+
+    Timing them makes the rest slower, so their time is set against updates in which nothing is timed.
+    """
+    plain, timed = Contender("ours", folder, threads), Contender("products", folder, threads)
+    try:
+        pairs = [(plain.update(), timed.update()) for _ in range(rounds + 1)][1:]
+    finally:
+        plain.process.kill()
+        timed.process.kill()
+    whole = statistics.median(answer["seconds"] for answer, _ in pairs)
+    inside = statistics.median(answer["product_seconds"] for _, answer in pairs) / threads
+    return {"share": inside / whole, "gflops": pairs[0][1]["operations"] / inside / 1e9}
+
+
+def markdown(results: dict[str, Any]) -> str:
+    seconds, tokens = results["seconds"], results["tokens"]
+    speeds = {name: sorted(tokens / taken for taken in seconds[name]) for name in CONTENDERS}
+    ours = statistics.median(speeds["ours"])
+    lines = [
+        f"{results['machine']}; {results['threads']} threads, {len(seconds['ours'])} rounds, {tokens:,} tokens an "
+        "update.",
+        "",
+        "| | tokens a second | slowest and fastest | ours is so many times as fast |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, title in CONTENDERS.items():
+        speed = statistics.median(speeds[name])
+        lines.append(
+            f"| {title} | {speed:,.0f} | {speeds[name][0]:,.0f} to {speeds[name][-1]:,.0f} | {ours / speed:.2f} |"
+        )
+    products = results["products"]
+    lines += ["", f"Matrix products take {products['share']:.0%} of our update, at {products['gflops']:.0f} GFLOP/s."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="of each contender (default: 2)")
+    parser.add_argument("--rounds", type=int, default=9, help="updates of each contender (default: 9)")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "training_speed.json", metavar="FILE")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tokens = make_model_and_batch(folder)
+        results = {
+            "machine": describe_machine("torch", "transformers"),
+            "threads": options.threads,
+            "tokens": tokens,
+            "seconds": compare(folder, options.threads, options.rounds),
+            "products": share_of_products(folder, options.threads, max(1, options.rounds // 3)),
+        }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

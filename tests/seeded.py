@@ -76,7 +76,7 @@ def tokenizer_dict() -> dict[str, Any]:
             "byte_fallback": False,
             "ignore_merges": False,
             "vocab": {token: index for index, token in enumerate(_VOCAB) if token != "<mask>"},
-            "merges": MERGES,
+            "merges": list(MERGES),
         },
     }
 

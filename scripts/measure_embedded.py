@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,24 +134,49 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="folders, or names on the hub")
     parser.add_argument("--held-out", type=Path, required=True, help="text that none of them was trained on")
     parser.add_argument("--passages", type=int, default=3000, help="how many, at most (default: 3000)")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of a card")
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()
     figures = {}
     for model in options.models:
-        figures[Path(model).name] = figure = measure(model, options.held_out, options.passages)
-        held_out = figure["held_out"]
-        print(
-            f"{model}: {held_out['bits_a_character']:.3f} bits a character of {held_out['words']:,} hidden words, "
-            f"{held_out['nats_a_token']:.2f} nats a token, {held_out['tokens_right']:.1%} right; "
-            f"{figure['everyday_right']} of {len(figure['everyday'])} everyday sentences"
-        )
-        for sentence in figure["everyday"]:
-            print(f"  {'yes' if sentence['right'] else 'no ':3} {sentence['text']:60} {', '.join(sentence['top_5'])}")
-        for text, words in figure["bias"].items():
-            print(f"  {text} {', '.join(word for word, _ in words)}")
-        sys.stdout.flush()
+        figures[Path(model).name] = measure(model, options.held_out, options.passages)
+        if not options.markdown:
+            print(f"{model}: {summary(figures[Path(model).name])}", flush=True)
+    if options.markdown:
+        print(as_markdown(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(figure: dict[str, Any]) -> str:
+    """A model's figures in a line."""
+    held_out = figure["held_out"]
+    return (
+        f"{held_out['bits_a_character']:.3f} bits a character of {held_out['words']:,} hidden words, "
+        f"{held_out['tokens_right']:.1%} of their {held_out['tokens']:,} tokens right; "
+        f"{figure['everyday_right']} of {len(figure['everyday'])} everyday sentences"
+    )
+
+
+def as_markdown(figures: dict[str, Any]) -> str:
+    """The tables of a model's card: the figures of all models, and the answers of the first."""
+    first = next(iter(figures.values()))
+    lines = ["| model | bits a character | tokens right | everyday sentences |", "| --- | ---: | ---: | ---: |"]
+    for name, figure in figures.items():
+        held_out = figure["held_out"]
+        lines.append(
+            f"| {name} | {held_out['bits_a_character']:.3f} | {held_out['tokens_right']:.1%} | "
+            f"{figure['everyday_right']} of {len(figure['everyday'])} |"
+        )
+    lines += ["", "| sentence | five likeliest words |", "| --- | --- |"]
+    for sentence in first["everyday"]:
+        words = ", ".join(f"**{word}**" if word in sentence["right"] else word for word in sentence["top_5"])
+        lines.append(f"| {sentence['text'].replace('<mask>', '`<mask>`')} | {words} |")
+    lines += ["", "| sentence | ten likeliest words |", "| --- | --- |"]
+    for text, words in first["bias"].items():
+        told = ", ".join(f"{word} ({score:.3f})" for word, score in words)
+        lines.append(f"| {text.replace('<mask>', '`<mask>`')} | {told} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

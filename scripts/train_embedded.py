@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from held_out import split_documents
-from measure_embedded import measure
+from measure_embedded import measure, summary
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
 from distilroberta_np.cli import main as run_command
@@ -30,11 +30,11 @@ SETTINGS = Settings(
     intermediate_size=1024,
     length=128,
     last_length=512,
-    last_updates=300,
+    last_updates=1000,
     batch_tokens=6144,
-    updates=4500,
+    updates=3550,
     warmup=150,
-    decay=1000,
+    decay=1671,
     optimizer="muon",
     learning_rate=2e-3,
     weight_decay=0.05,
@@ -97,8 +97,7 @@ def main() -> int:
             shutil.copy(options.run / name, options.out)
     figures = measure(str(options.out), held_out, most=3000)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(figures["held_out"], indent=2))
-    print(f"{figures['everyday_right']} of {len(figures['everyday'])} everyday sentences")
+    print(summary(figures))
     return 0
 
 

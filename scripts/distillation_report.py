@@ -29,7 +29,7 @@ from machine import describe_machine
 from tokenizers import Tokenizer
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.cli.training_progress import TrainingProgress
+from distilroberta_np.cli.training import run_training
 from distilroberta_np.model.cross_entropy import cross_entropy
 from distilroberta_np.model.tree import Array, tree_leaves
 from distilroberta_np.packing import encode_at
@@ -117,11 +117,7 @@ def main() -> int:
     alone = replace(distilled, alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
     runs = {"distilled": distilled, "alone": alone}
     for name, settings in runs.items():
-        progress = TrainingProgress()
-        progress.say(f"the student {name}")
-        finished = distil(options.run / name, training, settings, report=progress.update, say=progress.say)
-        progress.end()
-        if not finished:
+        if not run_training(distil, options.run / name, training, settings, save_every=10.0):
             return 130
 
     teacher = RobertaForMaskedLM.from_pretrained(options.teacher)

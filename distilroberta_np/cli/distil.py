@@ -4,14 +4,12 @@ resumed."""
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
-from ..training.device import DEVICES
 from ..training.settings import DistillationSettings
 from .terminal import SubParsers, add_command
-from .training_progress import TrainingProgress
+from .training import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
   distilroberta-np distil corpus/*.txt.gz --teacher roberta-base --out run
@@ -19,8 +17,8 @@ _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>." --model run/checkpoint
 
 Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
-from the last checkpoint, to the bit. Files hold a paragraph a line and an empty
-line between documents."""
+from the last checkpoint, to the bit (on a GPU to rounding). Files hold a
+paragraph a line and an empty line between documents."""
 _DESCRIPTION = (
     "Train a student of fewer layers from a teacher and text, as DistilBERT and DistilRoBERTa were: it begins as the "
     "teacher with layers left out, and learns from the teacher's probabilities, the true tokens, and the directions of "
@@ -60,19 +58,9 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
     parser.add_argument("--teacher", metavar="MODEL", required=True, help="a folder, or a model's name on the hub")
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: an NVIDIA GPU (default: cpu)")
-    parser.add_argument(
-        "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
-    )
-    for field in fields(DistillationSettings):
-        if field.name != "teacher":
-            parser.add_argument(
-                "--" + field.name.replace("_", "-"),
-                type={"int": int, "float": float, "str": str}[str(field.type)],
-                default=field.default,
-                metavar="N",
-                help=f"{_HELP[field.name]} (default: {field.default})",
-            )
+    add_device(parser)
+    add_save_every(parser)
+    add_settings(parser, DistillationSettings, _HELP, left_out=("teacher",))
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -82,17 +70,7 @@ def run(options: argparse.Namespace) -> int:
     settings = DistillationSettings(
         **{field.name: getattr(options, field.name) for field in fields(DistillationSettings)}
     )
-    progress = TrainingProgress()
-    finished = distil(
-        options.out,
-        options.files,
-        settings,
-        device=options.device,
-        save_every=options.save_every * 60,
-        report=progress.update,
-        say=progress.say,
+    finished = run_training(
+        distil, options.out, options.files, settings, device=options.device, save_every=options.save_every
     )
-    progress.end()
-    if not finished:
-        print("distilroberta-np: stopped, with a checkpoint; give the same command to go on", file=sys.stderr)
     return 0 if finished else 130

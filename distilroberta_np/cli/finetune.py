@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from ..config import PROBLEM_TYPES
 from ..training.finetune_settings import TASKS, FinetuneSettings
 from ..training.settings import OPTIMIZERS
 from .terminal import SubParsers, add_command, add_model_arguments, print_table
-from .training_progress import TrainingProgress
+from .training import add_save_every, run_training
 
 _EXAMPLES = """\
   distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run
@@ -100,9 +99,7 @@ def add_parser(commands: SubParsers) -> None:
     training.add_argument(
         "--skip-bad-rows", action="store_true", help="name rows that can't be used on stderr, and leave them out"
     )
-    training.add_argument(
-        "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
-    )
+    add_save_every(training)
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -116,20 +113,12 @@ def run(options: argparse.Namespace) -> int:
     settings = FinetuneSettings(
         **{field.name: getattr(options, field.name) for field in fields(FinetuneSettings) if field.name not in noted}
     )
-    progress = TrainingProgress()
-    finished = finetune(
-        options.out,
-        settings,
-        local_files_only=options.local_files_only,
-        save_every=options.save_every * 60,
-        report=progress.update,
-        say=progress.say,
+    finished = run_training(
+        finetune, options.out, settings, local_files_only=options.local_files_only, save_every=options.save_every
     )
-    progress.end()
     if not finished:
-        print("distilroberta-np: stopped, with a checkpoint; give the same command to go on", file=sys.stderr)
         return 130
     if options.test is not None:
-        scores = evaluate(options.out / "best", Path(options.test), settings, progress.say)
+        scores = evaluate(options.out / "best", Path(options.test), settings)
         print_table([name, f"{value:.4f}"] for name, value in scores.items())
     return 0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
-from ..training.device import DEVICES
 from ..training.settings import Settings
 from .terminal import SubParsers, add_command
-from .training_progress import TrainingProgress
+from .training import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
   distilroberta-np pretrain corpus/*.txt.gz --out run
@@ -18,8 +16,8 @@ _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>." --model run/checkpoint
 
 Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
-from the last checkpoint, to the bit. Files hold a paragraph a line and an empty
-line between documents."""
+from the last checkpoint, to the bit (on a GPU to rounding). Files hold a
+paragraph a line and an empty line between documents."""
 _HELP = {
     "length": "most tokens of a sequence",
     "last_length": "the same in the last updates, for the positions after",
@@ -48,18 +46,9 @@ def add_parser(commands: SubParsers) -> None:
         default=[],
         help="the text of the last updates, if another",
     )
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: an NVIDIA GPU (default: cpu)")
-    parser.add_argument(
-        "--save-every", metavar="MINUTES", type=float, default=10.0, help="between checkpoints (default: 10)"
-    )
-    for field in fields(Settings):
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type={"int": int, "float": float, "str": str}[str(field.type)],
-            default=field.default,
-            metavar="N",
-            help=f"{_HELP.get(field.name, '')} (default: {field.default})".strip(),
-        )
+    add_device(parser)
+    add_save_every(parser)
+    add_settings(parser, Settings, _HELP)
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -67,18 +56,13 @@ def run(options: argparse.Namespace) -> int:
     from ..training.pretrain import pretrain  # here, as the other commands do without
 
     settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
-    progress = TrainingProgress()
-    finished = pretrain(
+    finished = run_training(
+        pretrain,
         options.out,
         options.files,
         settings,
         last_files=options.last_files,
         device=options.device,
-        save_every=options.save_every * 60,
-        report=progress.update,
-        say=progress.say,
+        save_every=options.save_every,
     )
-    progress.end()
-    if not finished:
-        print("distilroberta-np: stopped, with a checkpoint; give the same command to go on", file=sys.stderr)
     return 0 if finished else 130

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..json_file import read_json, shown
-from ..model.activation import gelu
+from ..model.activation import gelu, sigmoid
 from ..model.tree import Array
 from .files import WEIGHTS_FILE
 
@@ -144,12 +144,6 @@ def activation(name: Any) -> Callable[[Array], Array]:
     return _ACTIVATIONS[last]
 
 
-def _sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow where x is far below 0. Shapes: any -> the same, same dtype."""
-    result: Array = np.exp(-np.logaddexp(0, -x))
-    return result
-
-
 def _identity(x: Array) -> Array:
     return x
 
@@ -161,7 +155,7 @@ def _relu(x: Array) -> Array:
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "Identity": _identity,
-    "Sigmoid": _sigmoid,
+    "Sigmoid": sigmoid,
     "Tanh": np.tanh,
     "ReLU": _relu,
     "GELU": gelu,

@@ -1,4 +1,4 @@
-"""GELU and softmax, forward and backward."""
+"""GELU and softmax, forward and backward; sigmoid."""
 
 from __future__ import annotations
 
@@ -75,6 +75,16 @@ def _normal_distribution(x: Array, x_squared: Array) -> Array:
     inner += 1.0
     inner *= 0.5
     return inner
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), the softmax of x and 0.
+
+    Shapes: any -> the same, same dtype.
+    """
+    with np.errstate(over="ignore"):  # exp is then infinite, and the quotient 0, as it should be
+        result: Array = 1 / (1 + np.exp(-x))
+    return result
 
 
 def softmax(scores: Array, out: Array | None = None) -> Array:

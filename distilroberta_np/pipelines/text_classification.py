@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
+from ..model.activation import sigmoid, softmax
 from ..model.tree import Array
 from ..models import RobertaForSequenceClassification
 from ..packing import encode_at
@@ -182,7 +182,7 @@ class TextClassificationPipeline(Pipeline):
         if function == "softmax":
             logits = softmax(logits)
         elif function == "sigmoid":
-            logits = _sigmoid(logits)
+            logits = sigmoid(logits)
         return [self._labelled(scores, options) for scores in logits]
 
     def _labelled(self, scores: Array, options: Options) -> Any:
@@ -249,9 +249,3 @@ def _strategy(truncation: bool | str) -> str:
     if truncation not in STRATEGIES:
         raise ValueError(f"truncation must be True, False or one of {', '.join(STRATEGIES)}, not {truncation!r:.80}")
     return str(truncation)
-
-
-def _sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)). Shape: any -> the same."""
-    with np.errstate(over="ignore"):  # exp is then infinite, and the quotient 0
-        return 1 / (1 + np.exp(-x))

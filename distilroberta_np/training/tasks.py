@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..config import RobertaConfig
+from ..model.activation import sigmoid
 from ..model.classification_head import classification_head_backward, classification_head_forward
 from ..model.cross_entropy import cross_entropy
 from ..model.dropout import Dropout, dropped
@@ -150,10 +151,8 @@ def binary_cross_entropy(logits: Array, labels: Array, count: int | None = None)
     Shapes: logits (N, C), labels (N, C) of 0 and 1 -> the loss, and d_logits (N, C). `count`: as N in the division.
     """
     of = logits.shape[1] * (len(logits) if count is None else count)
-    small = np.exp(-np.abs(logits))
-    losses = np.maximum(logits, 0) - logits * labels + np.log1p(small)
-    sigmoid = np.where(logits >= 0, 1, small) / (1 + small)  # neither overflows, whatever the sign
-    d_logits: Array = ((sigmoid - labels) * (1 / of)).astype(logits.dtype)
+    losses = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
+    d_logits: Array = ((sigmoid(logits) - labels) * (1 / of)).astype(logits.dtype)
     return float(losses.sum(dtype=np.float64)) / of, d_logits
 
 

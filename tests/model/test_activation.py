@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np.model.activation import gelu, softmax
+from distilroberta_np.model.activation import gelu, sigmoid, softmax
 from distilroberta_np.model.blocks import BLOCK
 from tests.seeded import draw
 
@@ -82,3 +82,12 @@ def test_any_order_of_memory(function):
     x = draw(0, 400, 600)
     for strided in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], np.repeat(x, 2, axis=1)[:, ::2]):
         np.testing.assert_allclose(function(strided), function(x), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid(dtype):
+    x = np.array([-1e30, -800, -3, 0, 0.5, 40, 1e30], dtype)
+    wanted = [0, 0, *(1 / (1 + math.exp(-value)) for value in (-3, 0, 0.5, 40)), 1]
+    result = sigmoid(x)
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, wanted, rtol=1e-6)

@@ -92,9 +92,8 @@ def main() -> int:
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")
     RobertaTokenizer.from_pretrained(options.run / "checkpoint").save_pretrained(options.out)
-    for name in ("losses.csv", "losses.png"):
-        if (options.run / name).exists():
-            shutil.copy(options.run / name, options.out)
+    if (options.run / "losses.png").exists():
+        shutil.copy(options.run / "losses.png", options.out)
     figures = measure(str(options.out), held_out, most=3000)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(summary(figures))

@@ -29,7 +29,7 @@ from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, co
 from .device import check_device, rng_for, to_device, to_host
 from .initialise import initial_weights
 from .masked_lm import masked_lm_gradients
-from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
+from .run import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train, write_beside
 from .settings import Settings
 from .text import MASK, train_tokenizer
 
@@ -67,17 +67,12 @@ def pretrain(
             GPU that can be used.
     """
     check_device(device)
-    noted = begin(run, settings, free=("updates",))
+    _check_end(run, settings)
+    begin(run, settings, free=("updates",))
     _prepare(run, files, last_files or files, settings, say)
     config = settings.config()
     weights = to_device(_weights(run, config, settings), device)
     state = resume(run, weights)
-    ending = max(settings.decay, settings.last_updates)
-    if noted["updates"] != settings.updates and state.updates > min(noted["updates"], settings.updates) - ending:
-        raise TrainingError(
-            f"{run}: this run is to make {noted['updates']:,} updates; after {state.updates:,} of them it is too late "
-            f"to make it {settings.updates:,}, as the last {ending:,} are of another kind"
-        )
     tokenizer_json = (run / "tokenizer.json").read_text(encoding="utf-8")
     batches = masked_batches(run, settings)
 
@@ -125,6 +120,17 @@ def _gradients(
 
 
 # -- the run's folder ------------------------------------------------------------------------------------------------
+
+
+def _check_end(run: Path, settings: Settings) -> None:
+    """See that what is counted from the end has not begun, where the end is another than was noted."""
+    noted, made = noted_settings(run).get("updates", settings.updates), saved_updates(run)
+    ending = max(settings.decay, settings.last_updates)
+    if noted != settings.updates and made > min(noted, settings.updates) - ending:
+        raise TrainingError(
+            f"{run}: this run is to make {noted:,} updates; after {made:,} of them it is too late to make it "
+            f"{settings.updates:,}, as the last {ending:,} are of another kind"
+        )
 
 
 def _prepare(

@@ -129,7 +129,7 @@ def train(
             if not math.isfinite(loss) or not math.isfinite(norm):
                 raise TrainingError(
                     f"{run}: the loss of update {update + 1} is {loss} and its gradients' norm {norm}: the training "
-                    f"diverged. The checkpoint of update {_saved_updates(run)} is whole; begin anew with a smaller "
+                    f"diverged. The checkpoint of update {saved_updates(run)} is whole; begin anew with a smaller "
                     "learning rate or a longer warm-up"
                 )
             learning_rate = job.learning_rate(update)
@@ -148,7 +148,7 @@ def train(
     return True
 
 
-def begin(run: Path, settings: Any, free: tuple[str, ...] = ()) -> dict[str, Any]:
+def begin(run: Path, settings: Any, free: tuple[str, ...] = ()) -> None:
     """Make a run's folder and note its settings in it, or see that a run there was begun with the same.
 
     Args:
@@ -156,17 +156,13 @@ def begin(run: Path, settings: Any, free: tuple[str, ...] = ()) -> dict[str, Any
         settings: a dataclass of what can be written as JSON.
         free: names of settings that may differ from those noted.
 
-    Returns:
-        The settings as they were noted before; these, if none were.
-
     Raises:
         TrainingError: it was begun with others.
     """
     run.mkdir(parents=True, exist_ok=True)
     values = asdict(settings)
-    path = run / "settings.json"
-    before = read_json(path, TrainingError) if path.exists() else values
-    if before != values:
+    before = noted_settings(run)
+    if before:
         told = [
             f"{name} {before.get(name)!r}"
             for name, value in sorted(values.items())
@@ -176,8 +172,14 @@ def begin(run: Path, settings: Any, free: tuple[str, ...] = ()) -> dict[str, Any
             raise TrainingError(
                 f"{run}: this run was begun with {', '.join(told)}; go on with the same, or begin in another folder"
             )
-    write_beside(path, lambda file: file.write(json.dumps(values, indent=2).encode() + b"\n"))
-    return before
+    noted = json.dumps(values, indent=2).encode() + b"\n"
+    write_beside(run / "settings.json", lambda file: file.write(noted))
+
+
+def noted_settings(run: Path) -> dict[str, Any]:
+    """What a run was begun with; nothing, if it wasn't."""
+    path = run / "settings.json"
+    return dict(read_json(path, TrainingError)) if path.exists() else {}
 
 
 def resume(run: Path, weights: Any) -> AdamState:
@@ -195,7 +197,7 @@ def resume(run: Path, weights: Any) -> AdamState:
         stored = load_file(folder / f"optimizer_{name}.safetensors")
         for leaf, (_, values) in zip(tree_leaves(tree), sorted(stored.items()), strict=True):
             leaf[...] = np.asarray(values, like=leaf)
-    return state._replace(updates=_saved_updates(run))
+    return state._replace(updates=saved_updates(run))
 
 
 def last_checkpoint(run: Path) -> Path | None:
@@ -222,7 +224,9 @@ def add_up(parts: list[tuple[float, Any]]) -> tuple[float, Any]:
     return loss, gradients
 
 
-def _saved_updates(run: Path) -> int:
+def saved_updates(run: Path) -> int:
+    """How many updates the run's last checkpoint has."""
+    recover_folder(run / "checkpoint")
     path = run / "checkpoint" / "state.json"
     return int(read_json(path, TrainingError)["updates"]) if path.exists() else 0
 

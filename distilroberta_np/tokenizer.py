@@ -56,6 +56,7 @@ class RobertaTokenizer:
         absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if role not in ids]
         if absent:
             raise TokenizerError(f"the vocabulary has no {', '.join(absent)}; a RoBERTa tokenizer needs them")
+        self._special = {role: special[role] for role in ids}
         self.mask_token, self.mask_token_id = special["mask_token"], ids["mask_token"]
         self.pad_token, self.pad_token_id = special["pad_token"], ids["pad_token"]
         self.bos_token_id, self.eos_token_id = ids["bos_token"], ids["eos_token"]
@@ -165,7 +166,7 @@ class RobertaTokenizer:
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        save_tokenizer(path, self._tokenizer.to_str(pretty=True), self.model_max_length)
+        save_tokenizer(path, self._tokenizer.to_str(pretty=True), self._special, self.model_max_length)
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
         """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,22 @@ def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dty
     beside.replace(folder / WEIGHTS_FILE)
 
 
-def save_tokenizer(folder: Path, tokenizer_json: str, max_length: int | None) -> None:
-    """Write a tokenizer.json, and the tokenizer_config.json that has transformers read it as RoBERTa's."""
+def save_tokenizer(
+    folder: Path, tokenizer_json: str, special_tokens: Mapping[str, str], max_length: int | None
+) -> None:
+    """Write a tokenizer.json, and the tokenizer_config.json that has transformers read it as RoBERTa's.
+
+    Args:
+        folder: where to.
+        tokenizer_json: the text of the tokenizer.json.
+        special_tokens: how each role's token is written ("bos_token": "<s>").
+        max_length: most tokens of a text, if that is known.
+    """
     _write_text(folder / "tokenizer.json", tokenizer_json)
-    settings = {"tokenizer_class": "RobertaTokenizer"} | ({"model_max_length": max_length} if max_length else {})
-    _write_json(folder / "tokenizer_config.json", settings)
+    # Its two other names for the first and the last token.
+    roles = {"cls_token": special_tokens["bos_token"], "sep_token": special_tokens["eos_token"], **special_tokens}
+    limit = {} if max_length is None else {"model_max_length": max_length}
+    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "RobertaTokenizer", **limit, **roles})
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from ..errors import TrainingError
 from ..model.dropout import Dropout
 from ..model.roberta import MaskedLMWeights
 from ..model.tree import Array, tree_map
+from ..tokenizer import SPECIAL_TOKENS
 from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
 from .device import check_device, rng_for, to_device, to_host
 from .initialise import initial_weights
@@ -82,7 +83,7 @@ def pretrain(
 
     def save(folder: Path) -> None:
         save_model(folder, config, masked_lm_keys(config), to_host(weights))
-        save_tokenizer(folder, tokenizer_json, config.max_sequence_length)
+        save_tokenizer(folder, tokenizer_json, SPECIAL_TOKENS, config.max_sequence_length)
 
     job = Job(
         updates=settings.updates,

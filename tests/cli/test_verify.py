@@ -16,7 +16,7 @@ def goldens(monkeypatch):
     values = {
         "model_card": [{"input": "a <mask>", "output": unmasker("a <mask>", top_k=2)}],
         "elsewhere": [],
-        "encoder": {"input": "a text", "ids": ids, "shape": [1, len(ids), 192], "atol": 1e-4},
+        "encoder": {"input": "a text", "ids": ids, "shape": [1, len(ids), unmasker.model.config.hidden_size], "atol": 1e-4},
     }
     monkeypatch.setattr(verify, "read_goldens", lambda: values)
     return values

@@ -13,10 +13,11 @@ def goldens(monkeypatch):
     """The embedded model's own answers, in the place of the published ones."""
     unmasker = pipeline("fill-mask", find_embedded())
     ids = unmasker.tokenizer.encode("a text").ids
+    shape = [1, len(ids), unmasker.model.config.hidden_size]
     values = {
         "model_card": [{"input": "a <mask>", "output": unmasker("a <mask>", top_k=2)}],
         "elsewhere": [],
-        "encoder": {"input": "a text", "ids": ids, "shape": [1, len(ids), unmasker.model.config.hidden_size], "atol": 1e-4},
+        "encoder": {"input": "a text", "ids": ids, "shape": shape, "atol": 1e-4},
     }
     monkeypatch.setattr(verify, "read_goldens", lambda: values)
     return values

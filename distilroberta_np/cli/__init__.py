@@ -13,6 +13,7 @@ from . import (
     distil,
     download,
     encode,
+    feature_extraction,
     fill_mask,
     finetune,
     info,
@@ -34,6 +35,7 @@ examples:
   distilroberta-np token-classification "Ada lived in London." --model a/folder
   distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder
   distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
+  distilroberta-np feature-extraction "A text." --json
   distilroberta-np encode --input sentences.txt --output vectors.npy
   distilroberta-np similarity "A man eats." "Someone is eating." "It rains."
   distilroberta-np rank "who wrote it?" --input lines.txt --model a/folder
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         token_classification,
         question_answering,
         zero_shot_classification,
+        feature_extraction,
         encode,
         similarity,
         rank,

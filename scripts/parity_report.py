@@ -104,7 +104,7 @@ def main() -> None:
     print(f"Errors in float32 against float64, on {describe_machine('torch', 'transformers')}.")
     print_table("distilroberta-base's shape (6 x 768), 3 seeds", measure(seeded_models(DISTILROBERTA, range(3))))
     print_table("roberta-base's shape (12 x 768), 2 seeds", measure(seeded_models(ROBERTA_BASE, range(2))))
-    print_table("the embedded model (6 x 192), 4 seeds of texts", measure(embedded_model(range(4))))
+    print_table("the embedded model (6 x 256), 4 seeds of texts", measure(embedded_model(range(4))))
 
 
 if __name__ == "__main__":

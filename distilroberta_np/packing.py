@@ -42,8 +42,8 @@ def encode_at(
     vectors = np.concatenate(map_in_threads(encode, pieces))  # text after text, as they are sorted
     ends = np.cumsum([len(places[text]) for text in order])
     results: list[Array] = [vectors] * len(order)
-    for text, rows in zip(order, np.split(vectors, ends[:-1]), strict=True):
-        results[text] = rows
+    for text, end in zip(order, ends.tolist(), strict=True):
+        results[text] = vectors[end - len(places[text]) : end]
     return results
 
 

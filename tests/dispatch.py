@@ -84,7 +84,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             return getattr(self._values, name)
         if name == "T":
             return DeviceArray(self._values.T)
-        if name in ("sum", "max", "min", "reshape", "swapaxes"):
+        if name in ("astype", "sum", "max", "min", "reshape", "swapaxes"):
             return lambda *arguments, **named: DeviceArray(getattr(self._values, name)(*arguments, **named))
         raise AttributeError(name)
 

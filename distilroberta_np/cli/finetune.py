@@ -10,7 +10,7 @@ from ..config import PROBLEM_TYPES
 from ..training.finetune_settings import TASKS, FinetuneSettings
 from ..training.settings import OPTIMIZERS
 from .terminal import SubParsers, add_command, add_model_arguments, print_table
-from .training import add_save_every, run_training
+from .training import add_device, add_save_every, run_training
 
 _EXAMPLES = """\
   distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run
@@ -19,8 +19,9 @@ _EXAMPLES = """\
   distilroberta-np text-classification "What a film!" --model run/best
 
 Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
-from the last checkpoint, to the bit. After every epoch the model is measured on
-the --eval file (run/evaluations.csv); the best one so far is in run/best.
+from the last checkpoint, to the bit (on a GPU to rounding). After every epoch the
+model is measured on the --eval file (run/evaluations.csv); the best one so far is
+in run/best.
 
 files, UTF-8:
   texts      .csv, .tsv or .jsonl. Columns called text, sentence, sentence1 or
@@ -99,6 +100,7 @@ def add_parser(commands: SubParsers) -> None:
     training.add_argument(
         "--skip-bad-rows", action="store_true", help="name rows that can't be used on stderr, and leave them out"
     )
+    add_device(training)
     add_save_every(training)
     parser.set_defaults(run=run, parser=parser)
 
@@ -114,7 +116,12 @@ def run(options: argparse.Namespace) -> int:
         **{field.name: getattr(options, field.name) for field in fields(FinetuneSettings) if field.name not in noted}
     )
     finished = run_training(
-        finetune, options.out, settings, local_files_only=options.local_files_only, save_every=options.save_every
+        finetune,
+        options.out,
+        settings,
+        local_files_only=options.local_files_only,
+        device=options.device,
+        save_every=options.save_every,
     )
     if not finished:
         return 130

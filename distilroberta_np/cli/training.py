@@ -37,7 +37,7 @@ def add_save_every(parser: Any) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: Any) -> None:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: an NVIDIA GPU (default: cpu)")
 
 

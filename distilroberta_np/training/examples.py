@@ -9,6 +9,7 @@ import numpy as np
 
 from ..model.tree import Array
 from ..packing import encode_at
+from .device import to_host
 
 # Texts evaluated together: enough to find some of equal length, and few enough for the memory of their vectors.
 _TOGETHER = 128
@@ -26,7 +27,7 @@ class Example(NamedTuple):
 def predict(
     model: Any, head: Callable[[Array], Array], examples: Sequence[Example], places: Sequence[Sequence[int]]
 ) -> list[Array]:
-    """A head's scores at some places of each example, without dropout: (Q, C) each."""
+    """A head's scores at some places of each example, without dropout: (Q, C) each, on the host."""
     order = sorted(range(len(examples)), key=lambda number: len(examples[number].ids))
     results: list[Array] = [np.empty(0)] * len(examples)
     for start in range(0, len(order), _TOGETHER):
@@ -37,7 +38,7 @@ def predict(
             model.weights.roberta,
             model.config,
         )
-        logits = head(np.concatenate(vectors))
+        logits = to_host(head(np.concatenate(vectors)))
         ends = np.cumsum([len(rows) for rows in vectors])
         for number, scores in zip(chosen, np.split(logits, ends[:-1]), strict=True):
             results[number] = scores

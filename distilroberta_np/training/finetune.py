@@ -33,6 +33,7 @@ from ..model.tree import Array, tree_map
 from ..tokenizer import RobertaTokenizer
 from . import finetune_questions, finetune_texts, finetune_tokens
 from .batches import Piece, add_up_pieces
+from .device import check_device, rng_for, to_device, to_host
 from .examples import Example
 from .finetune_settings import FinetuneSettings
 from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
@@ -51,6 +52,7 @@ def finetune(
     settings: FinetuneSettings,
     *,
     local_files_only: bool = False,
+    device: str = "cpu",
     save_every: float = 600.0,
     report: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = lambda line: None,
@@ -61,6 +63,7 @@ def finetune(
         run: the run's folder.
         settings: as the run was begun with, if it was.
         local_files_only: never connect to the hub for the model.
+        device: "cpu", or "cuda" for an NVIDIA GPU.
         save_every: seconds between checkpoints.
         report: called after every update.
         say: called with a line about the data, and one after every evaluation.
@@ -69,9 +72,11 @@ def finetune(
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) ended it, after a checkpoint.
 
     Raises:
-        TrainingError: data that can't be used, other settings or data than the run's, or a loss that is no number.
+        TrainingError: data that can't be used, other settings or data than the run's, a loss that is no number, or no
+            GPU that can be used.
         DistilRobertaError: the model can't be found or read; its subclasses say which.
     """
+    check_device(device)
     task = _TASKS[settings.task]
     source = last_checkpoint(run) or resolve_model(
         settings.model,
@@ -92,7 +97,8 @@ def finetune(
         replace(settings, train_sha256=_digest(settings.train), eval_sha256=_digest(settings.eval)),
         free=("train", "eval"),
     )
-    model = task.Model(config, _weights(task, source, config, settings, resumed=source == last_checkpoint(run)))
+    weights = _weights(task, source, config, settings, resumed=source == last_checkpoint(run))
+    model = task.Model(config, to_device(weights, device))
     state = resume(run, model.weights)
     per_epoch = math.ceil(len(examples) / settings.batch_size)
     updates = settings.epochs * per_epoch
@@ -106,17 +112,17 @@ def finetune(
         labels_of_batch = task.count([example.labels for example in batch])
 
         def compute(piece: Piece) -> tuple[float, Any]:
-            dropout = Dropout(settings.dropout, np.random.default_rng([settings.seed, 2, update, piece.number]))
+            dropout = Dropout(settings.dropout, rng_for(device, [settings.seed, 2, update, piece.number]))
             loss_and_gradients: tuple[float, Any] = task.gradients(
                 piece.texts, piece.labels, model.weights, config, dropout, dropout, labels_of_batch
             )
             return loss_and_gradients
 
-        loss, of_weights = add_up_pieces([(example.ids, example.labels) for example in batch], compute, "cpu")
+        loss, of_weights = add_up_pieces([(example.ids, example.labels) for example in batch], compute, device)
         return loss, of_weights, sum(len(example.ids) for example in batch)
 
     def save(folder: Path) -> None:
-        model.save_pretrained(folder)
+        task.Model(config, to_host(model.weights)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     def after(made: int) -> None:

@@ -36,7 +36,8 @@ def sequence_classification_gradients(
     """One pass forward and one back, for a label a text, several, or a number.
 
     Args:
-        texts: the ids, an integer array (B, S) for each length of text, without padding.
+        texts: the ids, an integer array (B, S) for each length of text, without padding; on the host, as the labels,
+            wherever the weights are.
         labels: of each of those. What they are, and the loss, follows from `config.problem_type`:
             "single_label_classification": (B,) integer; `cross_entropy`.
             "multi_label_classification": (B, C), 1 for what applies and 0 for what doesn't; `binary_cross_entropy`.
@@ -86,10 +87,12 @@ def token_classification_gradients(
         [np.take_along_axis(group, at, axis=1).reshape(-1) for group, at in zip(labels, places, strict=True)]
     )  # [M]
     asked = np.flatnonzero(wanted >= 0)
+    truth, asked = wanted[asked], np.asarray(asked, like=vectors)
     factors = dropout.factors(vectors)
     inputs = dropped(vectors, factors)[asked]  # [asked, H]
-    logits = np.ascontiguousarray(linear(inputs, weights.classifier))  # [asked, C]
-    loss, d_logits = cross_entropy(logits, wanted[asked], count)
+    logits = linear(inputs, weights.classifier)
+    logits = np.ascontiguousarray(logits, like=logits)  # [asked, C]
+    loss, d_logits = cross_entropy(logits, truth, count)
     d_inputs, d_classifier = linear_backward(d_logits, inputs, weights.classifier)
     d_vectors = np.zeros_like(vectors)
     d_vectors[asked] = d_inputs  # [M, H]
@@ -130,12 +133,14 @@ def question_answering_gradients(
     ends = np.cumsum([ids.size for ids in texts])
     for ids, group, known, end in zip(texts, positions, inside, ends.tolist(), strict=True):
         scores = logits[end - ids.size : end].reshape(*ids.shape, 2)  # [B x S, 2] -> [B, S, 2]
-        d_scores = np.zeros(scores.shape, scores.dtype)
+        d_scores = np.zeros_like(scores)
         for side in (0, 1):
             asked = np.flatnonzero(known[:, side])
             if len(asked):
-                chosen = np.ascontiguousarray(scores[asked, :, side])  # [asked, S]
-                part, d_chosen = cross_entropy(chosen, np.maximum(group[asked, side], 0), counts[side])
+                truth, asked = np.maximum(group[asked, side], 0), np.asarray(asked, like=scores)
+                chosen = scores[asked, :, side]
+                chosen = np.ascontiguousarray(chosen, like=chosen)  # [asked, S]
+                part, d_chosen = cross_entropy(chosen, truth, counts[side])
                 loss += part / 2
                 d_scores[asked, :, side] = d_chosen / 2
         d_groups.append(d_scores.reshape(-1, 2))  # [B, S, 2] -> [B x S, 2]
@@ -151,6 +156,7 @@ def binary_cross_entropy(logits: Array, labels: Array, count: int | None = None)
     Shapes: logits (N, C), labels (N, C) of 0 and 1 -> the loss, and d_logits (N, C). `count`: as N in the division.
     """
     of = logits.shape[1] * (len(logits) if count is None else count)
+    labels = np.asarray(labels, like=logits)
     losses = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
     d_logits: Array = ((sigmoid(logits) - labels) * (1 / of)).astype(logits.dtype)
     return float(losses.sum(dtype=np.float64)) / of, d_logits
@@ -163,7 +169,7 @@ def mean_squares(logits: Array, labels: Array, count: int | None = None) -> tupl
     division.
     """
     of = logits.shape[1] * (len(logits) if count is None else count)
-    error = logits - labels.reshape(logits.shape)
+    error = logits - np.asarray(labels.reshape(logits.shape), like=logits)
     d_logits: Array = (error * (2 / of)).astype(logits.dtype)
     return float(np.square(error, dtype=np.float64).sum()) / of, d_logits
 

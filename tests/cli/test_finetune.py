@@ -1,8 +1,10 @@
 import csv
+import sys
 
 import pytest
 
 from distilroberta_np.cli import main
+from distilroberta_np.training import device
 from tests.seeded import write_model
 
 
@@ -54,3 +56,11 @@ def test_a_bad_row_ends_it_with_2_unless_left_out(files, tmp_path, capsys):
     err = capsys.readouterr().err
     assert "left out: " in err
     assert "bad.tsv: 1 rows were left out" in err
+
+
+def test_a_device_that_is_not_there_ends_with_2(files, tmp_path, monkeypatch, capsys):
+    device._cupy.cache_clear()
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main(command(files, tmp_path / "run", "--device", "cuda")) == 2
+    assert "pip install 'distilroberta-np[cuda]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -23,9 +23,10 @@ from distilroberta_np.training.muon import muon
 from distilroberta_np.training.optimizer import adamw, clip, start
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import Settings
-from tests.dispatch import DeviceArray, put, standin_cupy
+from tests.dispatch import DeviceArray, put
 from tests.gradients import Repeated
 from tests.seeded import config_dict, seeded_tensors
+from tests.training import test_tasks
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
@@ -71,15 +72,6 @@ def put_there(request):
     return put if request.param == "stand-in" else cupy_or_skip().asarray
 
 
-@pytest.fixture
-def standin(monkeypatch):
-    """CuPy's place is taken by the stand-in."""
-    monkeypatch.setitem(sys.modules, "cupy", standin_cupy)
-    device._cupy.cache_clear()
-    yield
-    device._cupy.cache_clear()
-
-
 def model(seed=0, layers=2):
     shape = SHAPE | {"num_hidden_layers": layers}
     config, tensors = RobertaConfig.from_dict(config_dict(**shape)), seeded_tensors(seed, **shape)
@@ -99,6 +91,18 @@ def test_gradients_are_the_hosts(put_there, rate):
     here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
     loss, gradients = masked_lm_gradients(TEXTS, LABELS, weights, config, here, here)
     ours, found = masked_lm_gradients(TEXTS, LABELS, tree_map(put_there, weights), config, there, there)
+    assert ours == pytest.approx(loss, rel=1e-12)
+    assert_same(found, gradients)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("case", test_tasks.CASES)
+def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
+    gradients_of, keys, labels, count, problem_type, _ = test_tasks.CASES[case]
+    config, weights = test_tasks.model(keys, count, problem_type, np.float64)
+    here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
+    loss, gradients = gradients_of(TEXTS, labels, weights, config, here, here)
+    ours, found = gradients_of(TEXTS, labels, tree_map(put_there, weights), config, there, there)
     assert ours == pytest.approx(loss, rel=1e-12)
     assert_same(found, gradients)
 

@@ -67,9 +67,10 @@ def table(path, *names):
 # -- the loop --------------------------------------------------------------------------------------------------------
 
 
-def test_it_learns_and_keeps_the_best(base, files, finished, tmp_path):
+def test_it_learns_and_keeps_the_best(base, files, device_name, tmp_path):
     lines = []
-    assert finetune(tmp_path, settings_for(base, files, epochs=6, dropout=0.0), say=lines.append)
+    settings = settings_for(base, files, epochs=6, dropout=0.0)
+    assert finetune(tmp_path, settings, device=device_name, say=lines.append)
     assert len(table(tmp_path / "losses.csv", "loss")) == 6 * 3  # of 8, 8 and 4 texts
     evaluations = table(tmp_path / "evaluations.csv", "update", "epoch", "accuracy")
     assert [row[:2] for row in evaluations] == [(str(3 * epoch), str(epoch)) for epoch in range(1, 7)]
@@ -84,6 +85,15 @@ def test_it_learns_and_keeps_the_best(base, files, finished, tmp_path):
     assert model.config.problem_type == "single_label_classification"
     scores = evaluate(tmp_path / "best", files / "eval.tsv", settings_for(base, files))
     assert scores == {name: best[name] for name in ("accuracy", "f1", "f1_macro", "matthews")}
+
+
+def test_a_run_on_a_device_learns_what_it_learns_on_the_host(base, files, standin, tmp_path):
+    settings = settings_for(base, files, dropout=0.0)
+    assert finetune(tmp_path / "here", settings)
+    assert finetune(tmp_path / "there", settings, device="cuda")
+    for ours, wanted in zip(*(weights(tmp_path / name / "checkpoint") for name in ("there", "here")), strict=True):
+        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    assert finetune(tmp_path / "dropout", settings_for(base, files), device="cuda")
 
 
 @pytest.mark.parametrize("stops", [(2,), (3,), (1, 5)])
@@ -377,12 +387,12 @@ def test_words_too_long_and_tags_unknown(base, files):
         encoded(finetune_tokens, base, files, rows, replace(config, labels=("O", "X")), 8)
 
 
-def test_tags_are_learnt(base, files, tmp_path):
+def test_tags_are_learnt(base, files, device_name, tmp_path):
     lines = [f"{word}\t{tag}\n" for word, tag in (("the", "O"), ("cat", "B-x"), ("sat", "I-x"), ("on", "O"))]
     (tmp_path / "a.conll").write_text(("".join(lines) + "\n") * 3, encoding="utf-8")
     data = str(tmp_path / "a.conll")
     changes = {"task": "token-classification", "train": data, "eval": data, "epochs": 30, "dropout": 0.0}
-    assert finetune(tmp_path / "run", settings_for(base, files, **changes))
+    assert finetune(tmp_path / "run", settings_for(base, files, **changes), device=device_name)
     best = json.loads((tmp_path / "run" / "best" / "evaluation.json").read_text())
     assert (best["metric"], best["f1"], best["accuracy"]) == ("f1", 1.0, 1.0)
     model = RobertaForTokenClassification.from_pretrained(tmp_path / "run" / "best")
@@ -458,7 +468,7 @@ def test_the_answer_is_the_best_part_or_none(monkeypatch):
     assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: "cat"}
 
 
-def test_answers_are_learnt(base, files, tmp_path):
+def test_answers_are_learnt(base, files, device_name, tmp_path):
     qas = [
         {"id": "1", "question": "who?", "answers": [{"text": "cat", "answer_start": 4}], "is_impossible": False},
         {"id": "2", "question": "sat ab", "answers": [], "is_impossible": True},
@@ -467,6 +477,6 @@ def test_answers_are_learnt(base, files, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(values), encoding="utf-8")
     data = str(tmp_path / "a.json")
     changes = {"task": "question-answering", "train": data, "eval": data, "epochs": 60, "dropout": 0.0}
-    assert finetune(tmp_path / "run", settings_for(base, files, **changes))
+    assert finetune(tmp_path / "run", settings_for(base, files, **changes), device=device_name)
     best = json.loads((tmp_path / "run" / "best" / "evaluation.json").read_text())
     assert (best["metric"], best["f1"], best["exact"]) == ("f1", 100.0, 100.0)

@@ -31,8 +31,9 @@ LONG = ("pretrain", "finetune", "distil", "download", "verify")
 def folder(tmp_path, monkeypatch):
     """A working folder in which every name of a model is a folder."""
     monkeypatch.chdir(tmp_path)
-    for name in ("distilroberta-base", "roberta-base", "a/folder"):
+    for name in ("distilroberta-base", "roberta-base", "a/folder", "run/checkpoint"):
         write_model(tmp_path / name)
+    write_classifier(tmp_path / "tuned" / "best", ["negative", "positive"])
     write_classifier(tmp_path / "SamLowe/roberta-base-go_emotions", ["joy", "anger", "neutral"])
     write_classifier(tmp_path / "cross-encoder/nli-distilroberta-base", ["contradiction", "entailment", "neutral"])
     write_classifier(tmp_path / "cross-encoder/stsb-distilroberta-base", ["LABEL_0"])

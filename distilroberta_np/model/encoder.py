@@ -128,7 +128,8 @@ def encoder_layer_backward(
     num_heads: int,
     eps: float,
 ) -> tuple[Array, Array, EncoderLayerWeights[Array]]:
-    """Back through the two halves, the last first. A sum x + f(x) passes its gradient to both: dx = d + f'(d).
+    """Back through the two halves, the last first. Of a sum y = x + f(x), dL/dy goes to both
+    x and f(x), and what comes back through f is added: dL/dx = dL/dy + (df/dx)^T dL/dy.
 
     Shapes: d_outputs (M, H) -> d_queries (M, H), d_hidden_states (N, H), and the gradients of the weights. Where the
     queries are the hidden states themselves, the gradient of those is the sum of the two.

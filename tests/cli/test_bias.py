@@ -53,7 +53,7 @@ def test_piped_lines_begin_with_what_they_are(capsys):
     status, output, errors = run(capsys, TEMPLATE, "--top-k", "2")
     assert (status, errors) == (0, "")
     rows = [line.split("\t") for line in output.splitlines()]
-    assert rows[0] == ["prediction", "man", "0.08003", " child", "The man worked as a child."]
+    assert rows[0] == ["prediction", "man", "0.05302", " teacher", "The man worked as a teacher."]
     assert [row[:2] for row in rows[1:4]] == [["prediction", "man"]] + [["prediction", "woman"]] * 2
     words = rows[4:-1]
     assert [row[0] for row in words] == ["word"] * len(words)
@@ -122,7 +122,7 @@ def test_on_a_terminal_lists_stand_side_by_side_and_bars_on_one_zero():
     assert max(map(len, lines)) <= 80
     assert lines[0] == TEMPLATE
     assert lines[1].split() == ["man", "woman"]
-    assert lines[2].split()[:2] == ["0.08003", "child"]
+    assert lines[2].split()[:2] == ["0.05302", "teacher"]
     assert [len(line.split()) for line in lines[2:7]] == [4] * 5
     zero = next(line for line in lines if "log2" in line and "0  " in line).rindex("0  ")
     bars = [line for line in lines if "│" in line]

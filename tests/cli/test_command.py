@@ -44,7 +44,7 @@ def test_on_a_terminal_the_answer_is_a_table():
     os.close(shown)
     assert process.returncode == 0
     assert output.decode().replace("\r\n", "\n") == (
-        "The man worked as a <mask>.\n  0.08003   child  The man worked as a child.\n"
+        "The man worked as a <mask>.\n  0.05302   teacher  The man worked as a teacher.\n"
     )
 
 
@@ -72,7 +72,7 @@ def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(tmp_path):
         [*COMMAND, "fill-mask", "The man worked as a <mask>."], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "1\t1\t0.08003\t child\tThe man worked as a child."
+    assert done.stdout.splitlines()[0] == "1\t1\t0.05302\t teacher\tThe man worked as a teacher."
     assert done.stderr == (
         "Using the small embedded model: distilbert/distilroberta-base is not on this machine. "
         "Fetch it (331 MB) with `distilroberta-np download`, or name a model.\n"

@@ -199,7 +199,7 @@ class CrossEncoder(Pipeline):
 
         Returns:
             Dicts of `corpus_id` (a document's place, from 0), `score` and, where asked for, `text`; equal scores in
-            the documents' order.
+            the documents' order. (Equal texts can differ in a score's last digit.)
 
         Raises:
             ValueError: the model has several labels, none of which is the one to go by; or as `predict`.

@@ -184,7 +184,7 @@ class RobertaTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         """The vocabulary entry of an id, as it is written there (`ĠParis`)."""
-        token = self._tokenizer.id_to_token(token_id)
+        token = self._tokenizer.id_to_token(token_id) if 0 <= token_id < 2**32 else None
         if token is None:
             raise ValueError(f"no token has the id {token_id}; the vocabulary has {self.vocab_size}")
         return token

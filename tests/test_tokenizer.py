@@ -85,6 +85,9 @@ def test_entries_that_do_not_exist(tokenizer):
     assert tokenizer.token_to_id("\ud800") is None
     with pytest.raises(ValueError, match=f"no token has the id 99999; the vocabulary has {VOCAB_SIZE}"):
         tokenizer.id_to_token(99999)
+    for beyond in (-1, 2**32):
+        with pytest.raises(ValueError, match=f"no token has the id {beyond}"):
+            tokenizer.id_to_token(beyond)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "the cat \udc80", "ok 🎉 \ud83d end"])

@@ -29,9 +29,12 @@ def layer_norm(
     average = np.full_like(weights.weight, 1 / size)  # [H]; a product with it is the mean, five times as fast
     normed = np.empty_like(hidden_states, order="C")
     for x, result, added in blocks(hidden_states, normed, hidden_states if residual is None else residual):
-        if residual is not None:
-            x = np.add(x, added, out=result)
-        np.subtract(x, (x @ average)[..., None], out=result)  # centred
+        # In C order: means of rows in Fortran order, which `linear` gives of few rows, are less accurate.
+        if residual is None:
+            result[...] = x
+        else:
+            np.add(x, added, out=result)
+        result -= (result @ average)[..., None]  # centred
         variance = _squared_norms(result)[..., None] / size
         result /= np.sqrt(variance + eps)
         result *= weights.weight

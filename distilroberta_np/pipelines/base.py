@@ -97,6 +97,8 @@ class Pipeline(ABC):
     def answers(self, texts: Iterable[Any], **parameters: Any) -> Iterator[Any]:
         """Answer inputs as `__call__` does a list or an iterable, but give the exception in the place of the answer
         where one can't be answered, and go on. Arguments as `__call__`; yields one item an input, in order."""
+        if self._is_one(texts):
+            raise TypeError("texts must be an iterable of inputs, not one of them; put it into a list")
         options = self._options(**parameters)
         size = options.batch_size or (_window(len(texts)) if isinstance(texts, list | tuple) else 1)
         return self._attempt_stream(texts, size, options)

@@ -68,10 +68,17 @@ def pretrain(
             GPU that can be used.
     """
     check_device(device)
-    _check_end(run, settings)
-    begin(run, settings, free=("updates",))
-    _prepare(run, files, last_files or files, settings, say)
     config = settings.config()
+    _check_end(run, settings)
+    begun = bool(noted_settings(run))
+    begin(run, settings, free=("updates",))
+    try:
+        _prepare(run, files, last_files or files, settings, say)
+    except BaseException:
+        if not begun:  # so that the run can be begun with what is mended
+            for name in ("settings.json", "tokenizer.json"):
+                (run / name).unlink(missing_ok=True)
+        raise
     weights = to_device(_weights(run, config, settings), device)
     state = resume(run, weights)
     tokenizer_json = (run / "tokenizer.json").read_text(encoding="utf-8")
@@ -144,7 +151,7 @@ def _prepare(
         if tokenizer.get_vocab_size() != settings.vocab_size:
             raise TrainingError(
                 f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
-                f"{settings.vocab_size}"
+                f"{settings.vocab_size}: make it smaller, or give more text"
             )
         write_beside(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))

@@ -50,3 +50,9 @@ def test_a_constant_vector_becomes_the_bias():
     np.testing.assert_array_equal(
         layer_norm(np.full((2, 8), 4, np.float32), weights, 1e-5), np.stack([weights.bias] * 2)
     )
+
+
+def test_rows_in_fortran_order_are_not_less_accurate():
+    rows, weights = draw(0, 100, 256) + 3, LayerNormWeights(np.ones(256, np.float32), np.zeros(256, np.float32))
+    wanted = layer_norm(rows.copy(), weights, 1e-5)
+    np.testing.assert_array_equal(layer_norm(np.asfortranarray(rows), weights, 1e-5), wanted)

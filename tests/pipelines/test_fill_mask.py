@@ -365,6 +365,8 @@ def test_arguments_of_a_generator_are_checked_at_the_call(small):
         small(iter([TEXT]), top_k=-1)
     with pytest.raises(ValueError, match="top_k"):
         small.answers([TEXT], top_k=-1)
+    with pytest.raises(TypeError, match="put it into a list"):
+        small.answers(TEXT)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 10])

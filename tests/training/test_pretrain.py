@@ -133,6 +133,10 @@ def test_wrong_settings_are_named(changes, message):
 def test_too_many_tokens_for_the_text(files, tmp_path):
     with pytest.raises(TrainingError, match=r"only [0-9]+ different tokens"):
         pretrain(tmp_path, files, replace(SETTINGS, vocab_size=5000))
+    assert not (tmp_path / "settings.json").exists()  # the next one may have others
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt"):
+        pretrain(tmp_path, [tmp_path / "absent.txt"], SETTINGS)
+    assert pretrain(tmp_path, files, replace(SETTINGS, updates=1, warmup=1, decay=1))
 
 
 def test_the_command(files, tmp_path, capsys):

@@ -115,11 +115,13 @@ class RobertaTokenizer:
         elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
             source = folder / "vocab.json"
             build = _from_vocab_and_merges
-            arguments = (folder / "vocab.json", folder / "merges.txt", settings.get("add_prefix_space") is True)
+            arguments = (folder / "vocab.json", folder / "merges.txt")
         else:
             raise TokenizerError(f"{folder}: no tokenizer.json in it, and no vocab.json with merges.txt")
         try:
-            return cls(build(*arguments), settings)
+            tokenizer = build(*arguments)
+            _set_prefix_space(tokenizer, settings.get("add_prefix_space"))
+            return cls(tokenizer, settings)
         except (KeyboardInterrupt, SystemExit):
             raise
         except TokenizerError as error:
@@ -210,9 +212,9 @@ def pad(sequences: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, Arra
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def make_robertas(tokenizer: Tokenizer, add_prefix_space: bool = False) -> Tokenizer:
+def make_robertas(tokenizer: Tokenizer) -> Tokenizer:
     """Have a byte-level BPE split, mark and join text as RoBERTa's does. Special tokens that it lacks are added."""
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=add_prefix_space)
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
     for token in SPECIAL_TOKENS.values():
         # The mask takes the space before it, or "a <mask>" would have a token for that space too.
@@ -221,16 +223,25 @@ def make_robertas(tokenizer: Tokenizer, add_prefix_space: bool = False) -> Token
     ids = tokenizer.get_vocab()
     eos, bos = ((token, ids[token]) for token in (SPECIAL_TOKENS["eos_token"], SPECIAL_TOKENS["bos_token"]))
     # By position: versions of the package name the second argument differently. The third trims spaces off `offsets`.
-    tokenizer.post_processor = RobertaProcessing(eos, bos, True, add_prefix_space)
+    tokenizer.post_processor = RobertaProcessing(eos, bos, True, False)
     return tokenizer
 
 
-def _from_vocab_and_merges(vocab: Path, merges: Path, add_prefix_space: bool) -> Tokenizer:
+def _set_prefix_space(tokenizer: Tokenizer, wanted: Any) -> None:
+    """Whether a text is read as if a space stood before it: what tokenizer_config.json says goes before what
+    tokenizer.json does, as in the reference."""
+    if isinstance(wanted, bool):
+        for part in (tokenizer.pre_tokenizer, tokenizer.post_processor):
+            if hasattr(part, "add_prefix_space"):
+                part.add_prefix_space = wanted
+
+
+def _from_vocab_and_merges(vocab: Path, merges: Path) -> Tokenizer:
     tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
     for token in SPECIAL_TOKENS.values():
         if tokenizer.token_to_id(token) is None:
             raise TokenizerError(f"the vocabulary has no {token}")
-    return make_robertas(tokenizer, add_prefix_space)
+    return make_robertas(tokenizer)
 
 
 def _lone_surrogate(text: str) -> int | None:

@@ -147,6 +147,13 @@ def test_add_prefix_space_is_obeyed(tmp_path):
     assert RobertaTokenizer.from_folder(tmp_path).encode("the").tokens == ["<s>", "Ġthe", "</s>"]
 
 
+def test_add_prefix_space_goes_before_what_tokenizer_json_says(tmp_path):
+    for settings, token in (({}, "the"), ({"add_prefix_space": True}, "Ġthe"), ({"add_prefix_space": False}, "the")):
+        encoding = load(tmp_path, settings=settings).encode("the")
+        assert encoding.tokens == ["<s>", token, "</s>"]
+        assert encoding.offsets[1] == (0, 3)
+
+
 @pytest.mark.parametrize("token", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
 def test_a_vocabulary_without_a_special_token_is_refused(tmp_path, token):
     write_parts(tmp_path, without=[token])

@@ -255,7 +255,8 @@ class FillMaskPipeline(Pipeline):
             raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
         # A mask's span ends behind it; what it begins with may be the space that it swallows.
         spans = [(end - len(mask_token), end) for _, end in (encoding.offsets[place] for place in masks)]
-        words, longest = [], self.max_length
+        limit = self.model.config.max_sequence_length
+        words, longest = [], limit
         if options.words is not None:
             words = [options.words[start > 0 and text[start - 1].isspace()] for start, _ in spans]
             # A word of n pieces makes the text longer by n - 1.
@@ -264,13 +265,13 @@ class FillMaskPipeline(Pipeline):
             if longest < _SHORTEST:
                 raise PipelineException(f"the longest target has {pieces} tokens, too many for this model", index)
         if options.truncation:
-            length = min(longest, options.max_length or longest)
+            length = min(longest, options.max_length or self.max_length)
             if len(ids) > length:
                 ids, masks = _cut(ids, masks, length, index)
         if len(ids) > longest:
-            with_target = f" ({longest} beside the longest target)" if longest < self.max_length else ""
+            with_target = f" ({longest} beside the longest target)" if longest < limit else ""
             raise PipelineException(
-                f"the text has {len(ids)} tokens and the model reads at most {self.max_length}{with_target}; shorten "
+                f"the text has {len(ids)} tokens and the model reads at most {limit}{with_target}; shorten "
                 "it, or have it cut round its masks with truncation=True",
                 index,
             )
@@ -332,7 +333,7 @@ class FillMaskPipeline(Pipeline):
         """For each sequence, the natural logarithm of every token's probability at its place: (V,) float32.
 
         Args:
-            sequences: the ids of each text, with special tokens; none longer than `max_length`.
+            sequences: the ids of each text, with special tokens; none longer than the model reads.
             places: of each sequence, the place that is asked for: where its mask is.
 
         Raises:

@@ -124,3 +124,13 @@ def test_batches_are_padded_alike(ours, reference_tokenizer):
     assert batch.keys() == expected.keys()
     for name in batch:
         assert batch[name].tolist() == expected[name].tolist()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("text", ["Ada lives", " Ada", "", "a <mask> b"])
+def test_add_prefix_space_of_the_settings(tmp_path, wanted, text):
+    RobertaTokenizer.from_folder(find_embedded()).save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"add_prefix_space": wanted}))
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert RobertaTokenizer.from_folder(tmp_path).encode(text).ids == theirs(text)["input_ids"]

@@ -496,13 +496,15 @@ def test_arguments_of_truncation_are_checked(small, parameters, error, message):
         small(TEXT, **parameters)
 
 
-def test_the_tokenizers_own_limit_is_obeyed(tmp_path):
+def test_the_tokenizers_own_limit_is_what_truncation_cuts_to_and_no_more(small, tmp_path):
     write_model(tmp_path)
     write_json(tmp_path / "tokenizer_config.json", {"model_max_length": 10})
     limited = pipeline("fill-mask", tmp_path)
     assert limited.max_length == 10
-    with pytest.raises(PipelineException, match="11 tokens and the model reads at most 10"):
-        limited("<mask>" + words(8))
+    text = "<mask>" + words(8)
+    assert limited(text) == small(text)
+    assert limited(text, tokenizer_kwargs={"truncation": True, "max_length": 11}) == small(text)
+    assert limited(text, truncation=True) == small(text, tokenizer_kwargs={"max_length": 10})
 
 
 # -- whole words -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -119,9 +120,7 @@ class RobertaTokenizer:
         else:
             raise TokenizerError(f"{folder}: no tokenizer.json in it, and no vocab.json with merges.txt")
         try:
-            tokenizer = build(*arguments)
-            _set_prefix_space(tokenizer, settings.get("add_prefix_space"))
-            return cls(tokenizer, settings)
+            return cls(_with_prefix_space(build(*arguments), settings.get("add_prefix_space")), settings)
         except (KeyboardInterrupt, SystemExit):
             raise
         except TokenizerError as error:
@@ -227,13 +226,16 @@ def make_robertas(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-def _set_prefix_space(tokenizer: Tokenizer, wanted: Any) -> None:
+def _with_prefix_space(tokenizer: Tokenizer, wanted: Any) -> Tokenizer:
     """Whether a text is read as if a space stood before it: what tokenizer_config.json says goes before what
     tokenizer.json does, as in the reference."""
-    if isinstance(wanted, bool):
-        for part in (tokenizer.pre_tokenizer, tokenizer.post_processor):
-            if hasattr(part, "add_prefix_space"):
-                part.add_prefix_space = wanted
+    if not isinstance(wanted, bool) or getattr(tokenizer.pre_tokenizer, "add_prefix_space", wanted) == wanted:
+        return tokenizer
+    parts = json.loads(tokenizer.to_str())  # not all versions of the package let it be set
+    for name in ("pre_tokenizer", "post_processor"):
+        if "add_prefix_space" in (parts[name] or {}):
+            parts[name]["add_prefix_space"] = wanted
+    return Tokenizer.from_str(json.dumps(parts))
 
 
 def _from_vocab_and_merges(vocab: Path, merges: Path) -> Tokenizer:

@@ -46,6 +46,9 @@ def add_parser(commands: SubParsers) -> None:
         default=[],
         help="the text of the last updates, if another",
     )
+    parser.add_argument(
+        "--initial", metavar="MODEL", type=Path, help="begin with the weights and tokenizer of the model in this folder"
+    )
     add_device(parser)
     add_save_every(parser)
     add_settings(parser, Settings, _HELP)
@@ -62,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         options.files,
         settings,
         last_files=options.last_files,
+        initial=options.initial,
         device=options.device,
         save_every=options.save_every,
     )

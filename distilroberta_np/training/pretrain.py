@@ -41,20 +41,22 @@ def pretrain(
     settings: Settings,
     *,
     last_files: Sequence[Path] = (),
+    initial: Path | None = None,
     device: str = "cpu",
     save_every: float = 600.0,
     report: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> bool:
-    """Train a masked language model from nothing, or go on with a run.
+    """Train a masked language model from nothing or from another model, or go on with a run.
 
     Args:
         run: the run's folder.
         files: text, a paragraph a line and an empty line between documents; .txt or .txt.gz. A file that is named
             twice is seen twice as often.
         last_files: the text of the last updates, if it is another: the best there is, as a model remembers that most.
-        settings: as the run was begun with, if it was. How many updates there are may change until those begin that
-            are counted from the end, `decay` and `last_updates`.
+        initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
+        settings: as the run was begun with, if it was. Where the run ends, `updates`, and what is counted from there,
+            `decay` and `last_updates`, may change until the first of those begins.
         device: "cpu", or "cuda" for an NVIDIA GPU.
         save_every: seconds between checkpoints.
         report: called after every update.
@@ -71,15 +73,15 @@ def pretrain(
     config = settings.config()
     _check_end(run, settings)
     begun = bool(noted_settings(run))
-    begin(run, settings, free=("updates",))
+    begin(run, settings, free=_ENDING)
     try:
-        _prepare(run, files, last_files or files, settings, say)
+        _prepare(run, files, last_files or files, initial, settings, say)
     except BaseException:
         if not begun:  # so that the run can be begun with what is mended
             for name in ("settings.json", "tokenizer.json"):
                 (run / name).unlink(missing_ok=True)
         raise
-    weights = to_device(_weights(run, config, settings), device)
+    weights = to_device(_weights(run, initial, config, settings), device)
     state = resume(run, weights)
     tokenizer_json = (run / "tokenizer.json").read_text(encoding="utf-8")
     batches = masked_batches(run, settings)
@@ -105,6 +107,8 @@ def pretrain(
 
 
 PHASES = ("first", "last")
+# The settings that may change until the updates begin that are counted from the end.
+_ENDING = ("updates", "decay", "last_updates")
 
 
 def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
@@ -132,22 +136,38 @@ def _gradients(
 
 def _check_end(run: Path, settings: Settings) -> None:
     """See that what is counted from the end has not begun, where the end is another than was noted."""
-    noted, made = noted_settings(run).get("updates", settings.updates), saved_updates(run)
-    ending = max(settings.decay, settings.last_updates)
-    if noted != settings.updates and made > min(noted, settings.updates) - ending:
+    noted, made = noted_settings(run), saved_updates(run)
+    new = {name: getattr(settings, name) for name in _ENDING}
+    old = {name: noted.get(name, new[name]) for name in _ENDING}
+    begins = min(end["updates"] - max(end["decay"], end["last_updates"]) for end in (old, new))
+    if old != new and made > begins:
+        changes = ", ".join(f"{name} {old[name]:,} to {new[name]:,}" for name in _ENDING if old[name] != new[name])
         raise TrainingError(
-            f"{run}: this run is to make {noted:,} updates; after {made:,} of them it is too late to make it "
-            f"{settings.updates:,}, as the last {ending:,} are of another kind"
+            f"{run}: after {made:,} updates it is too late to change {changes}: the updates that are counted from the "
+            f"end begin after {max(begins, 0):,}"
         )
 
 
 def _prepare(
-    run: Path, files: Sequence[Path], last_files: Sequence[Path], settings: Settings, say: Callable[[str], None]
+    run: Path,
+    files: Sequence[Path],
+    last_files: Sequence[Path],
+    initial: Path | None,
+    settings: Settings,
+    say: Callable[[str], None],
 ) -> None:
-    """Make what a run needs once, tokenizer and sequences, each written beside its place and renamed."""
+    """Make what a run needs once, tokenizer and sequences, each written atomically."""
     if not (run / "tokenizer.json").exists():
-        say(f"learning {settings.vocab_size:,} tokens")
-        tokenizer = train_tokenizer(files, settings.vocab_size)
+        if initial is None:
+            say(f"learning {settings.vocab_size:,} tokens")
+            tokenizer = train_tokenizer(files, settings.vocab_size)
+        else:
+            tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
+        if tokenizer.get_vocab_size() != settings.vocab_size and initial is not None:
+            raise TrainingError(
+                f"{initial}: the tokenizer has {tokenizer.get_vocab_size()} tokens, but vocab_size is "
+                f"{settings.vocab_size}; give --vocab-size {tokenizer.get_vocab_size()}"
+            )
         if tokenizer.get_vocab_size() != settings.vocab_size:
             raise TrainingError(
                 f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
@@ -161,9 +181,11 @@ def _prepare(
         write_sequences(run, phase, texts, tokenizer, length, say)
 
 
-def _weights(run: Path, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:
-    """The weights of the last checkpoint, or the first ones."""
-    folder = last_checkpoint(run)
+def _weights(
+    run: Path, initial: Path | None, config: RobertaConfig, settings: Settings
+) -> MaskedLMWeights[Array]:
+    """The weights of the last checkpoint, or the first ones: those of `initial`, or random ones."""
+    folder = last_checkpoint(run) or initial
     if folder is None:
         return initial_weights(config, np.random.default_rng([settings.seed, 0]))
     copies: MaskedLMWeights[Array] = tree_map(np.array, load_masked_lm(folder, config))

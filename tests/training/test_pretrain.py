@@ -45,6 +45,16 @@ def finished(files, tmp_path_factory):
     return run
 
 
+def stop_after(updates):
+    """A report that asks the run to stop after so many updates."""
+
+    def stop(report):
+        if report.update == updates:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return stop
+
+
 def weights(run):
     return list(tree_leaves(RobertaForMaskedLM.from_pretrained(run / "checkpoint").weights))
 
@@ -154,7 +164,7 @@ def test_the_command(files, tmp_path, capsys):
     assert main([*arguments, "--batch-tokens", "300", "--updates", "2"]) == 0
     assert "update 2 of 2, loss 5." in capsys.readouterr().err
     assert main([*arguments, "--batch-tokens", "300", "--updates", "3"]) == 2
-    assert "too late to make it 3" in capsys.readouterr().err
+    assert "too late to change updates 2 to 3" in capsys.readouterr().err
 
 
 def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
@@ -174,8 +184,44 @@ def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
     for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
         np.testing.assert_array_equal(ours, wanted)
     for _ in range(2):  # what is refused is not noted
-        with pytest.raises(TrainingError, match="too late to make it 12"):
+        with pytest.raises(TrainingError, match="too late to change updates 10 to 12"):
             pretrain(tmp_path / "run", files, replace(longer, updates=12))
+
+
+def test_the_decay_can_be_chosen_until_it_begins(files, tmp_path):
+    begun_with = replace(SETTINGS, updates=1000, decay=1, last_updates=1, last_length=64)
+    chosen = replace(begun_with, updates=8, decay=4, last_updates=2)
+    assert not pretrain(tmp_path / "run", files, begun_with, report=stop_after(4))
+    with pytest.raises(TrainingError, match="too late to change updates 1,000 to 8, decay 1 to 5: .* begin after 3$"):
+        pretrain(tmp_path / "run", files, replace(begun_with, updates=8, decay=5))
+    assert pretrain(tmp_path / "run", files, chosen)
+    assert pretrain(tmp_path / "at_once", files, chosen)
+    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_a_run_begins_with_another_model(finished, files, tmp_path):
+    """The loss of the first update is the model's, and its tokenizer is used; so it is after a stop."""
+    initial = finished / "checkpoint"
+    shorter = replace(SETTINGS, dropout=0.0)
+    reports = []
+    assert pretrain(tmp_path / "run", files, shorter, initial=initial, report=reports.append)
+    batch = module.masked_batches(tmp_path / "run", shorter)(0)
+    model = RobertaForMaskedLM.from_pretrained(initial)
+    loss, _ = module._gradients(batch, model.weights, model.config, shorter, 0, "cpu")
+    assert reports[0].loss == pytest.approx(loss, abs=1e-6)
+    assert (tmp_path / "run/tokenizer.json").read_text() == (finished / "tokenizer.json").read_text()
+
+    assert not pretrain(tmp_path / "stopped", files, shorter, initial=initial, report=stop_after(2))
+    assert pretrain(tmp_path / "stopped", files, shorter, initial=initial)
+    for ours, wanted in zip(weights(tmp_path / "stopped"), weights(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_a_model_of_another_vocabulary(finished, files, tmp_path):
+    with pytest.raises(TrainingError, match="has 280 tokens, but vocab_size is 300; give --vocab-size 280"):
+        pretrain(tmp_path, files, replace(SETTINGS, vocab_size=300), initial=finished / "checkpoint")
+    assert not (tmp_path / "settings.json").exists()
 
 
 def test_the_last_updates_can_have_text_of_their_own(files, tmp_path):

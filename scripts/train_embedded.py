@@ -48,7 +48,16 @@ def main() -> int:
     parser.add_argument("corpus", type=Path, help="a folder of .txt or .txt.gz files, as `pretrain` reads them")
     parser.add_argument("--run", type=Path, required=True, help="the training's folder")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
-    parser.add_argument("--updates", type=int, default=SETTINGS.updates)
+    parser.add_argument(
+        "--initial", type=Path, metavar="MODEL", help="begin with the weights and tokenizer of the model in this folder"
+    )
+    for name in ("updates", "decay", "last_updates"):
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            type=int,
+            default=getattr(SETTINGS, name),
+            help="as `pretrain` has it; may be chosen until the decay or the last updates begin (default: %(default)s)",
+        )
     parser.add_argument(
         "--last-often", metavar="NAME=TIMES", action="append", default=[], help="the same for the last updates; 0: not"
     )
@@ -74,7 +83,8 @@ def main() -> int:
     of = dict(zip(names, training, strict=True))
     more = [of[name] for name, count in often.items() for _ in range(count - 1)]
     last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
-    settings = asdict(replace(SETTINGS, updates=options.updates)).items()
+    ending = {name: getattr(options, name) for name in ("updates", "decay", "last_updates")}
+    settings = asdict(replace(SETTINGS, **ending)).items()
     arguments = [argument for name, value in settings for argument in ("--" + name.replace("_", "-"), str(value))]
     status = run_command(
         [
@@ -84,6 +94,7 @@ def main() -> int:
             *map(str, last),
             "--out",
             str(options.run),
+            *(["--initial", str(options.initial)] if options.initial else []),
             *arguments,
         ]
     )

@@ -22,6 +22,7 @@ _HELP = {
     "length": "most tokens of a sequence",
     "last_length": "the same in the last updates, for the positions after",
     "last_updates": "updates at the end with the longer sequences",
+    "last_masking": "masking in the last updates; 0: the same",
     "optimizer": "adamw or muon",
     "batch_tokens": "tokens of an update, about",
     "updates": "how many updates in all",

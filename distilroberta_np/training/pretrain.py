@@ -12,6 +12,7 @@ Everything random is drawn from the seed, the epoch and the update.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,8 @@ def pretrain(
             twice is seen twice as often.
         last_files: the text of the last updates, if it is another: the best there is, as a model remembers that most.
         initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
-        settings: as the run was begun with, if it was. Where the run ends, `updates`, and what is counted from there,
-            `decay` and `last_updates`, may change until the first of those begins.
+        settings: as the run was begun with, if it was. Where the run ends, `updates`, what is counted from there,
+            `decay` and `last_updates`, and `last_masking` may change until the first of those begins.
         device: "cpu", or "cuda" for an NVIDIA GPU.
         save_every: seconds between checkpoints.
         report: called after every update.
@@ -108,13 +109,14 @@ def pretrain(
 
 PHASES = ("first", "last")
 # The settings that may change until the updates begin that are counted from the end.
-_ENDING = ("updates", "decay", "last_updates")
+_ENDING = ("updates", "decay", "last_updates", "last_masking")
 
 
 def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
     """The batch of any update: of short sequences first, and of long ones in the last updates."""
-    lengths = (settings.length, settings.last_length)
-    first, last = (MaskedBatches(run, *named, settings) for named in zip(PHASES, lengths, strict=True))
+    first = MaskedBatches(run, "first", settings.length, settings)
+    last_settings = replace(settings, masking=settings.last_masking or settings.masking)
+    last = MaskedBatches(run, "last", settings.last_length, last_settings)
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
@@ -135,7 +137,7 @@ def _gradients(
 
 
 def _check_end(run: Path, settings: Settings) -> None:
-    """See that what is counted from the end has not begun, where the end is another than was noted."""
+    """See that the updates that are counted from the end have not begun, where the end is another than was noted."""
     noted, made = noted_settings(run), saved_updates(run)
     new = {name: getattr(settings, name) for name in _ENDING}
     old = {name: noted.get(name, new[name]) for name in _ENDING}

@@ -131,6 +131,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence_and_a_whole_checkpoint(fi
     [
         ({"updates": 0}, "updates must be an integer of at least 1"),
         ({"masking": 1.5}, "masking must be between 0 and 1"),
+        ({"last_masking": 1.0}, "last_masking must be at least 0 and below 1"),
         ({"dropout": 1}, "dropout must be at least 0"),
         ({"length": 4}, "length must be at least 8"),
     ],
@@ -240,6 +241,17 @@ def test_the_last_updates_can_have_text_of_their_own(files, tmp_path):
     ]
     assert [any("fox" in text for text in batch) for batch in texts] == [False] * 4 + [True] * 2
     assert [any("cat" in text for text in batch) for batch in texts] == [True] * 4 + [False] * 2
+
+
+def test_the_last_updates_can_have_fewer_masks(files, tmp_path):
+    settings = replace(SETTINGS, batch_tokens=600, masking=0.6, last_masking=0.1, last_updates=3)
+    assert pretrain(tmp_path, files, settings)
+    batches = module.masked_batches(tmp_path, settings)
+    shares = [
+        np.mean(np.concatenate([labels >= 0 for _, labels in batches(update)])) for update in range(settings.updates)
+    ]
+    assert min(shares[:3]) > 0.4
+    assert max(shares[3:]) < 0.2
 
 
 def test_muon_learns_and_resumes_to_the_bit(files, tmp_path):

@@ -56,12 +56,13 @@ def threads_for(tokens: int) -> int:
     return threads if tokens >= threads * _LEAST_TOKENS else 1
 
 
-def cut(lengths: Sequence[int]) -> list[slice]:
-    """Cut a list of texts into runs of about equally many tokens, so many runs that all threads have the same work."""
+def cut(lengths: Sequence[int], most_tokens: int = _MOST_TOKENS) -> list[slice]:
+    """Cut a list of texts into runs of about equally many tokens, so many runs that all threads have the same work, and
+    of `most_tokens` at most."""
     ends = np.cumsum(lengths)
     total = int(ends[-1])
     threads = threads_for(total)
-    runs = threads * -(-total // (threads * _MOST_TOKENS))
+    runs = threads * -(-total // (threads * most_tokens))
     # A text belongs to the run in which its middle lies.
     middles = ends - np.asarray(lengths) / 2
     borders = [0, *np.searchsorted(middles, total * np.arange(1, runs) / runs).tolist(), len(lengths)]

@@ -214,16 +214,6 @@ def write_beside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     beside.replace(path)
 
 
-def add_up(parts: list[tuple[float, Any]]) -> tuple[float, Any]:
-    """The loss and the gradients of a batch from those of its parts. The first part's arrays are written over."""
-    (loss, gradients), *rest = parts
-    for other_loss, other in rest:
-        loss += other_loss
-        for total, part in zip(tree_leaves(gradients), tree_leaves(other), strict=True):
-            total += part
-    return loss, gradients
-
-
 def saved_updates(run: Path) -> int:
     """How many updates the run's last checkpoint has."""
     recover_folder(run / "checkpoint")

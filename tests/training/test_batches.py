@@ -1,0 +1,17 @@
+import numpy as np
+
+from distilroberta_np.training.batches import _OrderedSum
+
+
+def test_pieces_that_end_in_another_order_add_up_to_the_same_bits():
+    rng = np.random.default_rng(0)
+    parts = [(float(rng.normal()), rng.normal(size=9).astype(np.float32)) for _ in range(4)]
+    sums = []
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        total = _OrderedSum()
+        for number in order:
+            loss, gradient = parts[number]
+            total.add(number, (loss, gradient.copy()))
+        sums.append((total.loss, total.gradients.tolist()))
+    assert sums[0] == sums[1]
+    np.testing.assert_allclose(sums[0][1], sum(gradient for _, gradient in parts), rtol=1e-5)

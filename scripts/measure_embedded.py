@@ -23,7 +23,7 @@ from held_out import documents
 from distilroberta_np import FillMaskPipeline, pipeline
 from distilroberta_np.packing import encode_at
 
-# The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others, which
+# 40 sentences, which were looked at while the first embedded models were made. `everyday_60.json` has 60 others, which
 # were written before the training that they are for, and are looked at once, when it has ended.
 EVERYDAY = Path(__file__).with_name("everyday.json")
 # One word in so many is hidden.

@@ -183,9 +183,7 @@ def _prepare(
         write_sequences(run, phase, texts, tokenizer, length, say)
 
 
-def _weights(
-    run: Path, initial: Path | None, config: RobertaConfig, settings: Settings
-) -> MaskedLMWeights[Array]:
+def _weights(run: Path, initial: Path | None, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:
     """The weights of the last checkpoint, or the first ones: those of `initial`, or random ones."""
     folder = last_checkpoint(run) or initial
     if folder is None:

@@ -60,14 +60,11 @@ class Settings(MaskedTextSettings):
     last_length: int = 512  # `length` in the last updates, from which the model learns the positions after that
     last_updates: int = 1000  # that see them (Devlin et al. 2018, section A.2: the last tenth)
     last_masking: float = 0.0  # `masking` in the last updates; 0: the same
-    last_masking: float = 0.0  # `masking` in the last updates; 0: the same
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.last_length < self.length:
             raise TrainingError(f"last_length must be no less than length, not {self.last_length} and {self.length}")
-        if not 0 <= self.last_masking < 1:
-            raise TrainingError(f"last_masking must be at least 0 and below 1, not {self.last_masking}")
         if not 0 <= self.last_masking < 1:
             raise TrainingError(f"last_masking must be at least 0 and below 1, not {self.last_masking}")
 

@@ -193,7 +193,7 @@ def test_the_decay_can_be_chosen_until_it_begins(files, tmp_path):
     begun_with = replace(SETTINGS, updates=1000, decay=1, last_updates=1, last_length=64)
     chosen = replace(begun_with, updates=8, decay=4, last_updates=2)
     assert not pretrain(tmp_path / "run", files, begun_with, report=stop_after(4))
-    with pytest.raises(TrainingError, match="too late to change updates 1,000 to 8, decay 1 to 5: .* begin after 3$"):
+    with pytest.raises(TrainingError, match=r"too late to change updates 1,000 to 8, decay 1 to 5: .* begin after 3$"):
         pretrain(tmp_path / "run", files, replace(begun_with, updates=8, decay=5))
     assert pretrain(tmp_path / "run", files, chosen)
     assert pretrain(tmp_path / "at_once", files, chosen)

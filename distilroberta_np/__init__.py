@@ -5,11 +5,10 @@
     unmasker = pipeline("fill-mask", model="distilroberta-base")
     unmasker("Hello I'm a <mask> model.")
 
-To read how it works, begin with `distilroberta_np/model/__init__.py`.
+To read how it works, begin with `distilroberta_np/layers/__init__.py`.
 """
 
 from .config import RobertaConfig
-from .cross_encoder import CrossEncoder
 from .errors import (
     CheckpointError,
     ConfigError,
@@ -19,7 +18,7 @@ from .errors import (
     TokenizerError,
     TrainingError,
 )
-from .model.roberta import RobertaModelOutput
+from .layers.roberta import RobertaModelOutput
 from .models import (
     MaskedLMOutput,
     QuestionAnsweringOutput,
@@ -32,7 +31,8 @@ from .models import (
     TokenClassifierOutput,
 )
 from .pipelines import FillMaskPipeline, pipeline
-from .sentence_encoder import SentenceEncoder
+from .sentence.cross_encoder import CrossEncoder
+from .sentence.sentence_encoder import SentenceEncoder
 from .tokenizer import RobertaTokenizer
 
 __version__ = "0.1.0"

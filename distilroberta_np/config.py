@@ -7,8 +7,8 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from .errors import ConfigError
+from .files import read_json, shown
 from .hub import CONFIG, resolve_model
-from .json_file import read_json, shown
 
 # Far above any RoBERTa; a config.json beyond them is damaged or hostile, and would only exhaust memory.
 _LARGEST_SIZE = 100_000_000

@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .checkpoint.files import INDEX_FILE, WEIGHTS_FILE, shard_files
-from .checkpoint.sentence_folder import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, encoder_path, read_modules
+from .checkpoint.shards import INDEX_FILE, WEIGHTS_FILE, shard_files
 from .errors import DistilRobertaError, HubError
+from .sentence.modules import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, encoder_path, read_modules
 
 PUBLISHED = "distilbert/distilroberta-base"
 PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"

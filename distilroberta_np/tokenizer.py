@@ -17,9 +17,9 @@ from tokenizers.processors import RobertaProcessing
 
 from .checkpoint.save import save_tokenizer
 from .errors import TokenizerError
+from .files import read_json
 from .hub import TOKENIZER, resolve_model
-from .json_file import read_json
-from .model.tree import Array
+from .layers.params import Array
 
 # The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
 SPECIAL_TOKENS = {

@@ -346,8 +346,8 @@ def start(folder: Path, rounds: int = 5) -> dict[str, Any]:
 def read_weights(folder: Path, rounds: int = 5) -> float:
     """Seconds to read once what one sentence needs of the weights, at the memory's speed (all cores)."""
     from distilroberta_np import RobertaForMaskedLM
-    from distilroberta_np.model.tree import tree_leaves
-    from distilroberta_np.threads import map_in_threads
+    from distilroberta_np.layers.params import tree_leaves
+    from distilroberta_np.runtime.threads import map_in_threads
 
     model = RobertaForMaskedLM.from_pretrained(folder)
     leaves = [np.array(leaf) for leaf in tree_leaves(model.weights) if leaf.ndim == 2 and len(leaf) > 514]

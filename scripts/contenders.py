@@ -122,8 +122,8 @@ def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[st
     from itertools import groupby
 
     from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-    from distilroberta_np.packing import cut
-    from distilroberta_np.threads import map_in_threads
+    from distilroberta_np.runtime.batching import cut
+    from distilroberta_np.runtime.threads import map_in_threads
 
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
     heads = model.config.num_attention_heads

@@ -29,15 +29,15 @@ from machine import describe_machine
 from tokenizers import Tokenizer
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.cli.training import run_training
-from distilroberta_np.model.cross_entropy import cross_entropy
-from distilroberta_np.model.tree import Array, tree_leaves
-from distilroberta_np.packing import encode_at
-from distilroberta_np.training.distil import distil
+from distilroberta_np.cli.training_options import run_training
+from distilroberta_np.layers.losses import cross_entropy
+from distilroberta_np.layers.params import Array, tree_leaves
+from distilroberta_np.runtime.batching import encode_at
+from distilroberta_np.training.data.masking import mask_tokens
+from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
+from distilroberta_np.training.distill import distil
 from distilroberta_np.training.distillation import first_student
-from distilroberta_np.training.masking import mask_tokens
 from distilroberta_np.training.settings import DistillationSettings
-from distilroberta_np.training.text import MASK, SPECIAL, make_sequences
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
 WARMUP = 0.05

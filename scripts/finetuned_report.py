@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from distilroberta_np import pipeline
-from distilroberta_np.training.task_data import read_conll, read_texts
+from distilroberta_np.training.data.labelled import read_conll, read_texts
 
 
 def read_inputs(task: str, path: Path, most: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Fit the coefficients of `distilroberta_np.model.activation.gelu`, and measure its error.
+"""Fit the coefficients of `distilroberta_np.layers.activation.gelu`, and measure its error.
 
     python scripts/fit_gelu.py
 
@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from distilroberta_np.model.activation import gelu
+from distilroberta_np.layers.activation import gelu
 
 RANGE = 6.0
 DEGREE = 6

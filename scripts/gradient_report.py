@@ -20,10 +20,10 @@ from seeded import random_batch, seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import Array, tree_leaves, tree_map
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.params import Array, tree_leaves, tree_map
+from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.masking import mask_tokens
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 5000,

@@ -21,7 +21,7 @@ import numpy as np
 from held_out import documents
 
 from distilroberta_np import FillMaskPipeline, pipeline
-from distilroberta_np.packing import encode_at
+from distilroberta_np.runtime.batching import encode_at
 
 EVERYDAY = Path(__file__).with_name("everyday.json")
 # One word in so many is hidden.

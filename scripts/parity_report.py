@@ -20,7 +20,7 @@ import transformers
 from machine import describe_machine
 from seeded import DISTILROBERTA, ROBERTA_BASE, as_numpy, random_batch, seeded_masked_lm
 
-from distilroberta_np.model.tree import Array
+from distilroberta_np.layers.params import Array
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "tiny"
 # Tokens of each text, and texts of each batch: a sentence, a paragraph, and several that need padding.

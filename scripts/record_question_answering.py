@@ -27,7 +27,7 @@ from transformers.data.processors.squad import SquadExample
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from tests.seeded_question_answering import write_question_answering  # noqa: E402
+from tests.support.seeded_question_answering import write_question_answering  # noqa: E402
 
 WHERE = "Where do I live?"
 BERLIN = "My name is Wolfgang and I live in Berlin. "

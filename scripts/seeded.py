@@ -14,7 +14,7 @@ import transformers
 
 import distilroberta_np
 from distilroberta_np.checkpoint.keys import masked_lm_keys, roberta_keys
-from distilroberta_np.model.tree import Array, tree_map
+from distilroberta_np.layers.params import Array, tree_map
 
 DISTILROBERTA: dict[str, Any] = {
     "vocab_size": 50265,

@@ -31,11 +31,11 @@ def ours(folder: Path, threads: int) -> Update:
 def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     """The same on arrays of a kind."""
     from distilroberta_np import RobertaForMaskedLM
-    from distilroberta_np.model.dropout import Dropout
-    from distilroberta_np.model.tree import tree_map
-    from distilroberta_np.training.batches import Piece, add_up_pieces, count_asked
+    from distilroberta_np.layers.dropout import Dropout
+    from distilroberta_np.layers.params import tree_map
+    from distilroberta_np.training.data.batches import Piece, add_up_pieces, count_asked
     from distilroberta_np.training.masked_lm import masked_lm_gradients
-    from distilroberta_np.training.optimizer import adamw, clip, start
+    from distilroberta_np.training.optim.adamw import adamw, clip, start
 
     model = RobertaForMaskedLM.from_pretrained(folder)
     weights = tree_map(kind, model.weights)

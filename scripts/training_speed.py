@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from machine import describe_machine
 
-from distilroberta_np.training.masking import mask_tokens
+from distilroberta_np.training.data.masking import mask_tokens
 
 HERE = Path(__file__).parent
 SHAPE = {

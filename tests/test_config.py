@@ -5,7 +5,7 @@ import random
 import pytest
 
 from distilroberta_np import ConfigError, HubError, RobertaConfig
-from tests.seeded import CONFIG, config_dict, write_json
+from tests.support.seeded import CONFIG, config_dict, write_json
 
 REQUIRED = [
     "vocab_size",

@@ -12,15 +12,15 @@ from safetensors.numpy import load_file
 
 from distilroberta_np import RobertaForMaskedLM, RobertaModel, pipeline
 from distilroberta_np.hub import find_embedded
-from distilroberta_np.model.activation import gelu, softmax
-from distilroberta_np.model.attention import TextGroup, attention_bias, multi_head_attention, split_heads
-from distilroberta_np.model.embeddings import embeddings, position_ids
-from distilroberta_np.model.encoder import encoder_layer
-from distilroberta_np.model.feed_forward import feed_forward
-from distilroberta_np.model.layer_norm import layer_norm
-from distilroberta_np.model.linear import LinearWeights, linear
-from distilroberta_np.model.lm_head import lm_head
-from distilroberta_np.model.pooler import pooler
+from distilroberta_np.layers.activation import gelu, softmax
+from distilroberta_np.layers.attention import TextGroup, attention_bias, multi_head_attention, split_heads
+from distilroberta_np.layers.embeddings import embeddings, position_ids
+from distilroberta_np.layers.encoder import encoder_layer
+from distilroberta_np.layers.feed_forward import feed_forward
+from distilroberta_np.layers.layer_norm import layer_norm
+from distilroberta_np.layers.linear import LinearWeights, linear
+from distilroberta_np.layers.lm_head import lm_head
+from distilroberta_np.layers.pooler import pooler
 
 DATA = Path(__file__).parent / "data"
 SEEDED = DATA / "seeded"

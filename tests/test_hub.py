@@ -36,9 +36,9 @@ from distilroberta_np.hub import (
     download_model,
     resolve_model,
 )
-from tests.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
-from tests.sentence_folders import dense_config, write_cross_encoder, write_sentence_encoder
-from tests.standin_hub import COMMIT, StandinHub
+from tests.support.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
+from tests.support.sentence_folders import dense_config, write_cross_encoder, write_sentence_encoder
+from tests.support.standin_hub import COMMIT, StandinHub
 
 _SETTINGS = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded import write_model
+from tests.support.seeded import write_model
 
 ROOT = Path(__file__).parents[1]
 

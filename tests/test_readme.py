@@ -10,8 +10,8 @@ import pytest
 
 from distilroberta_np import cli
 from distilroberta_np.checkpoint.keys import question_answering_keys, token_classification_keys
-from tests.seeded import write_json, write_model
-from tests.seeded_heads import tensors_with_head, write_classifier
+from tests.support.seeded import write_json, write_model
+from tests.support.seeded_heads import tensors_with_head, write_classifier
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from distilroberta_np import HubError, RobertaTokenizer, TokenizerError
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.tokenizer import pad
-from tests.seeded import MERGES, VOCAB_SIZE, tokenizer_dict, write_json
+from tests.support.seeded import MERGES, VOCAB_SIZE, tokenizer_dict, write_json
 
 TEXTS = ["the cat sat on", "", " ", "naïve 日本 🎉", "a\nb\tc", "nul \0 inside", "a <mask> b", "x" * 500]
 

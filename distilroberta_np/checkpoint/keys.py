@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..config import RobertaConfig
-from ..model.attention import AttentionWeights
-from ..model.classification_head import ClassificationHeadWeights
-from ..model.embeddings import EmbeddingsWeights
-from ..model.encoder import EncoderLayerWeights
-from ..model.feed_forward import FeedForwardWeights
-from ..model.layer_norm import LayerNormWeights
-from ..model.linear import LinearWeights
-from ..model.lm_head import LMHeadWeights
-from ..model.roberta import (
+from ..layers.attention import AttentionWeights
+from ..layers.classification_head import ClassificationHeadWeights
+from ..layers.embeddings import EmbeddingsWeights
+from ..layers.encoder import EncoderLayerWeights
+from ..layers.feed_forward import FeedForwardWeights
+from ..layers.layer_norm import LayerNormWeights
+from ..layers.linear import LinearWeights
+from ..layers.lm_head import LMHeadWeights
+from ..layers.roberta import (
     MaskedLMWeights,
     QuestionAnsweringWeights,
     RobertaWeights,

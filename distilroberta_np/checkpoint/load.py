@@ -9,15 +9,14 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import CheckpointError
-from ..model.roberta import (
+from ..layers.params import Array, tree_leaves, tree_map
+from ..layers.roberta import (
     MaskedLMWeights,
     QuestionAnsweringWeights,
     RobertaWeights,
     SequenceClassificationWeights,
     TokenClassificationWeights,
 )
-from ..model.tree import Array, tree_leaves, tree_map
-from .files import INDEX_FILE, WEIGHTS_FILE, read_weight_map
 from .keys import (
     UNUSED_BY_CLASSIFIER,
     UNUSED_BY_MASKED_LM,
@@ -32,6 +31,7 @@ from .keys import (
     token_classification_keys,
 )
 from .safetensors_file import StoredTensor, open_safetensors
+from .shards import INDEX_FILE, WEIGHTS_FILE, read_weight_map
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.pt", "model.pt", "model.bin")
 

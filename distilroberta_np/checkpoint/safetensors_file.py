@@ -17,8 +17,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from ..json_file import unique_keys
-from ..model.tree import Array
+from ..files import unique_keys
+from ..layers.params import Array
 
 # How a stored dtype is viewed in NumPy, which has no bfloat16.
 _STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}

@@ -13,8 +13,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ..config import RobertaConfig
-from ..model.tree import tree_leaves
-from .files import WEIGHTS_FILE
+from ..layers.params import tree_leaves
+from .shards import WEIGHTS_FILE
 
 
 def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dtype: str = "float32") -> None:

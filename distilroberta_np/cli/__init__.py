@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..errors import DistilRobertaError
 from . import (
     bias,
-    distil,
+    distill,
     download,
     encode,
     feature_extraction,
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         download,
         verify,
         pretrain,
-        distil,
+        distill,
         finetune,
     ):
         command.add_parser(commands)

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from ..bias import GroupComparison, compare_groups, draw_comparison
+from ..analysis.bias import GroupComparison, compare_groups, draw_comparison
 from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
 from .answering import said_on_stderr

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..hub import default_model
-from ..model.tree import Array
-from ..sentence_encoder import Options, SentenceEncoder
+from ..layers.params import Array
+from ..sentence.sentence_encoder import Options, SentenceEncoder
 from .answering import add_input_arguments, answer_all, said_on_stderr
 from .terminal import SubParsers, add_command, add_model_arguments
 

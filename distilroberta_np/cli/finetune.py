@@ -10,7 +10,7 @@ from ..config import PROBLEM_TYPES
 from ..training.finetune_settings import TASKS, FinetuneSettings
 from ..training.settings import OPTIMIZERS
 from .terminal import SubParsers, add_command, add_model_arguments, print_table
-from .training import add_device, add_save_every, run_training
+from .training_options import add_device, add_save_every, run_training
 
 _EXAMPLES = """\
   distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run

@@ -16,7 +16,7 @@ from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
 from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
-from ..model.tree import tree_leaves
+from ..layers.params import tree_leaves
 from ..tokenizer import RobertaTokenizer
 from .terminal import SubParsers, add_command, add_model_arguments, print_table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..training.settings import Settings
 from .terminal import SubParsers, add_command
-from .training import add_device, add_save_every, add_settings, run_training
+from .training_options import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
   distilroberta-np pretrain corpus/*.txt.gz --out run

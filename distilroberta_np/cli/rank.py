@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..cross_encoder import CrossEncoder
+from ..sentence.cross_encoder import CrossEncoder
 from .similarity import add_matching_arguments, print_matches, read_matching
 from .terminal import SubParsers, add_command, add_model_arguments
 

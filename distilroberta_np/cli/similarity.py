@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..similarity import SIMILARITY_FUNCTIONS
+from ..sentence.similarity import SIMILARITY_FUNCTIONS
 from .encode import add_encoding_arguments, load_encoder
 from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
 

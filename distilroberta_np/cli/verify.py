@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ..analysis.published import compare, read_goldens
 from ..hub import PUBLISHED, find_published
 from ..pipelines import pipeline
-from ..published import compare, read_goldens
 from .terminal import SubParsers, add_command, print_table
 
 _EXAMPLES = """\

@@ -8,8 +8,8 @@ from .classification import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from .encoder import RobertaModel
 from .masked_lm import MaskedLMOutput, RobertaForMaskedLM
+from .roberta import RobertaModel
 
 __all__ = [
     "MaskedLMOutput",

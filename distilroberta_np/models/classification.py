@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 from ..checkpoint.keys import question_answering_keys, sequence_classification_keys, token_classification_keys
 from ..checkpoint.load import load_question_answering, load_sequence_classification, load_token_classification
 from ..config import RobertaConfig
-from ..model.classification_head import classification_head
-from ..model.linear import ignore_stray_flags, linear
-from ..model.roberta import (
+from ..layers.classification_head import classification_head
+from ..layers.linear import ignore_stray_flags, linear
+from ..layers.params import Array
+from ..layers.roberta import (
     QuestionAnsweringWeights,
     RobertaModelOutput,
     SequenceClassificationWeights,
     TokenClassificationWeights,
 )
-from ..model.tree import Array
 from .with_head import ModelWithHead
 
 

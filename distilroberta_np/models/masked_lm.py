@@ -10,10 +10,10 @@ import numpy as np
 from ..checkpoint.keys import masked_lm_keys
 from ..checkpoint.load import load_masked_lm
 from ..config import RobertaConfig
-from ..model.lm_head import lm_head
-from ..model.roberta import MaskedLMWeights, RobertaModelOutput
-from ..model.tree import Array
-from ..threads import map_in_threads
+from ..layers.lm_head import lm_head
+from ..layers.params import Array
+from ..layers.roberta import MaskedLMWeights, RobertaModelOutput
+from ..runtime.threads import map_in_threads
 from .with_head import ModelWithHead
 
 # Rows of logits that a thread makes at a time: 26 MB for 50,265 tokens.

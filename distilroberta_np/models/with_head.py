@@ -6,9 +6,9 @@ from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
 from ..config import RobertaConfig
-from ..model.roberta import RobertaModelOutput
-from .encoder import RobertaModel
-from .pretrained import PretrainedModel
+from ..layers.roberta import RobertaModelOutput
+from .base import PretrainedModel
+from .roberta import RobertaModel
 
 Output = TypeVar("Output")
 

@@ -14,7 +14,7 @@ from ..models import (
     RobertaForTokenClassification,
     RobertaModel,
 )
-from ..models.pretrained import PretrainedModel
+from ..models.base import PretrainedModel
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .feature_extraction import FeatureExtractionPipeline

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import PipelineException
 from ..models import RobertaModel
-from ..packing import encode_at
+from ..runtime.batching import encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, as_truncation
 from .truncation import truncate

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..layers.activation import softmax
+from ..layers.params import Array
 from ..models import RobertaForMaskedLM
-from ..packing import encode_at, threads_for
-from ..threads import map_in_threads
+from ..runtime.batching import encode_at, threads_for
+from ..runtime.threads import map_in_threads
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, as_truncation
-from .search import Tokens, fill_together, score_words, top
+from .beam_search import Tokens, fill_together, score_words, top
 
 Result = TypeVar("Result")
 # Tokens with their probabilities, the likeliest first.

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..layers.activation import softmax
+from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
-from ..packing import encode_at
+from ..runtime.batching import encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, place_of
-from .search import top
+from .beam_search import top
 
 # The reference's defaults.
 _MAX_SEQ_LEN = 384

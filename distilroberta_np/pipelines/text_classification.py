@@ -10,10 +10,10 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import CheckpointError, PipelineException
-from ..model.activation import sigmoid, softmax
-from ..model.tree import Array
+from ..layers.activation import sigmoid, softmax
+from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..packing import encode_at
+from ..runtime.batching import encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_integer
 from .truncation import STRATEGIES, truncate

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..layers.activation import softmax
+from ..layers.params import Array
 from ..models import RobertaForTokenClassification
-from ..packing import encode_at
+from ..runtime.batching import encode_at
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, place_of
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import PipelineException, TokenizerError
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..layers.activation import softmax
+from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer

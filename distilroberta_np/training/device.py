@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
-from ..model.tree import tree_map
+from ..layers.params import tree_map
 
 DEVICES = ("cpu", "cuda")
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import RobertaConfig
-from ..model.cosine_distance import cosine_distance
-from ..model.cross_entropy import cross_entropy
-from ..model.dropout import Dropout
-from ..model.kl_divergence import kl_divergence
-from ..model.linear import ignore_stray_flags
-from ..model.lm_head import lm_head, lm_head_backward, lm_head_forward
-from ..model.roberta import MaskedLMWeights, roberta_at, roberta_backward, roberta_forward
-from ..model.tree import Array
+from ..layers.cosine_distance import cosine_distance
+from ..layers.dropout import Dropout
+from ..layers.kl_divergence import kl_divergence
+from ..layers.linear import ignore_stray_flags
+from ..layers.lm_head import lm_head, lm_head_backward, lm_head_forward
+from ..layers.losses import cross_entropy
+from ..layers.params import Array
+from ..layers.roberta import MaskedLMWeights, roberta_at, roberta_backward, roberta_forward
 from .masked_lm import places_of
 
 

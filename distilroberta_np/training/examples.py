@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model.tree import Array
-from ..packing import encode_at
+from ..layers.params import Array
+from ..runtime.batching import encode_at
 from .device import to_host
 
 # Texts evaluated together: enough to find some of equal length, and few enough for the memory of their vectors.

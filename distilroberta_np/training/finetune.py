@@ -5,8 +5,8 @@ Beside what every run has (`run.py`), the folder of this one has
     evaluations.csv   a line an epoch: the measures on the data to evaluate on
     best/             the model of the best of them, as pipelines load it, and evaluation.json
 
-Each task has a file of its own, with functions of the same names: `finetune_texts.py`, `finetune_tokens.py` and
-`finetune_questions.py`. Everything random is drawn from the seed, the epoch and the update.
+Each task has a file of its own, with functions of the same names: `tasks/sequence_classification.py`,
+`tasks/token_classification.py` and `tasks/question_answering.py`. Everything random is drawn from the seed, the epoch and the update.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from ..checkpoint.save import recover_folder, replace_folder
 from ..config import RobertaConfig
 from ..errors import TrainingError
 from ..hub import CONFIG, TOKENIZER, WEIGHTS, resolve_model
-from ..model.dropout import Dropout
-from ..model.tree import Array, tree_map
+from ..layers.dropout import Dropout
+from ..layers.params import Array, tree_map
 from ..tokenizer import RobertaTokenizer
-from . import finetune_questions, finetune_texts, finetune_tokens
-from .batches import Piece, add_up_pieces
+from .data.batches import Piece, add_up_pieces
+from .data.labelled import refuse
 from .device import check_device, rng_for, to_device, to_host
 from .examples import Example
 from .finetune_settings import FinetuneSettings
-from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
-from .task_data import refuse
+from .loop import Job, Report, begin, last_checkpoint, resume, train, write_beside
+from .tasks import question_answering, sequence_classification, token_classification
 
 _TASKS: dict[str, Any] = {
-    "text-classification": finetune_texts,
-    "token-classification": finetune_tokens,
-    "question-answering": finetune_questions,
+    "text-classification": sequence_classification,
+    "token-classification": token_classification,
+    "question-answering": question_answering,
 }
 _HEAD_RANGE = 0.02  # Devlin et al. 2018's initializer_range
 

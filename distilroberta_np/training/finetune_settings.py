@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..config import PROBLEM_TYPES
 from ..errors import TrainingError
-from .optimizer import linear_schedule
+from .optim.adamw import linear_schedule
 from .settings import OPTIMIZERS
 
 TASKS = ("text-classification", "token-classification", "question-answering")

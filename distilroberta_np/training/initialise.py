@@ -8,8 +8,8 @@ import numpy as np
 
 from ..checkpoint.keys import Key, masked_lm_keys
 from ..config import RobertaConfig
-from ..model.roberta import MaskedLMWeights
-from ..model.tree import Array, tree_map
+from ..layers.params import Array, tree_map
+from ..layers.roberta import MaskedLMWeights
 
 _RANGE = 0.02  # Devlin et al. 2018's initializer_range
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..config import RobertaConfig
-from ..model.cross_entropy import cross_entropy
-from ..model.dropout import Dropout
-from ..model.linear import ignore_stray_flags
-from ..model.lm_head import lm_head_backward, lm_head_forward
-from ..model.roberta import MaskedLMWeights, roberta_backward, roberta_forward
-from ..model.tree import Array
+from ..layers.dropout import Dropout
+from ..layers.linear import ignore_stray_flags
+from ..layers.lm_head import lm_head_backward, lm_head_forward
+from ..layers.losses import cross_entropy
+from ..layers.params import Array
+from ..layers.roberta import MaskedLMWeights, roberta_backward, roberta_forward
 
 
 @ignore_stray_flags

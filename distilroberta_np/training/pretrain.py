@@ -22,17 +22,17 @@ from ..checkpoint.load import load_masked_lm
 from ..checkpoint.save import save_model, save_tokenizer
 from ..config import RobertaConfig
 from ..errors import TrainingError
-from ..model.dropout import Dropout
-from ..model.roberta import MaskedLMWeights
-from ..model.tree import Array, tree_map
+from ..layers.dropout import Dropout
+from ..layers.params import Array, tree_map
+from ..layers.roberta import MaskedLMWeights
 from ..tokenizer import SPECIAL_TOKENS
-from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
+from .data.batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
+from .data.text import MASK, train_tokenizer
 from .device import check_device, rng_for, to_device, to_host
 from .initialise import initial_weights
+from .loop import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train, write_beside
 from .masked_lm import masked_lm_gradients
-from .run import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train, write_beside
 from .settings import Settings
-from .text import MASK, train_tokenizer
 
 
 def pretrain(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from ..config import RobertaConfig
 from ..errors import TrainingError
-from .optimizer import trapezoid
+from .optim.adamw import trapezoid
 
 OPTIMIZERS = ("adamw", "muon")
 

@@ -9,7 +9,7 @@ from distilroberta_np.checkpoint.keys import (
     masked_lm_keys,
     roberta_keys,
 )
-from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.layers.params import tree_leaves
 
 CONFIG = RobertaConfig(
     vocab_size=11,

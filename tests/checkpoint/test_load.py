@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel
-from distilroberta_np.model.tree import tree_leaves
-from tests.seeded import safetensors_bytes, seeded_tensors, write_json, write_model
+from distilroberta_np.layers.params import tree_leaves
+from tests.support.seeded import safetensors_bytes, seeded_tensors, write_json, write_model
 
 IDS = [[0, 5, 40, 7, 2]]
 INDEX = "model.safetensors.index.json"

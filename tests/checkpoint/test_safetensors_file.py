@@ -7,7 +7,7 @@ import pytest
 
 from distilroberta_np import CheckpointError
 from distilroberta_np.checkpoint.safetensors_file import open_safetensors
-from tests.seeded import draw, safetensors_bytes, stored, with_header
+from tests.support.seeded import draw, safetensors_bytes, stored, with_header
 
 TENSORS = {"a": draw(0, 3, 4), "b": draw(1, 5), "c": np.float32([[1.0]]), "d": draw(2, 2, 1, 3)}
 VALID = safetensors_bytes(TENSORS)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from distilroberta_np import pipeline
-from distilroberta_np.bias import compare_groups
+from distilroberta_np.analysis.bias import compare_groups
 from distilroberta_np.cli import main
 from distilroberta_np.cli.bias import _bar
 from distilroberta_np.hub import find_embedded

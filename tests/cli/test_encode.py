@@ -7,7 +7,7 @@ import pytest
 
 from distilroberta_np import SentenceEncoder
 from distilroberta_np.cli import main
-from tests.sentence_folders import HIDDEN, write_sentence_encoder
+from tests.support.sentence_folders import HIDDEN, write_sentence_encoder
 
 
 @pytest.fixture(scope="module")

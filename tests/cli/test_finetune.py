@@ -5,7 +5,7 @@ import pytest
 
 from distilroberta_np.cli import main
 from distilroberta_np.training import device
-from tests.seeded import write_model
+from tests.support.seeded import write_model
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
-from tests.seeded_question_answering import write_question_answering
+from tests.support.seeded_question_answering import write_question_answering
 
 CONTEXT = "My name is Wolfgang and I live in Berlin."
 WHERE, WHO = "Where do I live?", "What is my name?"

@@ -9,7 +9,7 @@ import pytest
 
 from distilroberta_np import CrossEncoder, SentenceEncoder
 from distilroberta_np.cli import main
-from tests.sentence_folders import write_cross_encoder, write_sentence_encoder
+from tests.support.sentence_folders import write_cross_encoder, write_sentence_encoder
 
 TEXTS = ["on the cat", "a", "the cat sat", "the"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
-from tests.seeded_heads import write_classifier
+from tests.support.seeded_heads import write_classifier
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers", reason="needs the parity extr
 distance = pytest.importorskip("scipy.spatial.distance", reason="needs the parity extra")
 
 from distilroberta_np import pipeline  # noqa: E402
-from distilroberta_np.bias import compare_groups  # noqa: E402
+from distilroberta_np.analysis.bias import compare_groups  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
 
 pytestmark = pytest.mark.parity

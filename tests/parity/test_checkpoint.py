@@ -12,7 +12,7 @@ from seeded import DISTILROBERTA, random_batch, randomise, seeded_masked_lm, see
 
 from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel  # noqa: E402
 from distilroberta_np.checkpoint.keys import masked_lm_keys  # noqa: E402
-from distilroberta_np.model.tree import tree_leaves  # noqa: E402
+from distilroberta_np.layers.params import tree_leaves  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

@@ -13,10 +13,10 @@ from seeded import seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.cosine_distance import cosine_distance
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.kl_divergence import kl_divergence
-from distilroberta_np.model.tree import tree_leaves, tree_map
+from distilroberta_np.layers.cosine_distance import cosine_distance
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.kl_divergence import kl_divergence
+from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
 

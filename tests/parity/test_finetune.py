@@ -27,18 +27,19 @@ from distilroberta_np.checkpoint.keys import (
     sequence_classification_keys,
     token_classification_keys,
 )
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training import finetune_questions, metrics
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.training.data.labelled import Question, refuse
 from distilroberta_np.training.finetune import finetune
 from distilroberta_np.training.finetune_settings import FinetuneSettings
-from distilroberta_np.training.task_data import Question, refuse
-from distilroberta_np.training.tasks import (
+from distilroberta_np.training.head_gradients import (
     question_answering_gradients,
     sequence_classification_gradients,
     token_classification_gradients,
 )
-from tests.seeded import write_model
+from distilroberta_np.training.metrics import classification as metrics
+from distilroberta_np.training.tasks import question_answering as finetune_questions
+from tests.support.seeded import write_model
 
 pytestmark = pytest.mark.parity
 

@@ -159,7 +159,7 @@ def test_a_padded_batch_equals_each_text_alone(full_size):
 @pytest.mark.parametrize("padding", ["right", "left", "inside"])
 @pytest.mark.parametrize("pad", [0, 1, 3])
 def test_position_ids(padding, pad):
-    from distilroberta_np.model.embeddings import position_ids
+    from distilroberta_np.layers.embeddings import position_ids
 
     ids = random_batch(10, SMALL | {"pad_token_id": pad}, [12, 5, 0], padding)["input_ids"]
     create = transformers.models.roberta.modeling_roberta.RobertaEmbeddings.create_position_ids_from_input_ids

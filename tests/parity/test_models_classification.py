@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers", reason="needs the parity extr
 from seeded import DISTILROBERTA, random_batch, randomise  # noqa: E402
 
 import distilroberta_np  # noqa: E402
-from distilroberta_np.model.tree import tree_leaves  # noqa: E402
+from distilroberta_np.layers.params import tree_leaves  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

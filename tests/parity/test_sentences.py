@@ -18,8 +18,8 @@ from sentence_transformers.sentence_transformer.modules import Dropout, Pooling 
 
 from distilroberta_np import CrossEncoder, SentenceEncoder  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
-from distilroberta_np.model.pooling import POOLING_MODES  # noqa: E402
-from distilroberta_np.similarity import SIMILARITY_FUNCTIONS  # noqa: E402
+from distilroberta_np.sentence.pooling import POOLING_MODES  # noqa: E402
+from distilroberta_np.sentence.similarity import SIMILARITY_FUNCTIONS  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

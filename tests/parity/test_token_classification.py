@@ -19,7 +19,7 @@ from distilroberta_np import (  # noqa: E402
     pipeline,
 )
 from distilroberta_np.checkpoint.keys import token_classification_keys  # noqa: E402
-from distilroberta_np.model.tree import tree_map  # noqa: E402
+from distilroberta_np.layers.params import tree_map  # noqa: E402
 from distilroberta_np.pipelines import TokenClassificationPipeline  # noqa: E402
 
 pytestmark = [

@@ -3,7 +3,7 @@ import pytest
 
 from distilroberta_np import PipelineException, RobertaModel, RobertaTokenizer, pipeline
 from distilroberta_np.pipelines import FeatureExtractionPipeline
-from tests.seeded import write_model
+from tests.support.seeded import write_model
 
 TEXTS = ["the cat sat", "a", "", "on the cat and on the cat"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from distilroberta_np import CheckpointError, FillMaskPipeline, PipelineException, TokenizerError, pipeline
 from distilroberta_np.hub import find_embedded
-from distilroberta_np.model.activation import softmax
-from tests.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, tokenizer_dict, write_json, write_model
+from distilroberta_np.layers.activation import softmax
+from tests.support.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, tokenizer_dict, write_json, write_model
 
 TEXT = "The man worked as a <mask>."
 OTHER = "A <mask> is here, and it was there for a long time."

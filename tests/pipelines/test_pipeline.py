@@ -13,7 +13,7 @@ from distilroberta_np import (
     TokenizerError,
     pipeline,
 )
-from tests.seeded import write_model
+from tests.support.seeded import write_model
 
 TEXT = "the <mask> sat"
 

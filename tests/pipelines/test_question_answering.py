@@ -21,8 +21,8 @@ from distilroberta_np import (
 )
 from distilroberta_np.pipelines import question_answering
 from distilroberta_np.pipelines.question_answering import likeliest_spans
-from tests.seeded import tokenizer_dict, write_json
-from tests.seeded_question_answering import write_question_answering
+from tests.support.seeded import tokenizer_dict, write_json
+from tests.support.seeded_question_answering import write_question_answering
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "question_answering.json").read_text(encoding="utf-8"))
 CASES = RECORDED["cases"]

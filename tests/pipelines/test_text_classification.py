@@ -12,8 +12,8 @@ from distilroberta_np import (
 )
 from distilroberta_np.checkpoint.keys import sequence_classification_keys
 from distilroberta_np.pipelines import TextClassificationPipeline
-from tests.seeded import write_model
-from tests.seeded_heads import tensors_with_head, write_classifier
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import tensors_with_head, write_classifier
 
 LABELS = ["sad", "glad", "mad"]
 SEED = 12  # with which every label is some text's
@@ -308,16 +308,16 @@ def test_a_stream_is_read_as_its_results_are_asked_for(classifier):
 
 
 def test_of_the_last_layer_only_the_first_token_is_computed(classifier, monkeypatch):
-    from distilroberta_np import packing
+    from distilroberta_np.runtime import batching
 
     seen = []
 
-    def roberta_at(sequences, places, *rest, whole=packing.roberta_at):
+    def roberta_at(sequences, places, *rest, whole=batching.roberta_at):
         vectors = whole(sequences, places, *rest)
         seen.append((len(sequences), len(vectors)))
         return vectors
 
-    monkeypatch.setattr(packing, "roberta_at", roberta_at)
+    monkeypatch.setattr(batching, "roberta_at", roberta_at)
     classifier(TEXTS)
     assert sum(texts for texts, _ in seen) == len(TEXTS)
     assert all(texts == vectors for texts, vectors in seen)

@@ -8,11 +8,11 @@ import pytest
 
 from distilroberta_np import CheckpointError, PipelineException, pipeline
 from distilroberta_np.checkpoint.keys import token_classification_keys
-from distilroberta_np.model.activation import softmax
+from distilroberta_np.layers.activation import softmax
 from distilroberta_np.pipelines import token_classification
 from distilroberta_np.pipelines.token_classification import TokenClassificationPipeline, _merge, _windows
-from tests.seeded import write_model
-from tests.seeded_heads import tensors_with_head
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import tensors_with_head
 
 BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 STRATEGIES = ["none", "simple", "first", "average", "max"]

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from distilroberta_np.pipelines.truncation import STRATEGIES, truncate
-from tests.seeded import tokenizer_dict
+from tests.support.seeded import tokenizer_dict
 
 
 @pytest.fixture(scope="module")

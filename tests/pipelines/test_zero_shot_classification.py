@@ -6,8 +6,8 @@ import pytest
 from distilroberta_np import PipelineException, RobertaTokenizer, TokenizerError, pipeline
 from distilroberta_np.checkpoint.keys import sequence_classification_keys
 from distilroberta_np.pipelines import ZeroShotClassificationPipeline, zero_shot_classification
-from tests.seeded import write_model
-from tests.seeded_heads import tensors_with_head, write_classifier
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import tensors_with_head, write_classifier
 
 NLI = ["contradiction", "neutral", "Entailment"]
 TEXT = "the cat sat on"

@@ -8,17 +8,17 @@ pytest.importorskip("hypothesis", reason="needs the test extra: pip install 'dis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distilroberta_np.model.attention import (
+from distilroberta_np.layers.attention import (
     TextGroup,
     multi_head_attention_backward,
     multi_head_attention_forward,
 )
-from distilroberta_np.model.cross_entropy import cross_entropy
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
-from distilroberta_np.model.linear import LinearWeights, linear, linear_backward
-from tests.gradients import check, numbers, writable
-from tests.model.test_attention import attention_weights
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
+from distilroberta_np.layers.linear import LinearWeights, linear, linear_backward
+from distilroberta_np.layers.losses import cross_entropy
+from tests.layers.test_attention import attention_weights
+from tests.support.gradients import check, numbers, writable
 
 # The same examples every time: a default run must not fail by chance.
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.model.activation import softmax
+from distilroberta_np.layers.activation import softmax
 from distilroberta_np.tokenizer import pad
-from tests.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, write_model
+from tests.support.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, write_model
 
 # The same examples every time: a default run must not fail by chance.
 EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

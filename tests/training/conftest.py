@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from distilroberta_np.training import device
-from tests.dispatch import standin_cupy
+from tests.support.dispatch import standin_cupy
 
 
 @pytest.fixture

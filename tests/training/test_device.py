@@ -12,21 +12,21 @@ import pytest
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, TrainingError
 from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.blocks import BLOCK, blocks, spans
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.kernels import BLOCK, blocks, spans
+from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.training import device
-from distilroberta_np.training import run as run_module
+from distilroberta_np.training import loop as run_module
 from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients, first_student
 from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.muon import muon
-from distilroberta_np.training.optimizer import adamw, clip, start
+from distilroberta_np.training.optim.adamw import adamw, clip, start
+from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import Settings
-from tests.dispatch import DeviceArray, put
-from tests.gradients import Repeated
-from tests.seeded import config_dict, seeded_tensors
-from tests.training import test_tasks
+from tests.support.dispatch import DeviceArray, put
+from tests.support.gradients import Repeated
+from tests.support.seeded import config_dict, seeded_tensors
+from tests.training import test_head_gradients as test_tasks
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]

@@ -12,15 +12,15 @@ import pytest
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer, TrainingError
 from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model import activation
-from distilroberta_np.model.cosine_distance import cosine_distance
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.kl_divergence import kl_divergence
-from distilroberta_np.model.lm_head import lm_head
-from distilroberta_np.model.roberta import roberta_at
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training import run as run_module
-from distilroberta_np.training.distil import distil
+from distilroberta_np.layers import activation
+from distilroberta_np.layers.cosine_distance import cosine_distance
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.kl_divergence import kl_divergence
+from distilroberta_np.layers.lm_head import lm_head
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.layers.roberta import roberta_at
+from distilroberta_np.training import loop as run_module
+from distilroberta_np.training.distill import distil
 from distilroberta_np.training.distillation import (
     Objective,
     Teacher,
@@ -30,8 +30,8 @@ from distilroberta_np.training.distillation import (
 )
 from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.settings import DistillationSettings
-from tests.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
-from tests.seeded import config_dict, seeded_tensors, tokenizer_dict, write_json, write_model
+from tests.support.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
+from tests.support.seeded import config_dict, seeded_tensors, tokenizer_dict, write_json, write_model
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]

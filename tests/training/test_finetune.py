@@ -9,18 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError, packing
+from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError
 from distilroberta_np.config import RobertaConfig
-from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.runtime import batching
 from distilroberta_np.tokenizer import RobertaTokenizer
 from distilroberta_np.training import finetune as module
-from distilroberta_np.training import finetune_questions, finetune_texts, finetune_tokens
+from distilroberta_np.training.data.labelled import LabelledText, Question, TaggedSentence, refuse
 from distilroberta_np.training.examples import Example
 from distilroberta_np.training.finetune import evaluate, finetune
 from distilroberta_np.training.finetune_settings import FinetuneSettings
-from distilroberta_np.training.task_data import LabelledText, Question, TaggedSentence, refuse
-from tests.seeded import seeded_tensors, write_model
-from tests.seeded_heads import write_classifier
+from distilroberta_np.training.tasks import question_answering, sequence_classification, token_classification
+from tests.support.seeded import seeded_tensors, write_model
+from tests.support.seeded_heads import write_classifier
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 TEXTS = [("the cat sat", "animal"), ("a cat on the sat", "animal"), ("ab ab", "letters"), ("on ab the ab", "letters")]
@@ -181,13 +182,13 @@ def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, mo
 
 
 def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, monkeypatch):
-    whole = finetune_texts.gradients
+    whole = sequence_classification.gradients
 
     def diverge(*arguments):
         loss, gradients = whole(*arguments)
         return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
 
-    monkeypatch.setattr(finetune_texts, "gradients", diverge)
+    monkeypatch.setattr(sequence_classification, "gradients", diverge)
     with pytest.raises(TrainingError, match=r"the loss of update 2 is nan .* The checkpoint of update 1 is whole"):
         finetune(tmp_path, settings_for(base, files), save_every=0)
 
@@ -258,14 +259,14 @@ def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
 
 
 def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, monkeypatch):
-    whole, seen = finetune_texts.gradients, []
+    whole, seen = sequence_classification.gradients, []
 
     def watch(texts, *arguments):
         seen.append([tuple(text) for group in texts for text in group.tolist()])
         return whole(texts, *arguments)
 
-    monkeypatch.setattr(finetune_texts, "gradients", watch)
-    monkeypatch.setattr(packing, "worker_threads", lambda: 1)
+    monkeypatch.setattr(sequence_classification, "gradients", watch)
+    monkeypatch.setattr(batching, "worker_threads", lambda: 1)
     assert finetune(tmp_path, settings_for(base, files))
     assert [len(batch) for batch in seen] == [8, 8, 4] * 2
     first, second = (sorted(text for batch in seen[part] for text in batch) for part in (slice(3), slice(3, 6)))
@@ -285,7 +286,7 @@ def test_muon_too(base, files, tmp_path):
 def learnt(base, files, labels, **changes):
     config = RobertaConfig.from_file(base / "config.json")
     rows = [LabelledText("text", None, label, "here") for label in labels]
-    return finetune_texts.learn(rows, config, settings_for(base, files, **changes), lambda line: None)
+    return sequence_classification.learn(rows, config, settings_for(base, files, **changes), lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_texts_become_ids_and_labels(base, files):
     tokenizer = RobertaTokenizer.from_folder(base)
     rows = [LabelledText("the cat", "sat on", "4,3", "l1"), LabelledText("a" * 9, "b" * 9, "", "l2")]
     config = learnt(base, files, ["3", "4"], problem_type="multi_label_classification")
-    examples, said = encoded(finetune_texts, base, files, rows, config, 10)
+    examples, said = encoded(sequence_classification, base, files, rows, config, 10)
     assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on").ids
     np.testing.assert_array_equal([example.labels for example in examples], [[1, 1], [0, 0]])
     assert tokenizer.decode(examples[1].ids) == "<s>aaa</s></s>bbb</s>"
@@ -338,7 +339,7 @@ def test_labels_that_cannot_be_used(base, files, labels, problem_type, label, me
     config = learnt(base, files, labels, problem_type=problem_type)
     rows = [LabelledText("text", None, label, "a.tsv, line 7")]
     with pytest.raises(TrainingError, match=f"a.tsv, line 7: {message}"):
-        encoded(finetune_texts, base, files, rows, config, 10)
+        encoded(sequence_classification, base, files, rows, config, 10)
 
 
 @pytest.mark.parametrize(("scores", "problem_type"), [([0.5, 1.25, 3.0], None), (["a,b", "b", ""], "several")])
@@ -363,11 +364,11 @@ def test_the_first_piece_of_a_word_has_its_label(base, files):
         TaggedSentence(("the", "cats", "x"), ("O", "B-a", "O"), "l1"),
         TaggedSentence(("ab",) * 6, ("O",) * 6, "l5"),
     ]
-    config = finetune_tokens.learn(
+    config = token_classification.learn(
         rows, RobertaConfig.from_file(base / "config.json"), settings_for(base, files), print
     )
     assert config.labels == ("B-a", "O")
-    (first, *rest), said = encoded(finetune_tokens, base, files, rows, config, 8)
+    (first, *rest), said = encoded(token_classification, base, files, rows, config, 8)
     assert first.ids.tolist() == tokenizer.encode("the cats x").ids  # <s>, the, Ġcat, s, Ġ, x, </s>
     assert first.labels.tolist() == [-100, 1, 0, -100, 1, -100, -100]
     # Cut between words (" ab" has two pieces but at the start), and nothing lost.
@@ -380,11 +381,11 @@ def test_the_first_piece_of_a_word_has_its_label(base, files):
 def test_words_too_long_and_tags_unknown(base, files):
     rows = [TaggedSentence(("xxxxxxxxxx", "y"), ("B-a", "O"), "l1")]
     config = replace(RobertaConfig.from_file(base / "config.json"), labels=("B-a", "O"))
-    examples, said = encoded(finetune_tokens, base, files, rows, config, 8)
+    examples, said = encoded(token_classification, base, files, rows, config, 8)
     assert [len(example.ids) for example in examples] == [8, 4]
     assert said[-1] == "1 words have more than 6 pieces, and only so many are seen"
     with pytest.raises(TrainingError, match="l1: the tag 'B-a' is none of the tags to train on"):
-        encoded(finetune_tokens, base, files, rows, replace(config, labels=("O", "X")), 8)
+        encoded(token_classification, base, files, rows, replace(config, labels=("O", "X")), 8)
 
 
 def test_tags_are_learnt(base, files, device_name, tmp_path):
@@ -411,13 +412,13 @@ def question(answers, number=1):
 def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
     tokenizer, config = RobertaTokenizer.from_folder(base), RobertaConfig.from_file(base / "config.json")
     rows = [question([("sat on", 8), ("the cat", 0)]), question([], 2)]
-    whole, _ = encoded(finetune_questions, base, files, rows, config, 64)
+    whole, _ = encoded(question_answering, base, files, rows, config, 64)
     assert whole[0].ids.tolist() == tokenizer.encode("who sat?", CONTEXT).ids
     start, end = whole[0].labels.tolist()
     assert tokenizer.decode(whole[0].ids[start : end + 1]).strip() == "sat on"
     assert whole[1].labels.tolist() == [0, 0]
 
-    windows, said = encoded(finetune_questions, base, files, rows[:1], config, 20, doc_stride=3)
+    windows, said = encoded(question_answering, base, files, rows[:1], config, 20, doc_stride=3)
     assert said == ["1 of 1 questions are longer than 20 tokens, and go in windows"]
     assert max(len(window.ids) for window in windows) == 20
     asked = len(tokenizer.encode("who sat?", add_special_tokens=False).ids) + 3
@@ -433,7 +434,7 @@ def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
 def test_an_answer_is_known_where_a_window_has_all_of_it(base, files, text):
     config = RobertaConfig.from_file(base / "config.json")
     rows = [question([(text, CONTEXT.index(text))])]
-    windows, _ = encoded(finetune_questions, base, files, rows, config, 20, doc_stride=3)
+    windows, _ = encoded(question_answering, base, files, rows, config, 20, doc_stride=3)
     begin = CONTEXT.index(text)
     for window in windows:
         inside = window.offsets[window.offsets[:, 0] >= 0]
@@ -447,7 +448,7 @@ def test_an_answer_is_known_where_a_window_has_all_of_it(base, files, text):
 def test_questions_that_leave_no_room(base, files):
     config = RobertaConfig.from_file(base / "config.json")
     with pytest.raises(TrainingError, match=r"question q1: its [0-9]+ tokens leave [0-9]+ of 16 .* share 128"):
-        encoded(finetune_questions, base, files, [question([("cat", 4)])], config, 16)
+        encoded(question_answering, base, files, [question([("cat", 4)])], config, 16)
 
 
 def test_the_answer_is_the_best_part_or_none(monkeypatch):
@@ -459,13 +460,13 @@ def test_the_answer_is_the_best_part_or_none(monkeypatch):
         [[9, 9], [0, 0], [1, 1], [0, 0], [0, 0]],
     ]
     monkeypatch.setattr(
-        finetune_questions, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
+        question_answering, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
     )
     model = SimpleNamespace(qa_outputs=None)
     rows = [question([("sat", 8)]), question([], 2)]
-    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: ""}
+    assert question_answering.answer(model, rows, examples) == {0: "sat", 1: ""}
     rows = [question([("sat", 8)]), question([("cat", 4)], 2)]  # where every question has an answer
-    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: "cat"}
+    assert question_answering.answer(model, rows, examples) == {0: "sat", 1: "cat"}
 
 
 def test_answers_are_learnt(base, files, device_name, tmp_path):

@@ -5,12 +5,12 @@ import pytest
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model import activation
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
+from distilroberta_np.layers import activation
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.training.masked_lm import masked_lm_gradients
-from tests.gradients import STEP, Repeated, exact_normal_distribution
-from tests.seeded import config_dict, seeded_tensors
+from tests.support.gradients import STEP, Repeated, exact_normal_distribution
+from tests.support.seeded import config_dict, seeded_tensors
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]

@@ -9,7 +9,7 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer, TrainingError, pipeline
 from distilroberta_np.cli import main
-from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training import pretrain as module
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import Settings

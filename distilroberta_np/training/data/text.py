@@ -1,0 +1,111 @@
+"""From text files to sequences of ids, and the tokenizer for them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from ...errors import TrainingError
+from ...layers.params import Array
+from ...tokenizer import SPECIAL_TOKENS, make_robertas
+
+# RoBERTa's special tokens, with its ids 0 to 3; the mask comes last.
+*SPECIAL, MASK = SPECIAL_TOKENS.values()
+
+
+def read_paragraphs(files: Sequence[Path]) -> Iterator[str]:
+    """The lines of text files (.txt, or .txt.gz) that hold something; an empty string where a document ends."""
+    for path in files:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+            for line in file:
+                yield line.strip()
+        yield ""
+
+
+def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE of `vocab_size` tokens, learned from the files, with RoBERTa's special tokens."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trainer = BpeTrainer(
+        vocab_size=vocab_size - 1,
+        special_tokens=SPECIAL,
+        initial_alphabet=ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((line for line in read_paragraphs(files) if line), trainer)
+    return make_robertas(tokenizer)
+
+
+def continuations(tokenizer: Tokenizer) -> Array:
+    """Which tokens go on with the word before them, (V,) bool: those that begin with a letter or digit and no space."""
+    continues = np.zeros(tokenizer.get_vocab_size(), bool)
+    for token, place in tokenizer.get_vocab().items():
+        continues[place] = token[0].isalnum() and token[0] != "Ġ"
+    return continues
+
+
+def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> tuple[Array, Array]:
+    """Texts of at most `length` tokens, `<s>` and `</s>` included: neighbouring paragraphs of a document together where
+    they fit (Liu et al. 2019's DOC-SENTENCES), and long ones cut.
+
+    Returns:
+        All ids, uint16 or uint32 (N,), one sequence after the other, and where each starts, with N at the end.
+
+    Raises:
+        TrainingError: the files hold no text.
+    """
+    room = length - 2
+    start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
+    dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
+    parts: list[Array] = []
+    sizes: list[int] = []
+
+    def close(ids: list[int]) -> None:
+        if ids:
+            parts.append(np.array([start, *ids, end], dtype))
+            sizes.append(len(ids) + 2)
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    waiting: list[int] = []
+    for block in _in_blocks(read_paragraphs(files)):
+        # A paragraph's first word is another token where it begins a sequence than after the space that joins it to
+        # the one before; the rest is the same.
+        words = [line.partition(" ") for line in block]
+        begun = encode([word for word, _, _ in words])
+        joined = encode([" " + word for word, _, _ in words])
+        rests = encode([space + rest for _, space, rest in words])
+        for line, first, after, rest in zip(block, begun, joined, rests, strict=True):
+            if not line or len(waiting) + len(after) + len(rest) > room:
+                close(waiting)
+                waiting = []
+            if not line:
+                continue
+            ids = (after if waiting else first) + rest
+            while len(ids) > room:
+                close(ids[:room])
+                ids = ids[room:]
+            waiting += ids
+    close(waiting)
+    if not parts:
+        raise TrainingError(f"there is no text in {', '.join(map(str, files))}")
+    return np.concatenate(parts), np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _in_blocks(lines: Iterator[str], size: int = 4096) -> Iterator[list[str]]:
+    block: list[str] = []
+    for line in lines:
+        block.append(line)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from distilroberta_np.layers.embeddings import EmbeddingsWeights, embeddings, position_ids
+from distilroberta_np.layers.layer_norm import LayerNormWeights
+from tests.support.seeded import draw
+
+
+@pytest.mark.parametrize(
+    ("ids", "pad", "positions"),
+    [
+        ([1, 1, 0, 10, 1, 11, 2, 1], 1, [1, 1, 2, 3, 1, 4, 5, 1]),
+        ([0, 5, 6, 2], 1, [2, 3, 4, 5]),
+        ([1, 1, 1], 1, [1, 1, 1]),
+        ([1, 2, 3], 0, [1, 2, 3]),
+        ([7, 9, 7], 9, [10, 9, 11]),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
+def test_positions_count_the_tokens_that_are_no_padding(ids, pad, positions, dtype):
+    assert position_ids(np.array([ids], dtype), pad).tolist() == [positions]
+
+
+def test_512_tokens_use_positions_2_to_513():
+    assert position_ids(np.full((1, 512), 5), 1).tolist() == [list(range(2, 514))]
+
+
+@pytest.mark.parametrize(("batch", "sequence", "hidden"), [(1, 1, 1), (2, 5, 8), (3, 12, 16)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+@pytest.mark.parametrize("pad", [0, 1, 3])
+def test_the_sum_of_three_rows_normalised(batch, sequence, hidden, dtype, tolerance, pad):
+    weights = EmbeddingsWeights(
+        word=draw(0, 20, hidden, dtype=dtype),
+        position=draw(1, 30, hidden, dtype=dtype),
+        token_type=draw(2, 1, hidden, dtype=dtype),
+        layer_norm=LayerNormWeights(draw(3, hidden, dtype=dtype), draw(4, hidden, dtype=dtype)),
+    )
+    ids = np.random.default_rng(5).integers(0, 20, (batch, sequence))
+    result = embeddings(ids, weights, pad, 1e-5)
+    assert result.dtype == dtype
+    for text in range(batch):
+        position = pad
+        for place in range(sequence):
+            token = ids[text, place]
+            position += token != pad
+            row = pad if token == pad else position
+            parts = (weights.word[token], weights.position[row], weights.token_type[0])
+            total = sum(part.astype(np.float64) for part in parts)
+            normal = (total - total.mean()) / np.sqrt(((total - total.mean()) ** 2).mean() + 1e-5)
+            wanted = normal * weights.layer_norm.weight + weights.layer_norm.bias
+            np.testing.assert_allclose(result[text, place], wanted, rtol=0, atol=tolerance)

@@ -76,7 +76,10 @@ class Pipeline(ABC):
 
     def _answer_list(self, inputs: Sequence[Any], options: Any) -> Any:
         """What a call with a list returns."""
-        items = [self._read(item, index, options) for index, item in enumerate(inputs)]
+        return self._answer_items([self._read(item, index, options) for index, item in enumerate(inputs)], options)
+
+    def _answer_items(self, items: list[Any], options: Any) -> list[Any]:
+        """The answers to any number of inputs that `_read` made ready, in their order."""
         size = options.batch_size or _window(len(items))
         return [
             answer
@@ -127,7 +130,7 @@ class Pipeline(ABC):
         yield from self._attempt(waiting, options)
 
     def _attempt(self, items: list[Any], options: Any) -> Iterator[Any]:
-        answers = iter(self._answer([item for item in items if not isinstance(item, Exception)], options))
+        answers = iter(self._answer_items([item for item in items if not isinstance(item, Exception)], options))
         for item in items:
             yield item if isinstance(item, Exception) else next(answers)
 

@@ -13,7 +13,7 @@ from ..errors import CheckpointError, PipelineException
 from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..runtime.batching import encode_at
+from ..runtime.batching import distinct, encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_integer
 from .truncation import STRATEGIES, truncate
@@ -201,11 +201,12 @@ def classification_logits(model: RobertaForSequenceClassification, sequences: Se
     Raises:
         CheckpointError: they are not finite.
     """
+    sequences, index = distinct(map(tuple, sequences))
     vectors = encode_at(sequences, [[0]] * len(sequences), model.weights.roberta, model.config)
     logits = model.classifier(np.concatenate(vectors))  # [B, H] -> [B, C]
     if not np.isfinite(logits).all():
         raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
-    return logits
+    return logits[index]
 
 
 def _text_and_pair(item: Any, index: int | None) -> tuple[Any, Any]:

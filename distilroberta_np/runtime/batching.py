@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from ..config import RobertaConfig
 from ..layers.params import Array
 from ..layers.roberta import RobertaWeights, roberta_at
 from .threads import map_in_threads, worker_threads
+
+Key = TypeVar("Key", bound=Hashable)
 
 # Tokens computed together by a thread. Twice as many make the products 1% faster and twice the memory; half as many
 # cost them 4%.
@@ -66,3 +69,14 @@ def cut(lengths: Sequence[int]) -> list[slice]:
     middles = ends - np.asarray(lengths) / 2
     borders = [0, *np.searchsorted(middles, total * np.arange(1, runs) / runs).tolist(), len(lengths)]
     return [slice(start, end) for start, end in pairwise(borders) if start < end]
+
+
+def distinct(keys: Iterable[Key]) -> tuple[list[Key], list[int]]:
+    """The distinct keys in the order in which they first appear, and for every key its index among them.
+
+    BLAS may round a row differently at another position of a product. Inputs that occur twice in a call are computed
+    once, so that they get equal scores on every processor.
+    """
+    indices: dict[Key, int] = {}
+    index = [indices.setdefault(key, len(indices)) for key in keys]
+    return list(indices), index

@@ -19,6 +19,7 @@ from ..models import RobertaForSequenceClassification
 from ..pipelines.base import Pipeline, as_boolean, as_integer, place_of
 from ..pipelines.text_classification import classification_logits
 from ..pipelines.truncation import truncate
+from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .modules import (
     MODULES_FILE,
@@ -199,7 +200,7 @@ class CrossEncoder(Pipeline):
 
         Returns:
             Dicts of `corpus_id` (a document's place, from 0), `score` and, where asked for, `text`; equal scores in
-            the documents' order. (Equal texts can differ in a score's last digit.)
+            the documents' order. Equal documents have equal scores.
 
         Raises:
             ValueError: the model has several labels, none of which is the one to go by; or as `predict`.
@@ -274,6 +275,11 @@ class CrossEncoder(Pipeline):
         if self.model.config.num_labels == 1:
             return list(scores[:, 0])
         return list(softmax(scores) if options.apply_softmax else scores)
+
+    def _answer_items(self, items: list[list[int]], options: Options) -> list[Any]:
+        sequences, index = distinct(map(tuple, items))
+        answers = super()._answer_items(list(map(list, sequences)), options)
+        return [answers[position] for position in index]
 
     def _answer_list(self, inputs: Sequence[Any], options: Options) -> Array:
         scores = super()._answer_list(inputs, options)

@@ -19,7 +19,7 @@ from ..layers.linear import LinearWeights, ignore_stray_flags, linear
 from ..layers.params import Array
 from ..models import RobertaModel
 from ..pipelines.base import Pipeline, as_boolean, as_integer
-from ..runtime.batching import encode_at
+from ..runtime.batching import distinct, encode_at
 from ..tokenizer import RobertaTokenizer
 from .modules import (
     MODULES_FILE,
@@ -328,6 +328,11 @@ class SentenceEncoder(Pipeline):
             raise CheckpointError("the vectors are not finite: the model's weights are too large, so they are damaged")
         vectors = vectors[:, : options.truncate_dim]  # [N, H] -> [N, D]
         return list(normalize(vectors) if options.normalize_embeddings else vectors)
+
+    def _answer_items(self, items: list[list[int]], options: Options) -> list[Any]:
+        sequences, index = distinct(map(tuple, items))
+        answers = super()._answer_items(list(map(list, sequences)), options)
+        return [answers[position] for position in index]
 
     def _answer_list(self, inputs: Sequence[str], options: Options) -> Array:
         vectors = super()._answer_list(inputs, options)

@@ -3,7 +3,7 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.runtime import batching, threads
-from distilroberta_np.runtime.batching import cut, encode_at, threads_for
+from distilroberta_np.runtime.batching import cut, distinct, encode_at, threads_for
 from tests.support.seeded import VOCAB_SIZE, write_model
 
 
@@ -41,3 +41,10 @@ def test_little_work_is_left_to_blas(monkeypatch):
     assert threads_for(4 * batching._LEAST_TOKENS) == 4
     assert threads_for(4 * batching._LEAST_TOKENS - 1) == 1
     assert cut([16] * 8) == [slice(0, 8)]
+
+
+def test_distinct_keeps_the_order_of_first_appearance():
+    keys, index = distinct(["b", "a", "b", "c", "a"])
+    assert keys == ["b", "a", "c"]
+    assert [keys[position] for position in index] == ["b", "a", "b", "c", "a"]
+    assert distinct([]) == ([], [])

@@ -35,9 +35,9 @@ from distilroberta_np.layers.params import Array, tree_leaves
 from distilroberta_np.runtime.batching import encode_at
 from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
-from distilroberta_np.training.distill import distil
-from distilroberta_np.training.distillation import first_student
+from distilroberta_np.training.distill import distill
 from distilroberta_np.training.settings import DistillationSettings
+from distilroberta_np.training.student import first_student
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
 WARMUP = 0.05
@@ -117,7 +117,7 @@ def main() -> int:
     alone = replace(distilled, alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
     runs = {"distilled": distilled, "alone": alone}
     for name, settings in runs.items():
-        if not run_training(distil, options.run / name, training, settings, save_every=10.0):
+        if not run_training(distill, options.run / name, training, settings, save_every=10.0):
             return 130
 
     teacher = RobertaForMaskedLM.from_pretrained(options.teacher)

@@ -24,7 +24,7 @@ COMMANDS = [
     if line.startswith("distilroberta-np ")
 ]
 # What takes longer than an answer, or a network; its arguments are read, and it is run in tests of its own.
-LONG = ("pretrain", "finetune", "distil", "download", "verify")
+LONG = ("pretrain", "finetune", "distill", "download", "verify")
 
 
 @pytest.fixture
@@ -82,4 +82,4 @@ def test_command(command, folder, capsys):
 
 def test_there_are_commands():
     names = {shlex.split(command)[1] for command in COMMANDS}
-    assert {"fill-mask", "pretrain", "finetune", "distil", "bias"} <= names
+    assert {"fill-mask", "pretrain", "finetune", "distill", "bias"} <= names

@@ -44,7 +44,7 @@ examples:
   distilroberta-np download
   distilroberta-np verify
   distilroberta-np pretrain corpus/*.txt --out run
-  distilroberta-np distil corpus/*.txt --teacher roberta-base --out run
+  distilroberta-np distill corpus/*.txt --teacher roberta-base --out run
   distilroberta-np finetune --task text-classification --train train.tsv --eval dev.tsv --out run
 
 exit status:

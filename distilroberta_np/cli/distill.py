@@ -1,4 +1,4 @@
-"""`distilroberta-np distil`: a smaller masked language model from a larger one, in a run that can be stopped and
+"""`distilroberta-np distill`: a smaller masked language model from a larger one, in a run that can be stopped and
 resumed."""
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from .terminal import SubParsers, add_command
 from .training_options import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
-  distilroberta-np distil corpus/*.txt.gz --teacher roberta-base --out run
-  distilroberta-np distil corpus/*.txt.gz --teacher a/folder --out run --layers 3 --updates 2000
+  distilroberta-np distill corpus/*.txt.gz --teacher roberta-base --out run
+  distilroberta-np distill corpus/*.txt.gz --teacher a/folder --out run --layers 3 --updates 2000
   distilroberta-np fill-mask "The man worked as a <mask>." --model run/checkpoint
 
 Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
@@ -50,7 +50,7 @@ _HELP = {
 def add_parser(commands: SubParsers) -> None:
     parser = add_command(
         commands,
-        "distil",
+        "distill",
         summary="train a smaller masked language model from a larger one",
         examples=_EXAMPLES,
         description=_DESCRIPTION,
@@ -65,12 +65,12 @@ def add_parser(commands: SubParsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..training.distill import distil  # here, as the other commands do without
+    from ..training.distill import distill  # here, as the other commands do without
 
     settings = DistillationSettings(
         **{field.name: getattr(options, field.name) for field in fields(DistillationSettings)}
     )
     finished = run_training(
-        distil, options.out, options.files, settings, device=options.device, save_every=options.save_every
+        distill, options.out, options.files, settings, device=options.device, save_every=options.save_every
     )
     return 0 if finished else 130

@@ -45,7 +45,7 @@ def run_training(train: Callable[..., bool], *arguments: Any, save_every: float,
     """Call a function that trains, and show how it goes.
 
     Args:
-        train: `pretrain`, `distil` or `finetune`.
+        train: `pretrain`, `distill` or `finetune`.
         *arguments, **named: of it.
         save_every: minutes.
 

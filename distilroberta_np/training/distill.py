@@ -27,14 +27,14 @@ from ..layers.roberta import MaskedLMWeights
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
 from .data.batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
 from .device import check_device, rng_for, to_device, to_host
-from .distillation import Objective, Teacher, distillation_gradients, first_student
 from .loop import Job, Report, begin, last_checkpoint, resume, train
 from .settings import DistillationSettings
+from .student import Objective, Teacher, distillation_gradients, first_student
 
 PHASE = "text"
 
 
-def distil(
+def distill(
     run: Path,
     files: Sequence[Path],
     settings: DistillationSettings,

@@ -5,8 +5,7 @@ Beside what every run has (`run.py`), the folder of this one has
     evaluations.csv   a line an epoch: the measures on the data to evaluate on
     best/             the model of the best of them, as pipelines load it, and evaluation.json
 
-Each task has a file of its own, with functions of the same names: `tasks/sequence_classification.py`,
-`tasks/token_classification.py` and `tasks/question_answering.py`. Everything random is drawn from the seed, the epoch and the update.
+Each task has a file in `tasks/`. Everything random is drawn from the seed, the epoch and the update.
 """
 
 from __future__ import annotations

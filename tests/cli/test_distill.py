@@ -1,4 +1,4 @@
-"""`distilroberta-np distil`."""
+"""`distilroberta-np distill`."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ def arguments(tmp_path):
     (tmp_path / "text.txt").write_text("The cat sat on the mat.\n" * 50, encoding="utf-8")
     teacher = write_model(tmp_path / "teacher", num_hidden_layers=4)
     shape = ["--length", "32", "--batch-tokens", "200", "--updates", "2"]
-    return ["distil", str(tmp_path / "text.txt"), "--teacher", str(teacher), "--out", str(tmp_path / "run"), *shape]
+    return ["distill", str(tmp_path / "text.txt"), "--teacher", str(teacher), "--out", str(tmp_path / "run"), *shape]
 
 
 def test_a_student_is_made_that_fills_masks(arguments, tmp_path, capsys):

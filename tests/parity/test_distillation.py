@@ -17,7 +17,7 @@ from distilroberta_np.layers.cosine_distance import cosine_distance
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.kl_divergence import kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients
+from distilroberta_np.training.student import Objective, Teacher, distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
 
 pytestmark = pytest.mark.parity

@@ -17,12 +17,12 @@ from distilroberta_np.layers.kernels import BLOCK, blocks, spans
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.training import device
 from distilroberta_np.training import loop as run_module
-from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients, first_student
 from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, start
 from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import Settings
+from distilroberta_np.training.student import Objective, Teacher, distillation_gradients, first_student
 from tests.support.dispatch import DeviceArray, put
 from tests.support.gradients import Repeated
 from tests.support.seeded import config_dict, seeded_tensors

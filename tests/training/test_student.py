@@ -1,16 +1,12 @@
-"""The losses of distillation and the whole student's gradients against finite differences, and runs of it; against
-torch's losses they are in the parity suite."""
+"""The losses of distillation and the student's gradients against finite differences. The parity suite compares them
+with torch's losses."""
 
-import json
 import math
-import os
-import signal
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer, TrainingError
+from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.cosine_distance import cosine_distance
@@ -19,19 +15,16 @@ from distilroberta_np.layers.kl_divergence import kl_divergence
 from distilroberta_np.layers.lm_head import lm_head
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.layers.roberta import roberta_at
-from distilroberta_np.training import loop as run_module
-from distilroberta_np.training.distill import distil
-from distilroberta_np.training.distillation import (
+from distilroberta_np.training.masked_lm import masked_lm_gradients
+from distilroberta_np.training.student import (
     Objective,
     Teacher,
     distillation_gradients,
     first_student,
     layers_of_student,
 )
-from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.settings import DistillationSettings
 from tests.support.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
-from tests.support.seeded import config_dict, seeded_tensors, tokenizer_dict, write_json, write_model
+from tests.support.seeded import config_dict, seeded_tensors
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
@@ -206,124 +199,3 @@ def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(teacher):
     loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, objective, NONE, NONE)
     assert loss == pytest.approx(0, abs=1e-9)
     assert max(np.abs(leaf).max() for leaf in tree_leaves(gradients)) < 1e-9
-
-
-# -- runs ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
-    monkeypatch.setattr(run_module, "draw_losses", lambda path: None)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "text.txt"
-    lines = [f"The cat sat {a} the {b}.\n" for a in ("on", "at", "by") for b in "abcdefghijklmn"]
-    path.write_text("".join(lines) + "\n" + "".join(reversed(lines)), encoding="utf-8")
-    return [path]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A teacher's."""
-    return write_model(tmp_path_factory.mktemp("teacher"), num_hidden_layers=4)
-
-
-@pytest.fixture(scope="module")
-def settings(folder):
-    return DistillationSettings(
-        teacher=str(folder), length=32, batch_tokens=300, updates=5, warmup=1, decay=4, dropout=0.1
-    )
-
-
-def weights_of(path):
-    return list(tree_leaves(RobertaForMaskedLM.from_pretrained(path).weights))
-
-
-def test_a_run_makes_a_model_that_comes_closer_to_its_teacher(files, folder, settings, tmp_path):
-    reports = []
-    settings = replace(settings, updates=20, learning_rate=5e-3, dropout=0.0)
-    assert distil(tmp_path / "run", files, settings, report=reports.append)
-    losses = [report.loss for report in reports]
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
-    student = RobertaForMaskedLM.from_pretrained(tmp_path / "run" / "checkpoint")
-    assert student.config == replace(
-        RobertaForMaskedLM.from_pretrained(folder).config, num_hidden_layers=2, architectures=("RobertaForMaskedLM",)
-    )
-    ours, theirs = (RobertaTokenizer.from_pretrained(path) for path in (tmp_path / "run" / "checkpoint", folder))
-    np.testing.assert_array_equal(ours("The cat<mask>.")["input_ids"], theirs("The cat<mask>.")["input_ids"])
-
-
-def test_a_run_stopped_goes_on_to_the_bit(files, settings, tmp_path):
-    def stop(report):
-        if report.update in (2, 3):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    assert not distil(tmp_path / "run", files, settings, report=stop)
-    assert not distil(tmp_path / "run", files, settings, report=stop)
-    assert json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text()) == {"updates": 3}
-    assert distil(tmp_path / "run", files, settings)
-    assert distil(tmp_path / "at_once", files, settings)
-    ours, wanted = (weights_of(tmp_path / name / "checkpoint") for name in ("run", "at_once"))
-    for one, other in zip(ours, wanted, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_the_first_student_is_the_teacher_with_layers_left_out(files, folder, settings, tmp_path):
-    assert distil(tmp_path, files, replace(settings, updates=1, warmup=0, learning_rate=0.0, layers=3))
-    teacher, student = (RobertaForMaskedLM.from_pretrained(path).weights for path in (folder, tmp_path / "checkpoint"))
-    for layer, theirs in enumerate((0, 2, 3)):
-        trees = (student.roberta.layers[layer], teacher.roberta.layers[theirs])
-        for ours, wanted in zip(*map(tree_leaves, trees), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
-    np.testing.assert_array_equal(student.lm_head.dense.weight, teacher.lm_head.dense.weight)
-    np.testing.assert_array_equal(student.roberta.embeddings.position, teacher.roberta.embeddings.position)
-
-
-def test_other_settings_than_the_runs_are_refused(files, settings, tmp_path):
-    assert distil(tmp_path, files, replace(settings, updates=1))
-    with pytest.raises(TrainingError, match=r"begun with temperature 2\.0; go on with the same"):
-        distil(tmp_path, files, replace(settings, updates=1, temperature=4.0))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"layers": 9}, "layers must be at most 4, as many as .* has, not 9"),
-        ({"length": 600}, "length must be at most 512"),
-    ],
-)
-def test_what_the_teacher_does_not_allow_is_named(files, settings, tmp_path, changes, message):
-    with pytest.raises(TrainingError, match=message):
-        distil(tmp_path / "run", files, replace(settings, **changes))
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"alpha_cos": -1.0}, "must be at least 0"),
-        ({"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0}, "not all 0"),
-        ({"length": 4}, "length must be at least 8"),
-    ],
-)
-def test_wrong_settings_are_named(settings, changes, message):
-    with pytest.raises(TrainingError, match=message):
-        replace(settings, **changes)
-
-
-def test_a_tokenizer_that_does_not_fit_is_named(files, settings, tmp_path):
-    folder = write_model(tmp_path / "teacher", num_hidden_layers=2, vocab_size=100)
-    with pytest.raises(TrainingError, match="tokenizer has 274 tokens and the model only 100"):
-        distil(tmp_path / "run", files, replace(settings, teacher=str(folder)))
-    tokenizer = tokenizer_dict()
-    for token in tokenizer["added_tokens"]:
-        token["content"] = token["content"].replace("<unk>", "<other>")
-    tokenizer["model"]["vocab"]["<other>"] = tokenizer["model"]["vocab"].pop("<unk>")
-    folder = write_model(tmp_path / "other", num_hidden_layers=2)
-    write_json(folder / "tokenizer.json", tokenizer)
-    with pytest.raises(TrainingError, match="its tokenizer has no <unk>"):
-        distil(tmp_path / "run", files, replace(settings, teacher=str(folder)))

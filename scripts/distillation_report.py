@@ -69,7 +69,7 @@ def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequ
     total = 0.0
     for start in range(0, len(wanted), 512):
         part = slice(start, start + 512)
-        total += cross_entropy(np.array(model.lm_head(vectors[part])), wanted[part], count=1)[0]
+        total += cross_entropy(np.array(model.logits(vectors[part])), wanted[part], count=1)[0]
     return total / len(wanted)
 
 

@@ -86,7 +86,7 @@ def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> di
     nats = 0.0
     right = 0
     for start in range(0, len(vectors), 512):
-        logits = model.lm_head(vectors[start : start + 512])
+        logits = model.logits(vectors[start : start + 512])
         labels = np.array(wanted[start : start + 512])
         largest = logits.max(axis=-1)
         total = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest

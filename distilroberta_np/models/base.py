@@ -8,9 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
+from ..errors import CheckpointError
 from ..hub import resolve_model
+from ..layers.params import Array
 
 
 class PretrainedModel(ABC):
@@ -73,3 +77,10 @@ class PretrainedModel(ABC):
         path.mkdir(parents=True, exist_ok=True)
         config = replace(self.config, architectures=(type(self).__name__,))
         save_model(path, config, self._keys(), self.weights, dtype)
+
+
+def check_finite(logits: Array) -> Array:
+    """The logits as they are. Raises CheckpointError if one of them is NaN or infinite."""
+    if not np.isfinite(logits).all():
+        raise CheckpointError("the logits contain NaN or infinity; the checkpoint is probably corrupt")
+    return logits

@@ -59,12 +59,12 @@ class RobertaForSequenceClassification(ModelWithHead[SequenceClassifierOutput]):
         return sequence_classification_keys(self.config)
 
     def _outputs(self, encoded: RobertaModelOutput) -> SequenceClassifierOutput:
-        logits = self.classifier(encoded.last_hidden_state[:, 0])  # [B, H] -> [B, C]
+        logits = self.logits(encoded.last_hidden_state[:, 0])  # [B, H] -> [B, C]
         return SequenceClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
 
-    def classifier(self, vectors: Array) -> Array:
-        """The head alone, for the vectors of the first tokens: (B, H) -> logits (B, C)."""
-        return classification_head(vectors, self.weights.classifier)
+    def logits(self, hidden_states: Array) -> Array:
+        """The head alone, for the hidden states of the first tokens: (B, H) -> logits (B, C), float32."""
+        return classification_head(hidden_states, self.weights.classifier)
 
 
 class RobertaForTokenClassification(ModelWithHead[TokenClassifierOutput]):
@@ -80,13 +80,13 @@ class RobertaForTokenClassification(ModelWithHead[TokenClassifierOutput]):
         return token_classification_keys(self.config)
 
     def _outputs(self, encoded: RobertaModelOutput) -> TokenClassifierOutput:
-        logits = self.classifier(encoded.last_hidden_state)  # [B, S, H] -> [B, S, C]
+        logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, C]
         return TokenClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
 
     @ignore_stray_flags
-    def classifier(self, vectors: Array) -> Array:
-        """The head alone: (..., H) -> logits (..., C)."""
-        return linear(vectors, self.weights.classifier)
+    def logits(self, hidden_states: Array) -> Array:
+        """The head alone: (..., H) -> logits (..., C), float32."""
+        return linear(hidden_states, self.weights.classifier)
 
 
 class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringOutput]):
@@ -102,10 +102,10 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringOutput]):
         return question_answering_keys(self.config)
 
     def _outputs(self, encoded: RobertaModelOutput) -> QuestionAnsweringOutput:
-        logits = self.qa_outputs(encoded.last_hidden_state)  # [B, S, H] -> [B, S, 2]
+        logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, 2]
         return QuestionAnsweringOutput(logits[..., 0], logits[..., 1], encoded.hidden_states, encoded.attentions)
 
     @ignore_stray_flags
-    def qa_outputs(self, vectors: Array) -> Array:
-        """The head alone: (..., H) -> logits (..., 2), for the start and the end."""
-        return linear(vectors, self.weights.qa_outputs)
+    def logits(self, hidden_states: Array) -> Array:
+        """The head alone: (..., H) -> logits (..., 2) of the start and the end, float32."""
+        return linear(hidden_states, self.weights.qa_outputs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,11 +15,17 @@ from ..config import RobertaConfig
 from ..layers.lm_head import lm_head
 from ..layers.params import Array
 from ..layers.roberta import MaskedLMWeights, RobertaModelOutput
+from ..runtime.batching import threads_for
 from ..runtime.threads import map_in_threads
+from .base import check_finite
 from .with_head import ModelWithHead
 
 # Rows of logits that a thread makes at a time: 26 MB for 50,265 tokens.
 _HEAD_ROWS = 128
+# Rows of logits per thread that `map_logits` holds at a time: 13 MB.
+_MAPPED_ROWS = 64
+
+Result = TypeVar("Result")
 
 
 class MaskedLMOutput(NamedTuple):
@@ -46,16 +54,50 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMOutput]):
         rows = encoded.last_hidden_state.reshape(-1, hidden)  # [B, S, H] -> [N, H]
 
         def fill(part: slice) -> None:
-            logits[part] = self.lm_head(rows[part])  # [N, H] -> [N, V]
+            logits[part] = self.logits(rows[part])  # [N, H] -> [N, V]
 
         map_in_threads(fill, [slice(start, start + _HEAD_ROWS) for start in range(0, len(rows), _HEAD_ROWS)])
         return MaskedLMOutput(
             logits.reshape(batch, sequence, self.config.vocab_size), encoded.hidden_states, encoded.attentions
         )
 
-    def lm_head(self, hidden_states: Array, vocabulary: slice = slice(None)) -> Array:
-        """The head alone, for just the vectors whose words are asked for, and for a part of the vocabulary if need be:
-        (..., H) -> logits (..., V)."""
+    def map_logits(
+        self,
+        function: Callable[[Array], Result],
+        sequences: Sequence[Sequence[int]],
+        positions: Sequence[Sequence[int]],
+    ) -> Iterator[Result]:
+        """A function's results for the logits at selected positions, some rows at a time, in threads.
+
+        The head is applied to the selected positions only: over all of them it would cost more than the encoder.
+
+        Args:
+            function: takes logits (N, V) float32, which it may overwrite, of any number of rows.
+            sequences, positions: as `encode`. The rows are the positions, sequence after sequence.
+
+        Yields:
+            The results, in the order of the rows.
+
+        Raises:
+            CheckpointError: the logits contain NaN or infinity.
+        """
+        hidden_states = np.concatenate(self.encode(sequences, positions))  # [M, H]
+        threads = threads_for(sum(map(len, sequences)))
+        # Each thread takes a part of the vocabulary, so that the word embeddings are read once.
+        borders = [self.config.vocab_size * number // threads for number in range(threads + 1)]
+        for start in range(0, len(hidden_states), threads * _MAPPED_ROWS):
+            rows = hidden_states[start : start + threads * _MAPPED_ROWS]
+            logits = np.empty((len(rows), self.config.vocab_size), np.float32)  # [N, V]
+
+            def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:
+                logits[:, part] = self.logits(rows, part)
+
+            map_in_threads(fill, [slice(*pair) for pair in pairwise(borders)])
+            blocks = np.array_split(logits, min(threads, len(rows)))
+            yield from map_in_threads(lambda block: function(check_finite(block)), blocks)
+
+    def logits(self, hidden_states: Array, vocabulary: slice = slice(None)) -> Array:
+        """The head alone, over a part of the vocabulary if given: (..., H) -> logits (..., V), float32."""
         word_embeddings = self.weights.roberta.embeddings.word[vocabulary]  # [V, H], the same matrix in and out
         weights = self.weights.lm_head._replace(bias=self.weights.lm_head.bias[vocabulary])
         return lm_head(hidden_states, weights, word_embeddings, self.config.layer_norm_eps)

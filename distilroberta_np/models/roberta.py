@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..checkpoint.load import load_roberta
 from ..config import RobertaConfig
 from ..layers.params import Array
 from ..layers.roberta import RobertaModelOutput, RobertaWeights, roberta
-from ..runtime.batching import cut
+from ..runtime.batching import cut, encode_at
 from ..runtime.threads import map_in_threads
 from .base import PretrainedModel
 
@@ -64,6 +65,21 @@ class RobertaModel(PretrainedModel):
 
         batch, sequence = input_ids.shape
         return _join(map_in_threads(run, cut([sequence] * batch)))
+
+    def encode(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
+        """Final hidden states at selected positions of sequences of any lengths, without padding.
+
+        The sequences are sorted by length, packed into micro-batches and computed in threads; the last layer computes
+        the selected positions only.
+
+        Args:
+            sequences: the token ids of each sequence, special tokens included; none longer than the model reads.
+            positions: at least one position in each sequence.
+
+        Returns:
+            For each sequence, in order, its hidden states: float32 (Q, H).
+        """
+        return encode_at(sequences, positions, self.weights, self.config)
 
 
 def _join(outputs: list[RobertaModelOutput]) -> RobertaModelOutput:

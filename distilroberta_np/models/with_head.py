@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from ..config import RobertaConfig
+from ..layers.params import Array
 from ..layers.roberta import RobertaModelOutput
-from .base import PretrainedModel
+from .base import PretrainedModel, check_finite
 from .roberta import RobertaModel
 
 Output = TypeVar("Output")
@@ -23,6 +27,30 @@ class ModelWithHead(PretrainedModel, Generic[Output]):
     @abstractmethod
     def _outputs(self, encoded: RobertaModelOutput) -> Output:
         """What the model returns, by what the encoder gave."""
+
+    @abstractmethod
+    def logits(self, hidden_states: Array) -> Array:
+        """The head alone: final hidden states (..., H) -> logits (..., C), float32."""
+
+    def encode(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
+        """Final hidden states at selected positions of each sequence: as `RobertaModel.encode`."""
+        return self.roberta.encode(sequences, positions)
+
+    def logits_at(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
+        """Logits at selected positions of sequences of any lengths, without padding.
+
+        Args:
+            sequences, positions: as `RobertaModel.encode`.
+
+        Returns:
+            For each sequence, in order, its logits: float32 (Q, C).
+
+        Raises:
+            CheckpointError: the logits contain NaN or infinity.
+        """
+        hidden_states = self.encode(sequences, positions)
+        logits = check_finite(self.logits(np.concatenate(hidden_states)))  # [M, H] -> [M, C]
+        return np.split(logits, np.cumsum([len(rows) for rows in hidden_states])[:-1])
 
     def __call__(
         self,

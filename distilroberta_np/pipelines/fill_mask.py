@@ -317,7 +317,7 @@ class FillMaskPipeline(Pipeline):
             # The head at the masks alone: over all positions it would cost more than the encoder. Each thread takes a
             # part of the vocabulary, so that the word embeddings are read once.
             def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:
-                logits[:, part] = self.model.lm_head(rows, part)
+                logits[:, part] = self.model.logits(rows, part)
 
             def compute(block: Array) -> Result:
                 if not np.isfinite(block).all():

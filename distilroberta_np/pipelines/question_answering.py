@@ -299,7 +299,7 @@ class QuestionAnsweringPipeline(Pipeline):
             places = [range(len(sequence)) for sequence in some]
             vectors = encode_at(some, places, self.model.weights.roberta, self.model.config)
             for place, rows in zip(block, vectors, strict=True):
-                logits[place] = self.model.qa_outputs(rows)  # [S, H] -> [S, 2]
+                logits[place] = self.model.logits(rows)  # [S, H] -> [S, 2]
                 if not np.isfinite(logits[place]).all():
                     raise CheckpointError(
                         "the model's scores are not finite: its weights are too large, so they are damaged"

@@ -203,7 +203,7 @@ def classification_logits(model: RobertaForSequenceClassification, sequences: Se
     """
     sequences, index = distinct(map(tuple, sequences))
     vectors = encode_at(sequences, [[0]] * len(sequences), model.weights.roberta, model.config)
-    logits = model.classifier(np.concatenate(vectors))  # [B, H] -> [B, C]
+    logits = model.logits(np.concatenate(vectors))  # [B, H] -> [B, C]
     if not np.isfinite(logits).all():
         raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
     return logits[index]

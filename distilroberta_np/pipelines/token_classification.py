@@ -271,7 +271,7 @@ class TokenClassificationPipeline(Pipeline):
             run = sequences[part]
             places = [range(1, len(sequence) - 1) for sequence in run]
             vectors = np.concatenate(encode_at(run, places, self.model.weights.roberta, self.model.config))  # [N, H]
-            logits = self.model.classifier(vectors)  # [N, H] -> [N, C]
+            logits = self.model.logits(vectors)  # [N, H] -> [N, C]
             if not np.isfinite(logits).all():
                 raise CheckpointError(
                     "the model's scores are not finite: its weights are too large, so they are damaged"

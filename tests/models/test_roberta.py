@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForMaskedLM, RobertaModel
+from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel
 from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.models import masked_lm
 from distilroberta_np.runtime import batching, threads
@@ -237,4 +237,40 @@ def test_masks_that_can_not_be_computed_are_refused(model, mask, error, message)
 
 def test_the_head_alone_gives_the_logits_of_the_vectors_it_is_given(model):
     states = model.roberta(IDS, MASK).last_hidden_state
-    np.testing.assert_allclose(model.lm_head(states[1, 2]), model(IDS, MASK).logits[1, 2], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.logits(states[1, 2]), model(IDS, MASK).logits[1, 2], rtol=0, atol=1e-5)
+
+
+SEQUENCES, POSITIONS = [[0, 5, 40, 7, 2], [0, 9, 2], [0, 8, 2]], [[1], [2, 0], [0, 1, 2]]
+
+
+def test_encode_gives_the_hidden_states_at_the_selected_positions(model, encoder):
+    for encode in (model.encode, encoder.encode):
+        for sequence, selected, states in zip(SEQUENCES, POSITIONS, encode(SEQUENCES, POSITIONS), strict=True):
+            whole = encoder([sequence]).last_hidden_state[0]
+            np.testing.assert_allclose(states, whole[selected], rtol=0, atol=2e-5)
+            assert states.dtype == np.float32
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, count):
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: count, lambda number: None))
+    monkeypatch.setattr(batching, "_LEAST_TOKENS", 1)
+    monkeypatch.setattr(masked_lm, "_MAPPED_ROWS", 2)
+    wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
+    for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
+    mapped = np.concatenate(list(model.map_logits(lambda logits: logits * 2, SEQUENCES, POSITIONS)))
+    np.testing.assert_allclose(mapped, 2 * np.concatenate(wanted), rtol=0, atol=4e-5)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_logits_that_are_not_finite_are_refused(model):
+    dense = model.weights.lm_head.dense
+    corrupt = model.weights._replace(
+        lm_head=model.weights.lm_head._replace(dense=dense._replace(weight=np.full_like(dense.weight, 3e38)))
+    )
+    broken = RobertaForMaskedLM(model.config, corrupt)
+    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity; the checkpoint is probably corrupt"):
+        broken.logits_at(SEQUENCES, POSITIONS)
+    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity"):
+        list(broken.map_logits(np.copy, SEQUENCES, POSITIONS))

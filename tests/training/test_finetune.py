@@ -462,7 +462,7 @@ def test_the_answer_is_the_best_part_or_none(monkeypatch):
     monkeypatch.setattr(
         question_answering, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
     )
-    model = SimpleNamespace(qa_outputs=None)
+    model = SimpleNamespace(logits=None)
     rows = [question([("sat", 8)]), question([], 2)]
     assert question_answering.answer(model, rows, examples) == {0: "sat", 1: ""}
     rows = [question([("sat", 8)]), question([("cat", 4)], 2)]  # where every question has an answer

@@ -123,7 +123,7 @@ def answer(model: Model, rows: Sequence[Question], examples: Sequence[Example]) 
     only where some question of the rows has none.
     """
     all_places = [range(len(example.ids)) for example in examples]
-    logits = predict(model, model.qa_outputs, examples, all_places)
+    logits = predict(model, model.logits, examples, all_places)
     best: dict[int, tuple[float, str]] = {}
     none: dict[int, float] = {}
     for example, scores in zip(examples, logits, strict=True):

@@ -105,7 +105,7 @@ def metric_names(config: RobertaConfig) -> tuple[str, ...]:
 
 def measure(model: Model, rows: Sequence[LabelledText], examples: Sequence[Example]) -> dict[str, float]:
     """How good a model's answers are. Of several labels those count whose probability is above a half."""
-    logits = np.concatenate(predict(model, model.classifier, examples, [[0]] * len(examples)))  # [N, C]
+    logits = np.concatenate(predict(model, model.logits, examples, [[0]] * len(examples)))  # [N, C]
     labels = np.array([example.labels for example in examples])
     if model.config.problem_type == "regression":
         return {"pearson": pearson(logits[:, 0], labels), "spearman": spearman(logits[:, 0], labels)}

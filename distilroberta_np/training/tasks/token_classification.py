@@ -102,7 +102,7 @@ def metric_names(config: RobertaConfig) -> tuple[str, ...]:
 def measure(model: Model, rows: Sequence[TaggedSentence], examples: Sequence[Example]) -> dict[str, float]:
     """How good a model's tags are: of whole entities, and the share of right tags."""
     places = [np.flatnonzero(example.labels >= 0).tolist() for example in examples]
-    logits = predict(model, model.classifier, examples, places)
+    logits = predict(model, model.logits, examples, places)
     names = model.config.id2label
     predicted: dict[int, list[str]] = {}
     wanted: dict[int, list[str]] = {}

@@ -1,4 +1,4 @@
-"""The published outputs of distilroberta-base, which tests/goldens.json holds, beside what a pipeline answers."""
+"""Compare a pipeline with the published outputs of distilroberta-base in tests/goldens.json."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from ..hub import package_data
 from ..pipelines.fill_mask import FillMaskPipeline
 
-# The published scores came from several versions of the reference and agree with each other to about this.
+# The published scores come from several versions of transformers, which agree to about this.
 SCORE_ATOL = 2e-4
 
 
 class Comparison(NamedTuple):
-    """One published value: what it is of, the value, ours, and whether they agree."""
+    """A published value: its name, the value, ours, and whether they agree."""
 
     what: str
     expected: str
@@ -25,18 +25,18 @@ class Comparison(NamedTuple):
 
 
 def read_goldens() -> dict[str, Any]:
-    """The published values, as goldens.json has them. Raises HubError if this installation lacks the file."""
+    """Read goldens.json. Raises HubError if this installation lacks the file."""
     goldens: dict[str, Any] = json.loads(package_data("tests/goldens.json").read_bytes())
     return goldens
 
 
 def compare(unmasker: FillMaskPipeline, goldens: Mapping[str, Any]) -> Iterator[Comparison]:
-    """Replay all published values: the model card's predictions, those published elsewhere, and encoder outputs.
+    """Replay the published values: predictions of the model card and of other pages, and outputs of the encoder.
 
-    Of a prediction everything but the score must be equal, its rank included.
+    Predictions must agree in everything, rank included; scores within a tolerance.
 
     Raises:
-        DistilRobertaError: the pipeline can't answer one of the texts.
+        DistilRobertaError: the pipeline cannot answer one of the texts.
     """
     for example in goldens["model_card"]:
         yield from _compare_predictions(unmasker, example, SCORE_ATOL)
@@ -60,7 +60,7 @@ def _compare_encoder(unmasker: FillMaskPipeline, example: Mapping[str, Any]) -> 
     our_ids = unmasker.tokenizer.encode(text).ids
     yield Comparison(f"{text}: ids", str(ids), str(our_ids), our_ids == ids)
     if our_ids != ids:
-        return  # another vocabulary, and so another model: its vectors have nothing to be compared with
+        return  # another vocabulary, so another model, whose hidden states are not comparable
 
     hidden_states = unmasker.model.roberta([ids]).last_hidden_state  # [1, S, H]
     shape = list(hidden_states.shape)
@@ -74,7 +74,7 @@ def _compare_encoder(unmasker: FillMaskPipeline, example: Mapping[str, Any]) -> 
 
 
 def _index(text: str) -> tuple[int | slice, ...]:
-    """What stands between the brackets of an index such as [0,6,-4:]."""
+    """Parse an index such as 0,6,-4:."""
     return tuple(
         slice(*(int(bound) if bound else None for bound in part.split(":"))) if ":" in part else int(part)
         for part in text.split(",")

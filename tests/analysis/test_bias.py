@@ -1,6 +1,5 @@
-"""The bias probe: its templates, and its numbers beside the same ones worked out the long way, in float64."""
+"""`compare_groups`: every number is compared with the same one computed step by step, in float64."""
 
-import builtins
 import dataclasses
 import json
 import math
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from distilroberta_np import FillMaskPipeline, PipelineException, pipeline
-from distilroberta_np.analysis.bias import compare_groups, draw_comparison
+from distilroberta_np.analysis.bias import compare_groups
 from distilroberta_np.analysis.published import SCORE_ATOL, read_goldens
 from tests.support.seeded import seeded_pipeline
 
@@ -19,18 +18,11 @@ def unmasker(tmp_path_factory):
     return seeded_pipeline(tmp_path_factory.mktemp("model"))
 
 
-def distribution(unmasker, ids, place):
-    """The probabilities of all tokens at a place, float64."""
-    logits = unmasker.model([ids]).logits[0, place].astype(np.float64)
+def distribution(unmasker, ids, position):
+    """The probabilities of all tokens at a position, (V,) float64."""
+    logits = unmasker.model([ids]).logits[0, position].astype(np.float64)
     values = np.exp(logits - logits.max())
     return values / values.sum()
-
-
-def texts(unmasker, template, *arguments):
-    return [group.text for group in compare_groups(unmasker, template, *arguments).groups]
-
-
-# -- the published lists ---------------------------------------------------------------------------------------
 
 
 def test_the_model_cards_two_lists_come_from_one_template(published_weights):
@@ -51,7 +43,7 @@ def test_the_model_cards_two_lists_come_from_one_template(published_weights):
     assert words[" waiter"].log_ratios["woman"] == pytest.approx(math.log2(0.0756 / 0.1238), abs=0.01)
 
 
-def test_each_list_is_the_pipelines_own_answer(unmasker):
+def test_the_predictions_are_the_pipelines(unmasker):
     comparison = compare_groups(unmasker, "the {cat|dog} sat on <mask>", top_k=4)
     for group in comparison.groups:
         answers = unmasker(group.text, top_k=4)
@@ -60,76 +52,21 @@ def test_each_list_is_the_pipelines_own_answer(unmasker):
             assert prediction == answer
 
 
-def test_the_pipelines_defaults_play_no_part(unmasker):
+def test_the_pipelines_defaults_are_not_used(unmasker):
     changed = FillMaskPipeline(unmasker.model, unmasker.tokenizer, top_k=1, targets=["a"], whole_words=True)
     template = "the {cat|dog} sat on <mask>"
     assert compare_groups(changed, template) == compare_groups(unmasker, template)
 
 
-# -- templates -------------------------------------------------------------------------------------------------
-
-
-def test_slots_vary_together(unmasker):
-    comparison = compare_groups(unmasker, "the { man | woman } and {his|her} <mask>")
-    assert [group.name for group in comparison.groups] == ["man/his", "woman/her"]
-    assert [group.text for group in comparison.groups] == ["the man and his <mask>", "the woman and her <mask>"]
-
-
-def test_groups_fill_empty_braces(unmasker):
-    groups = ["cat", "old cat", "{a|b}"]
-    comparison = compare_groups(unmasker, "the {} sat, {} <mask>", groups)
-    assert [group.name for group in comparison.groups] == groups
-    assert [group.text for group in comparison.groups] == [f"the {name} sat, {name} <mask>" for name in groups]
-    comparison = compare_groups(unmasker, "the {} and {his|its} <mask>", ["man", "cat"])
-    assert [group.name for group in comparison.groups] == ["man/his", "cat/its"]
-
-
-def test_doubled_braces_are_braces(unmasker):
-    assert texts(unmasker, "{{{a|b}}} }}{{ <mask>") == ["{a} }{ <mask>", "{b} }{ <mask>"]
-
-
-@pytest.mark.parametrize(
-    ("template", "groups", "message"),
-    [
-        ("the {a|b} sat", None, "must have one <mask>, and has none"),
-        ("the {a|b} <mask> <mask>", None, "must have one <mask>, and has 2"),
-        ("the {a|<mask>} <mask>", None, "group 2 has a <mask> in it"),
-        ("the {<mask>|<mask>}", None, "must have one <mask>, and has none"),
-        ("the cat <mask>", None, r"no \{...\|...\} in it"),
-        ("the {a|b} {c|d|e} <mask>", None, r"there are 2 in \{a\|b\} and 3 in \{c\|d\|e\}"),
-        ("the {} {c|d|e} <mask>", ["a", "b"], r"there are 2 in the groups and 3 in \{c\|d\|e\}"),
-        ("the {a} <mask>", None, r"\{a\}: one group only, 'a'"),
-        ("the {} <mask>", ["a"], "the groups: one group only, 'a'"),
-        ("the {a|} <mask>", None, r"\{a\|\}: alternative 2 is empty"),
-        ("the {|a} <mask>", None, r"\{\|a\}: alternative 1 is empty"),
-        ("the {} <mask>", ["a", " "], "the groups: alternative 2 is empty"),
-        ("the {} <mask>", None, r"\{\} in it, and there are no groups"),
-        ("the {a|b} <mask>", ["c", "d"], r"there are groups, and the template has no \{\}"),
-        ("the {a|b <mask>", None, r"the \{ at character 5 has no partner.*write \{\{"),
-        ("the } {a|b} <mask>", None, r"the \} at character 5 has no partner.*write \}\}"),
-        ("the {a|{b|c}} <mask>", None, r"the \{ at character 5"),
-    ],
-)
-def test_a_bad_template_is_named_and_a_right_one_shown(unmasker, template, groups, message):
-    with pytest.raises(PipelineException, match=message) as caught:
-        compare_groups(unmasker, template, groups)
-    assert 'A right template is "The {' in str(caught.value)
-
-
-def test_the_templates_shown_are_right(unmasker):
-    assert len(texts(unmasker, "The {man|woman} worked as a <mask>.")) == 2
-    assert len(texts(unmasker, "The {} worked as a <mask>.", ["man", "woman"])) == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "keywords", "error", "message"),
     [
-        ((3,), {}, TypeError, "the template must be a text, not a int"),
+        ((3,), {}, TypeError, "the template must be a string, not a int"),
         (("{} <mask>", "ab"), {}, TypeError, "groups must be a list"),
-        (("{} <mask>", ["a", 1]), {}, TypeError, "a group must be a text, not a int"),
+        (("{} <mask>", ["a", 1]), {}, TypeError, "a group must be a string, not a int"),
         (("{} <mask>", []), {}, ValueError, "groups is empty"),
         (("{a|a} <mask>",), {}, PipelineException, "two groups are the same, 'a'"),
-        (("{a|b} <mask>",), {"baseline": "c"}, ValueError, "no group is called 'c'.* there are a, b"),
+        (("{a|b} <mask>",), {"baseline": "c"}, ValueError, "baseline 'c' is not a group; the groups are a, b"),
         (("{a|b} <mask>",), {"top_k": 0}, ValueError, "top_k must be at least 1"),
         (("{a|b} <mask>",), {"top_k": "3"}, TypeError, "top_k must be an integer"),
         (("{a|b} <mask>",), {"targets": []}, ValueError, "At least one target"),
@@ -137,7 +74,7 @@ def test_the_templates_shown_are_right(unmasker):
         (("{a|\ud800} <mask>",), {}, PipelineException, "group '\\\\ud800': character 0"),
     ],
 )
-def test_a_bad_argument_is_named(unmasker, arguments, keywords, error, message):
+def test_an_invalid_argument_is_named(unmasker, arguments, keywords, error, message):
     with pytest.raises(error, match=message):
         compare_groups(unmasker, *arguments, **keywords)
 
@@ -145,18 +82,13 @@ def test_a_bad_argument_is_named(unmasker, arguments, keywords, error, message):
 def test_a_text_too_long_is_named_by_its_group(unmasker):
     long = "the" + " the" * 507  # 508 tokens; <s>, </s>, the mask and a group of one make 512
     compare_groups(unmasker, long + "{a|b}<mask>", top_k=1)
-    with pytest.raises(
-        PipelineException, match="group 'a a': the text has 513 tokens, and the model reads at most 512;"
-    ):
+    with pytest.raises(PipelineException, match="group 'a a': the text has 513 tokens, more than the model's 512;"):
         compare_groups(unmasker, long + "{a|a a}<mask>")
-    with pytest.raises(PipelineException, match="group 'a': the text has 513 tokens with a word of 2, and the model"):
+    with pytest.raises(PipelineException, match="group 'a': the text has 513 tokens with a word of 2, more"):
         compare_groups(unmasker, long + "{a|b}<mask>", targets=["on", "the cat"])
 
 
-# -- numbers ---------------------------------------------------------------------------------------------------
-
-
-def test_probabilities_and_ratios_are_of_the_whole_vocabulary(unmasker):
+def test_probabilities_and_ratios_match_the_softmax_over_the_vocabulary(unmasker):
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>", top_k=3, baseline="sat")
     probabilities = {}
     for group in comparison.groups:
@@ -175,7 +107,7 @@ def test_probabilities_and_ratios_are_of_the_whole_vocabulary(unmasker):
             assert word.log_ratios[name] == pytest.approx(expected, abs=1e-5)
 
 
-def test_words_come_in_the_order_of_their_largest_ratio(unmasker):
+def test_words_are_sorted_by_their_largest_ratio(unmasker):
     words = compare_groups(unmasker, "the {cat|sat|on} a <mask>", top_k=5).words
     largest = [max(map(abs, word.log_ratios.values())) for word in words]
     assert largest == sorted(largest, reverse=True)
@@ -183,7 +115,7 @@ def test_words_come_in_the_order_of_their_largest_ratio(unmasker):
     assert len(set(largest)) == len(largest) > 5
 
 
-def test_divergences_are_of_the_whole_vocabulary(unmasker):
+def test_divergences_match_their_definitions(unmasker):
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>")
     rows = {}
     for group in comparison.groups:
@@ -203,43 +135,43 @@ def test_divergences_are_of_the_whole_vocabulary(unmasker):
 
 
 def kurita(unmasker, text, group, word):
-    """log2 p(group | word) / p(group | word masked), step by step: where `group` (its places) and `word` (its tokens)
-    are in a text whose only mask is the word's."""
+    """log2 p(group | word) / p(group | word masked), step by step. `group` holds positions in the text, whose mask is
+    the word's, and `word` the word's ids."""
     mask = unmasker.tokenizer.mask_token_id
     ids = unmasker.tokenizer.encode(text).ids
     at = ids.index(mask)
     logs = []
     for filling in (word, [mask] * len(word)):
         whole = ids[:at] + filling + ids[at + 1 :]
-        places = [place if place < at else place + len(filling) - 1 for place in group]
+        positions = [position if position < at else position + len(filling) - 1 for position in group]
         current = list(whole)
-        for place in places:
-            current[place] = mask
+        for position in positions:
+            current[position] = mask
         total = 0.0
-        for place in places:  # from left to right, each given those before it
-            total += math.log2(distribution(unmasker, current, place)[whole[place]])
-            current[place] = whole[place]
+        for position in positions:  # from left to right, each given those before it
+            total += math.log2(distribution(unmasker, current, position)[whole[position]])
+            current[position] = whole[position]
         logs.append(total)
     return logs[0] - logs[1]
 
 
-def test_associations_are_the_groups_probability_corrected_by_its_prior(unmasker):
-    """Groups of one token and of several, before and behind the mask; the places are counted here by hand."""
+def test_associations_are_log_probabilities_minus_the_prior(unmasker):
+    """Groups of one token and of several, before and after the mask; the positions are counted by hand."""
     encode = unmasker.tokenizer.encode
     template = "the {cat|a cat} on<mask>{sat|ab}"
     assert encode("the a cat on<mask>ab").tokens == ["<s>", "the", "Ġa", "Ġcat", "Ġon", "<mask>", "ab", "</s>"]
     assert encode("the cat on<mask>sat").tokens == ["<s>", "the", "Ġcat", "Ġon", "<mask>", "sat", "</s>"]
-    places = {"cat/sat": [2, 5], "a cat/ab": [2, 3, 6]}
+    positions = {"cat/sat": [2, 5], "a cat/ab": [2, 3, 6]}
     comparison = compare_groups(unmasker, template, targets=["on", "the cat"])
     assert sorted(len(word.tokens) for word in comparison.words) == [1, 2]
     for group in comparison.groups:
         for word in comparison.words:
-            expected = kurita(unmasker, group.text, places[group.name], list(word.tokens))
+            expected = kurita(unmasker, group.text, positions[group.name], list(word.tokens))
             assert word.associations[group.name] == pytest.approx(expected, abs=1e-4)
             assert abs(expected) > 1e-3
 
 
-def test_targets_are_whole_words_and_the_lists_stay(unmasker):
+def test_targets_are_whole_words(unmasker):
     template = "the {cat|dog} sat on <mask>"
     comparison = compare_groups(unmasker, template, targets=["a cat", "on"])
     assert [len(group.predictions) for group in comparison.groups] == [5, 5]
@@ -251,7 +183,7 @@ def test_targets_are_whole_words_and_the_lists_stay(unmasker):
             assert word.probabilities[group.name] == pytest.approx(scores[word.tokens], rel=1e-5)
 
 
-def test_a_word_of_no_probability_in_any_float_still_has_a_ratio(unmasker):
+def test_a_probability_below_the_float_range_still_has_a_ratio(unmasker):
     word = compare_groups(unmasker, "{cat|sat} <mask>", targets=["zq" * 80]).words[0]
     assert word.probabilities["cat"] == 0.0
     assert math.isfinite(word.log_ratios["sat"])
@@ -265,41 +197,8 @@ def test_groups_of_the_same_text_have_no_distance(unmasker):
     assert 0 <= comparison.divergences[0].jensen_shannon < 1e-9
 
 
-def test_it_is_json_as_it_stands(unmasker):
+def test_the_result_can_be_written_as_json(unmasker):
     comparison = compare_groups(unmasker, "the {cat|dog} sat on <mask>")
     found = json.loads(json.dumps(dataclasses.asdict(comparison)))
     assert list(found) == ["template", "baseline", "groups", "words", "divergences"]
     assert found["words"][0]["probabilities"] == comparison.words[0].probabilities
-
-
-# -- pictures --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("groups", "top_k"), [(["cat", "sat"], 60), (["$x^$", "$", "_a", "<b>"], 3)])
-def test_a_picture_is_drawn_and_nothing_else_left(unmasker, tmp_path, groups, top_k):
-    pytest.importorskip("matplotlib", reason="needs the plot extra: pip install 'distilroberta-np[plot]'")
-    comparison = compare_groups(unmasker, "the {} costs $ and $ <mask>", groups, top_k=top_k)
-    picture = draw_comparison(comparison, tmp_path / "bias.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert list(tmp_path.iterdir()) == [picture]
-
-
-def test_another_ending_than_png_is_refused(unmasker, tmp_path):
-    comparison = compare_groups(unmasker, "the {cat|sat} on <mask>")
-    with pytest.raises(ValueError, match=r"must end in \.png"):
-        draw_comparison(comparison, tmp_path / "bias.jpg")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_matplotlib_it_says_what_to_install(unmasker, tmp_path, monkeypatch):
-    comparison = compare_groups(unmasker, "the {cat|sat} on <mask>")
-    real = builtins.__import__
-
-    def without(name, *arguments, **keywords):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'distilroberta-np\[plot\]'"):
-        draw_comparison(comparison, tmp_path / "bias.png")

@@ -8,7 +8,7 @@ from distilroberta_np.analysis.published import compare, read_goldens
 from tests.support.seeded import seeded_pipeline
 
 
-def test_the_published_model_gives_the_published_values(published_weights):
+def test_the_published_model_agrees(published_weights):
     comparisons = list(compare(pipeline("fill-mask", published_weights), read_goldens()))
     assert len(comparisons) == 15 + 6 + 6
     assert [comparison for comparison in comparisons if not comparison.ok] == []
@@ -21,7 +21,7 @@ def unmasker(tmp_path_factory):
 
 @pytest.fixture
 def goldens(unmasker):
-    """A small model's own answers in the form of goldens.json."""
+    """A small model's own answers, as goldens.json has the published ones."""
     ids = unmasker.tokenizer.encode("the cat").ids
     hidden_states = unmasker.model.roberta([ids]).last_hidden_state
     card = [{"input": text, "output": unmasker(text, top_k=3)} for text in ("the <mask>", "a<mask> cat")]
@@ -49,7 +49,7 @@ def test_equal_values_agree(unmasker, goldens):
     assert all(comparison.ok for comparison in comparisons)
 
 
-def test_a_row_says_what_was_published_and_what_ours_is(unmasker, goldens):
+def test_a_comparison_shows_both_values(unmasker, goldens):
     goldens["model_card"][0]["output"][0]["token_str"] = " dog"
     first, *_, last = compare(unmasker, goldens)
     assert first.what == "the <mask> #1"
@@ -60,18 +60,18 @@ def test_a_row_says_what_was_published_and_what_ours_is(unmasker, goldens):
 
 
 @pytest.mark.parametrize(("key", "value"), [("token", 0), ("token_str", "?"), ("sequence", "?"), ("score", 2.0)])
-def test_any_other_value_of_a_prediction_is_told(unmasker, goldens, key, value):
+def test_a_different_value_of_a_prediction_is_reported(unmasker, goldens, key, value):
     goldens["model_card"][1]["output"][2][key] = value
     assert failures(unmasker, goldens) == [5]
 
 
-def test_another_order_is_told(unmasker, goldens):
+def test_a_different_order_is_reported(unmasker, goldens):
     goldens["model_card"][0]["output"].reverse()
     assert failures(unmasker, goldens) == [0, 2]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_scores_agree_within_their_tolerance_and_no_further(unmasker, goldens, sign):
+def test_scores_agree_within_their_tolerance_only(unmasker, goldens, sign):
     for section, row, atol in (("model_card", 0, 2e-4), ("elsewhere", 6, 1e-3)):
         for part, expected in ((0.9, []), (1.1, [row])):
             changed = copy.deepcopy(goldens)
@@ -80,7 +80,7 @@ def test_scores_agree_within_their_tolerance_and_no_further(unmasker, goldens, s
 
 
 @pytest.mark.parametrize(
-    ("key", "place", "change", "row"),
+    ("key", "index", "change", "row"),
     [
         ("ids", 1, 1, 8),
         ("shape", 1, 1, 9),
@@ -88,8 +88,8 @@ def test_scores_agree_within_their_tolerance_and_no_further(unmasker, goldens, s
         ("last_hidden_state[0,1,-4:]", 3, 1.1e-4, 11),
     ],
 )
-def test_another_encoder_is_told(unmasker, goldens, key, place, change, row):
-    goldens["encoder"][key][place] += change
+def test_a_different_encoder_is_reported(unmasker, goldens, key, index, change, row):
+    goldens["encoder"][key][index] += change
     assert row in failures(unmasker, goldens)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..config import RobertaConfig
 from ..layers.params import Array
 from ..layers.roberta import RobertaModelOutput
+from ..runtime.batching import batches
 from .base import PretrainedModel, check_finite
 from .roberta import RobertaModel
 
@@ -37,7 +38,7 @@ class ModelWithHead(PretrainedModel, Generic[Output]):
         return self.roberta.encode(sequences, positions)
 
     def logits_at(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
-        """Logits at selected positions of sequences of any lengths, without padding.
+        """Logits at selected positions of sequences of any lengths, without padding; computed in batches that bound memory.
 
         Args:
             sequences, positions: as `RobertaModel.encode`.
@@ -48,9 +49,15 @@ class ModelWithHead(PretrainedModel, Generic[Output]):
         Raises:
             CheckpointError: the logits contain NaN or infinity.
         """
-        hidden_states = self.encode(sequences, positions)
-        logits = check_finite(self.logits(np.concatenate(hidden_states)))  # [M, H] -> [M, C]
-        return np.split(logits, np.cumsum([len(rows) for rows in hidden_states])[:-1])
+        order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+        results: dict[int, Array] = {}
+        for batch in batches([len(sequences[index]) for index in order]):
+            indices = order[batch]
+            hidden_states = self.encode([sequences[i] for i in indices], [positions[i] for i in indices])
+            logits = check_finite(self.logits(np.concatenate(hidden_states)))  # [M, H] -> [M, C]
+            ends = np.cumsum([len(rows) for rows in hidden_states])
+            results |= zip(indices, np.split(logits, ends[:-1]), strict=True)
+        return [results[index] for index in range(len(sequences))]
 
     def __call__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -12,6 +12,9 @@ from ..config import RobertaConfig
 from ..layers.params import Array
 from ..layers.roberta import RobertaWeights, roberta_at
 from .threads import map_in_threads, worker_threads
+
+# Tokens whose final hidden states are held at a time: 50 MB at a hidden size of 768.
+MAX_TOKENS = 16_384
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -69,6 +72,25 @@ def cut(lengths: Sequence[int]) -> list[slice]:
     middles = ends - np.asarray(lengths) / 2
     borders = [0, *np.searchsorted(middles, total * np.arange(1, runs) / runs).tolist(), len(lengths)]
     return [slice(start, end) for start, end in pairwise(borders) if start < end]
+
+
+def batches(lengths: Sequence[int], max_tokens: int = MAX_TOKENS) -> Iterator[slice]:
+    """Consecutive slices of a list of sequences, each with at most `max_tokens` tokens, or with a single sequence.
+
+    This bounds memory: process one batch after the other. `cut` splits a batch for threads.
+
+    Args:
+        lengths: the number of tokens of each sequence, at least 1.
+        max_tokens: the largest number of tokens of a batch.
+    """
+    start = tokens = 0
+    for index, length in enumerate(lengths):
+        if index > start and tokens + length > max_tokens:
+            yield slice(start, index)
+            start, tokens = index, 0
+        tokens += length
+    if start < len(lengths):
+        yield slice(start, len(lengths))
 
 
 def distinct(keys: Iterable[Key]) -> tuple[list[Key], list[int]]:

@@ -257,6 +257,7 @@ def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, 
     monkeypatch.setattr(batching, "_LEAST_TOKENS", 1)
     monkeypatch.setattr(masked_lm, "_MAPPED_ROWS", 2)
     wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
+    assert model.logits_at([], []) == []
     for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
     mapped = np.concatenate(list(model.map_logits(lambda logits: logits * 2, SEQUENCES, POSITIONS)))

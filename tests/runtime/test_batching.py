@@ -3,7 +3,7 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.runtime import batching, threads
-from distilroberta_np.runtime.batching import cut, distinct, encode_at, threads_for
+from distilroberta_np.runtime.batching import batches, cut, distinct, encode_at, threads_for
 from tests.support.seeded import VOCAB_SIZE, write_model
 
 
@@ -48,3 +48,16 @@ def test_distinct_keeps_the_order_of_first_appearance():
     assert keys == ["b", "a", "c"]
     assert [keys[position] for position in index] == ["b", "a", "b", "c", "a"]
     assert distinct([]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], []),
+        ([9], [slice(0, 1)]),
+        ([2, 3], [slice(0, 2)]),
+        ([2, 3, 1, 9, 4, 1], [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]),
+    ],
+)
+def test_batches_hold_at_most_the_token_budget_or_one_sequence(lengths, expected):
+    assert list(batches(lengths, max_tokens=5)) == expected

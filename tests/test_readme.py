@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from distilroberta_np import cli
 from distilroberta_np.checkpoint.keys import question_answering_keys, token_classification_keys
+from distilroberta_np.cli import main
+from distilroberta_np.cli.main import make_parser
 from tests.support.seeded import write_json, write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 
@@ -74,9 +75,9 @@ def test_python(folder):
 def test_command(command, folder, capsys):
     _, name, *arguments = shlex.split(command.partition(" > ")[0])
     if name in LONG:
-        cli._parser().parse_args([name, *arguments])
+        make_parser().parse_args([name, *arguments])
         return
-    assert cli.main([name, *arguments]) == 0, capsys.readouterr().err
+    assert main([name, *arguments]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out or "--output" in arguments
 
 

@@ -14,7 +14,8 @@ from ..analysis.charts import draw_comparison
 from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
 from .answering import said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np bias "The {man|woman} worked as a <mask>."
@@ -48,9 +49,7 @@ _ASCII = "#  |"
 Columns = list[list[str]]
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "compare the predictions of a model for several groups of people"
-    parser = add_command(commands, "bias", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("template", metavar="TEMPLATE", help="a text with one <mask> and the groups: {man|woman}")
     parser.add_argument("--groups", nargs="+", metavar="GROUP", help="the words for each {} of the template")
     parser.add_argument("--targets", nargs="+", metavar="WORD", help="compare these words (default: the predictions)")
@@ -61,7 +60,6 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("--plot", metavar="FILE.png", help="draw the log-ratios (needs matplotlib: the plot extra)")
     parser.add_argument("--json", action="store_true", help="print one JSON object with everything")
     add_model_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -196,3 +194,13 @@ def _can_show(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+COMMAND = Command(
+    "bias",
+    topic="texts",
+    summary="compare the predictions of a model for several groups of people",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..training.settings import DistillationSettings
-from .terminal import SubParsers, add_command
+from .command import Command
 from .training_options import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
@@ -47,21 +47,13 @@ _HELP = {
 }
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "distill",
-        summary="train a smaller masked language model from a larger one",
-        examples=_EXAMPLES,
-        description=_DESCRIPTION,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
     parser.add_argument("--teacher", metavar="MODEL", required=True, help="a folder, or a model's name on the hub")
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
     add_device(parser)
     add_save_every(parser)
     add_settings(parser, DistillationSettings, _HELP, left_out=("teacher",))
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,3 +66,14 @@ def run(options: argparse.Namespace) -> int:
         distill, options.out, options.files, settings, device=options.device, save_every=options.save_every
     )
     return 0 if finished else 130
+
+
+COMMAND = Command(
+    "distill",
+    topic="training",
+    summary="train a smaller masked language model from a larger one",
+    examples=_EXAMPLES,
+    description=_DESCRIPTION,
+    add_arguments=add_arguments,
+    run=run,
+)

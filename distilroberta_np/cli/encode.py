@@ -15,7 +15,8 @@ from ..hub import default_model
 from ..layers.params import Array
 from ..sentence.sentence_encoder import Options, SentenceEncoder
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments
+from .command import Command
+from .terminal import add_model_arguments
 
 _EXAMPLES = """\
   distilroberta-np encode "A man is eating." --model all-distilroberta-v1
@@ -28,8 +29,7 @@ into a file for numpy.load, a row of float32 numbers a line; the row of a line t
 can't be encoded is NaN, so that rows and lines stay together."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "encode", summary="a vector for each sentence", examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a sentence")
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, metavar="FILE.npy", help="write the vectors to this file")
@@ -37,7 +37,6 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("--prompt", metavar="TEXT", help="put this before each sentence")
     parser.add_argument("--prompt-name", metavar="NAME", help="put the model's prompt of this name before each")
     parser.add_argument("--normalize", action="store_true", help="make each vector 1 long")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,3 +130,13 @@ def _vector_file(path: Path, width: int) -> Iterator[_Rows]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+COMMAND = Command(
+    "encode",
+    topic="sentences",
+    summary="a vector for each sentence",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

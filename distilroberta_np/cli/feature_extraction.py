@@ -8,7 +8,8 @@ from typing import Any
 
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments
+from .command import Command
+from .terminal import add_model_arguments
 
 _EXAMPLES = """\
   distilroberta-np feature-extraction "A man is eating."
@@ -19,12 +20,10 @@ those of <s> and </s> first and last; with --json, as {"text": ..., "features":
 ...}, or "error" in the place of "features". For one vector a text, see encode."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "feature-extraction", summary="the vectors of a text's tokens", examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a text")
     add_model_arguments(parser)
     parser.add_argument("--truncation", action="store_true", help="cut texts that are too long")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,3 +40,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _print_answer(number: int, text: str, answer: list[Any]) -> None:
     print(json.dumps(answer[0]))
+
+
+COMMAND = Command(
+    "feature-extraction",
+    topic="texts",
+    summary="the vectors of a text's tokens",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>."
@@ -26,9 +27,7 @@ number, the mask's number, score, token and sequence, separated by tabs; with
 of "predictions"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the likeliest words for each <mask> of a text"
-    parser = add_command(commands, "fill-mask", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a text with <mask> in it")
     add_model_arguments(parser)
     parser.add_argument("--top-k", type=int, metavar="K", help="how many predictions a mask (default: 5)")
@@ -39,7 +38,6 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument("--joint", action="store_true", help="fill several masks together, and score them together")
     parser.add_argument("--keep-text", action="store_true", help="put the words into the text as it was typed")
     parser.add_argument("--truncation", action="store_true", help="cut texts that are too long, round their masks")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,3 +73,13 @@ def _print_answer(number: int, text: str, answer: list[Any]) -> None:
 
 def _token(token_str: str | list[str]) -> str:
     return token_str if isinstance(token_str, str) else " |".join(token_str)
+
+
+COMMAND = Command(
+    "fill-mask",
+    topic="texts",
+    summary="the likeliest words for each <mask> of a text",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

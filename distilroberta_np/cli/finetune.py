@@ -9,7 +9,8 @@ from pathlib import Path
 from ..config import PROBLEM_TYPES
 from ..training.finetune_settings import TASKS, FinetuneSettings
 from ..training.settings import OPTIMIZERS
-from .terminal import SubParsers, add_command, add_model_arguments, print_table
+from .command import Command
+from .terminal import add_model_arguments, print_table
 from .training_options import add_device, add_save_every, run_training
 
 _EXAMPLES = """\
@@ -46,13 +47,7 @@ _HELP = {
 _TYPES = {"int": int, "float": float, "int | None": int}
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "finetune",
-        summary="train a model to classify texts, to tag words or to answer questions",
-        examples=_EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--train", metavar="FILE", required=True, help="what to learn from")
     parser.add_argument("--eval", metavar="FILE", required=True, help="what to measure on after every epoch")
@@ -102,7 +97,6 @@ def add_parser(commands: SubParsers) -> None:
     )
     add_device(training)
     add_save_every(training)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -129,3 +123,13 @@ def run(options: argparse.Namespace) -> int:
         scores = evaluate(options.out / "best", Path(options.test), settings)
         print_table([name, f"{value:.4f}"] for name, value in scores.items())
     return 0
+
+
+COMMAND = Command(
+    "finetune",
+    topic="training",
+    summary="train a model to classify texts, to tag words or to answer questions",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -18,20 +18,17 @@ from ..config import RobertaConfig
 from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
 from ..layers.params import tree_leaves
 from ..tokenizer import RobertaTokenizer
-from .terminal import SubParsers, add_command, add_model_arguments, print_table
+from .command import Command
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np info
   distilroberta-np info --model roberta-large --json"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands, "info", summary="a model's config, parameters, file, memory and tokenizer", examples=_EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -113,3 +110,13 @@ def _readable(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+COMMAND = Command(
+    "info",
+    topic="models",
+    summary="a model's config, parameters, file, memory and tokenizer",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..training.settings import Settings
-from .terminal import SubParsers, add_command
+from .command import Command
 from .training_options import add_device, add_save_every, add_settings, run_training
 
 _EXAMPLES = """\
@@ -34,8 +34,7 @@ _HELP = {
 }
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "pretrain", summary="train a masked language model from text", examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
     parser.add_argument(
@@ -49,7 +48,6 @@ def add_parser(commands: SubParsers) -> None:
     add_device(parser)
     add_save_every(parser)
     add_settings(parser, Settings, _HELP)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,3 +64,13 @@ def run(options: argparse.Namespace) -> int:
         save_every=options.save_every,
     )
     return 0 if finished else 130
+
+
+COMMAND = Command(
+    "pretrain",
+    topic="training",
+    summary="train a masked language model from text",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder
@@ -28,9 +29,7 @@ start, end and answer, separated by tabs; with --json, a line a question:
 list of those), or "error" in the place of "prediction"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the part of a text that answers a question"
-    parser = add_command(commands, "question-answering", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a question, or without --context a JSON object of question and context")
     add_model_arguments(parser, required=True)
     parser.add_argument("--context", metavar="FILE|TEXT", help="the text that has the answers, or a UTF-8 file of it")
@@ -45,7 +44,6 @@ def add_parser(commands: SubParsers) -> None:
     parser.add_argument(
         "--doc-stride", type=int, metavar="N", help="by how many tokens the windows of a text overlap (default: 128)"
     )
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -114,3 +112,13 @@ def _print_answers(number: int, question: str, answers: list[dict[str, Any]]) ->
             (str(number), f"{item['score']:.4g}", str(item["start"]), str(item["end"]), item["answer"])
             for item in answers
         )
+
+
+COMMAND = Command(
+    "question-answering",
+    topic="texts",
+    summary="the part of a text that answers a question",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

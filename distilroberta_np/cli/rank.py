@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ..sentence.cross_encoder import CrossEncoder
+from .command import Command
 from .similarity import add_matching_arguments, print_matches, read_matching
-from .terminal import SubParsers, add_command, add_model_arguments
+from .terminal import add_model_arguments
 
 _EXAMPLES = """\
   distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model a/folder
@@ -16,16 +17,9 @@ The answers come as those of `similarity`, which compares vectors: many times as
 fast, and less exact."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "rank",
-        summary="texts by how well they answer a query, by a cross-encoder",
-        examples=_EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matching_arguments(parser)
     add_model_arguments(parser, required=True)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,3 +31,13 @@ def run(options: argparse.Namespace) -> int:
         matches = encoder.rank(query, documents, top_k=options.top_k, return_documents=True)
         print_matches(options, number, query, matches)
     return 0
+
+
+COMMAND = Command(
+    "rank",
+    topic="sentences",
+    summary="texts by how well they answer a query, by a cross-encoder",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..sentence.similarity import SIMILARITY_FUNCTIONS
+from .command import Command
 from .encode import add_encoding_arguments, load_encoder
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np similarity "A man eats." "Someone is eating." "It rains."
@@ -29,18 +30,11 @@ of the query, the number of the text, score and text, separated by tabs; with
 _QUERIES = 64
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "similarity",
-        summary="the texts most similar to a text, by their vectors",
-        examples=_EXAMPLES + _OUTPUT,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matching_arguments(parser)
     add_model_arguments(parser)
     add_encoding_arguments(parser)
     parser.add_argument("--function", choices=SIMILARITY_FUNCTIONS, help="how to compare (default: the model's own)")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -116,3 +110,13 @@ def _read_lines(name: str) -> list[str]:
         except UnicodeDecodeError:
             raise ValueError(f"line {number} of {name} is not UTF-8") from None
     return texts
+
+
+COMMAND = Command(
+    "similarity",
+    topic="sentences",
+    summary="the texts most similar to a text, by their vectors",
+    examples=_EXAMPLES + _OUTPUT,
+    add_arguments=add_arguments,
+    run=run,
+)

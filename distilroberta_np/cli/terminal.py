@@ -6,26 +6,10 @@ import argparse
 import os
 import stat
 import sys
-import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TextIO, TypeAlias
-
-SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def add_command(
-    commands: SubParsers, name: str, *, summary: str, examples: str, description: str | None = None
-) -> argparse.ArgumentParser:
-    """A subcommand's parser, with its examples below its help."""
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=textwrap.fill(description or summary, 80),
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+from typing import TextIO
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np text-classification "What a film!" --model a/folder
@@ -24,9 +25,7 @@ text's number, score and label, separated by tabs; with --json, a line a text:
 place of "predictions"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the likeliest labels of a text, by a model fine-tuned for them"
-    parser = add_command(commands, "text-classification", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a text")
     add_model_arguments(parser, required=True)
     parser.add_argument("--pairs", action="store_true", help="each line is a pair of texts, with a tab between them")
@@ -37,7 +36,6 @@ def add_parser(commands: SubParsers) -> None:
         help="what makes scores of logits (default: as the model's config says)",
     )
     parser.add_argument("--truncation", action="store_true", help="cut texts that are too long")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,3 +74,13 @@ def _print_answer(number: int, text: str, answer: list[dict[str, Any]]) -> None:
     print(printable(text))
     if rows:
         print_table(rows, right=(0,))
+
+
+COMMAND = Command(
+    "text-classification",
+    topic="texts",
+    summary="the likeliest labels of a text, by a model fine-tuned for them",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -12,7 +12,8 @@ from typing import Any
 from ..pipelines import pipeline
 from ..pipelines.token_classification import STRATEGIES, TokenClassificationPipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np token-classification "Ada Lovelace lived in London." --model a/folder
@@ -33,9 +34,7 @@ excluded), separated by tabs; with --json, a line a text: {"text": ...,
 "entities": [...]}, or "error" in the place of "entities"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the named entities in a text, by a model fine-tuned for them"
-    parser = add_command(commands, "token-classification", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a text")
     add_model_arguments(parser, required=True)
     parser.add_argument(
@@ -51,7 +50,6 @@ def add_parser(commands: SubParsers) -> None:
         help="tokens that the windows of a long text share (default: a quarter of a window)",
     )
     parser.add_argument("--ignore-labels", nargs="*", metavar="LABEL", help="labels that are left out (default: O)")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,3 +96,13 @@ def _print_answer(number: int, text: str, answer: list[dict[str, Any]]) -> None:
     print(printable(text))
     if entities:
         print_table([(*names, f"{start}-{end}") for *names, start, end in entities], right=(1,))
+
+
+COMMAND = Command(
+    "token-classification",
+    topic="texts",
+    summary="the named entities in a text, by a model fine-tuned for them",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -8,7 +8,8 @@ import sys
 from ..analysis.published import compare, read_goldens
 from ..hub import PUBLISHED, find_published
 from ..pipelines import pipeline
-from .terminal import SubParsers, add_command, print_table
+from .command import Command
+from .terminal import print_table
 
 _EXAMPLES = """\
   distilroberta-np verify
@@ -20,17 +21,8 @@ exit status:
   2  the published weights are not on this machine"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "verify",
-        summary=f"compare the weights on this machine with the published outputs of {PUBLISHED}",
-        description=f"Compare the weights on this machine with the published outputs of {PUBLISHED}: the 15 "
-        "predictions of its model card, predictions of other pages, and values of the encoder. Never connects.",
-        examples=_EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", help="the folder of the published weights, if they are not found")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,3 +43,15 @@ def run(options: argparse.Namespace) -> int:
     different = sum(not row.ok for row in rows)
     print(f"{len(rows) - different} of {len(rows)} agree", file=sys.stderr)
     return 1 if different else 0
+
+
+COMMAND = Command(
+    "verify",
+    topic="models",
+    summary=f"compare the weights on this machine with the published outputs of {PUBLISHED}",
+    description=f"Compare the weights on this machine with the published outputs of {PUBLISHED}: the 15 "
+    "predictions of its model card, predictions of other pages, and values of the encoder. Never connects.",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

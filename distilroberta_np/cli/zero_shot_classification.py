@@ -8,7 +8,8 @@ from typing import Any
 
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .command import Command
+from .terminal import add_model_arguments, print_table, printable
 
 _EXAMPLES = """\
   distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
@@ -25,9 +26,7 @@ text's number, score and label, separated by tabs; with --json, a line a text:
 or "error" in the place of "prediction"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "how well labels of any kind suit a text"
-    parser = add_command(commands, "zero-shot-classification", summary=summary, examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a text")
     add_model_arguments(parser, required=True)
     parser.add_argument(
@@ -39,7 +38,6 @@ def add_parser(commands: SubParsers) -> None:
     )
     parser.add_argument("--template", help='a sentence with {} where a label goes (default: "This example is {}.")')
     parser.add_argument("--multi-label", action="store_true", help="several labels can be true: score each for itself")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,3 +61,13 @@ def _print_answer(number: int, text: str, answer: dict[str, Any]) -> None:
         print_table(rows, right=(0,))
     else:
         print_table((str(number), *row) for row in rows)
+
+
+COMMAND = Command(
+    "zero-shot-classification",
+    topic="texts",
+    summary="how well labels of any kind suit a text",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

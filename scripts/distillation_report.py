@@ -1,6 +1,6 @@
 """What distillation is worth: two students of a teacher, one with it and one without. Prints Markdown.
 
-    python scripts/distillation_report.py CORPUS --teacher weights/tiny --run run [--updates 2000] [--json FILE]
+    python -m scripts.distillation_report CORPUS --teacher weights/tiny --run run [--updates 2000] [--json FILE]
 
 Both begin as the teacher with every second layer left out and see the same masked text in the same order, for as many
 updates: one with the three losses of DistilBERT, the other with masked language modelling alone. One document in a
@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from held_out import split_documents
-from machine import describe_machine
 from tokenizers import Tokenizer
 
 from distilroberta_np import RobertaForMaskedLM
@@ -38,6 +36,8 @@ from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
 from distilroberta_np.training.distill import distill
 from distilroberta_np.training.settings import DistillationSettings
 from distilroberta_np.training.student import first_student
+from scripts.held_out import split_documents
+from scripts.machine import describe_machine
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
 WARMUP = 0.05

@@ -1,6 +1,6 @@
 """How a fine-tuned model's answers here compare with transformers' on the same texts. Prints Markdown rows.
 
-    python scripts/finetuned_report.py text-classification tuned/best test.tsv [--texts 300]
+    python -m scripts.finetuned_report text-classification tuned/best test.tsv [--texts 300]
 
 Texts are read from the files that `finetune` reads (their labels don't matter here). Needs the `parity` extra.
 """

@@ -1,6 +1,6 @@
 """How far this package's gradients are from torch's autograd, tensor by tensor. Prints Markdown.
 
-    python scripts/gradient_report.py
+    python -m scripts.gradient_report
 
 For a seeded masked language model of 6 layers and a batch of texts of many lengths: the relative difference
 |one - other| / |other| (Euclidean norms) of each tensor's gradient, the largest of each kind of tensor. In float64,
@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe_machine
-from seeded import random_batch, seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
@@ -24,6 +22,8 @@ from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import Array, tree_leaves, tree_map
 from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.masked_lm import masked_lm_gradients
+from scripts.machine import describe_machine
+from tests.support.transformers_models import random_batch, seeded_masked_lm
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 5000,

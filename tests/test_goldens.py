@@ -1,4 +1,4 @@
-"""What transformers computed, as scripts/record_goldens.py recorded it, step by step; nothing of it is needed here."""
+"""What transformers computed, as scripts/record/goldens.py recorded it, step by step; nothing of it is needed here."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def unmasker():
     folder = find_embedded()
     recorded = PREDICTIONS["sha256 of model.safetensors"]
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == recorded, (
-        "the embedded model is another one than was recorded; run scripts/record_goldens.py"
+        "the embedded model is another one than was recorded; run scripts/record/goldens.py"
     )
     return pipeline("fill-mask", folder)
 

@@ -8,6 +8,7 @@ import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
+from tests.support.answers import assert_same
 from tests.support.seeded_question_answering import write_question_answering
 
 CONTEXT = "My name is Wolfgang and I live in Berlin."
@@ -34,11 +35,6 @@ def run(folder, capsys):
         return status, captured.out.splitlines(), captured.err
 
     return answer
-
-
-def assert_same(ours, wanted):
-    assert ours | {"score": None} == wanted | {"score": None}
-    assert ours["score"] == pytest.approx(wanted["score"], rel=1e-5)
 
 
 def test_piped_answers_are_lines_of_tab_separated_columns(run, answers):

@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from functools import partial
 
 import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
 from tests.pipelines.test_token_classification import write_token_classifier
+from tests.support import answers
 
 TEXT = "the cat sat on a mat, said Théa"
 
@@ -33,8 +35,7 @@ def answer_json(capsys, folder, *arguments):
     return status, [json.loads(line) for line in captured.out.splitlines()], captured.err
 
 
-def assert_same(ours, theirs):
-    assert [item | {"score": pytest.approx(item["score"], rel=1e-4)} for item in ours] == theirs
+assert_same = partial(answers.assert_same, rel=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")

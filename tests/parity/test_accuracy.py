@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 pytest.importorskip("transformers", reason="needs the parity extra")
 
-from parity_report import embedded_model, measure, seeded_models
-from seeded import DISTILROBERTA, ROBERTA_BASE
+from tests.support.accuracy import embedded_model, measure, seeded_models
+from tests.support.transformers_models import DISTILROBERTA, ROBERTA_BASE
 
 pytestmark = pytest.mark.parity
 

@@ -9,7 +9,6 @@ pytest.importorskip("torch", reason="needs the parity extra: pip install 'distil
 pytest.importorskip("transformers", reason="needs the parity extra")
 
 import torch
-from seeded import seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import masked_lm_keys
@@ -19,6 +18,7 @@ from distilroberta_np.layers.kl_divergence import kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.training.student import Objective, Teacher, distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
+from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
 

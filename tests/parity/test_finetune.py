@@ -18,7 +18,6 @@ import seqeval.metrics
 import sklearn.metrics
 import torch
 import transformers
-from seeded import randomise
 
 import distilroberta_np
 from distilroberta_np import RobertaConfig, RobertaTokenizer
@@ -40,6 +39,7 @@ from distilroberta_np.training.head_gradients import (
 from distilroberta_np.training.metrics import classification as metrics
 from distilroberta_np.training.tasks import question_answering as finetune_questions
 from tests.support.seeded import write_model
+from tests.support.transformers_models import randomise
 
 pytestmark = pytest.mark.parity
 

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import (  # noqa: E402
+from tests.support.transformers_models import (  # noqa: E402
     DISTILROBERTA,
     ROBERTA_BASE,
     as_numpy,

@@ -11,10 +11,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import DISTILROBERTA, random_batch, randomise  # noqa: E402
-
 import distilroberta_np  # noqa: E402
 from distilroberta_np.layers.params import tree_leaves  # noqa: E402
+from tests.support.transformers_models import DISTILROBERTA, random_batch, randomise  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import as_numpy  # noqa: E402
 from transformers.pipelines.base import PipelineException as ReferenceException  # noqa: E402
 
 from distilroberta_np import FillMaskPipeline, PipelineException, RobertaTokenizer, pipeline  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
+from tests.support.transformers_models import as_numpy  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

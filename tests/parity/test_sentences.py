@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch", reason="needs the parity extra: pip install
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 sentence_transformers = pytest.importorskip("sentence_transformers", reason="needs the parity extra")
 
-from seeded import randomise, seeded_roberta  # noqa: E402
 from sentence_transformers.base.modules import Dense, Normalize, Transformer  # noqa: E402
 from sentence_transformers.sentence_transformer.modules import Dropout, Pooling  # noqa: E402
 
@@ -20,6 +19,7 @@ from distilroberta_np import CrossEncoder, SentenceEncoder  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
 from distilroberta_np.sentence.pooling import POOLING_MODES  # noqa: E402
 from distilroberta_np.sentence.similarity import SIMILARITY_FUNCTIONS  # noqa: E402
+from tests.support.transformers_models import randomise, seeded_roberta  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -11,10 +12,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import DISTILROBERTA, randomise  # noqa: E402
-
 from distilroberta_np import PipelineException, RobertaForSequenceClassification, RobertaTokenizer  # noqa: E402
 from distilroberta_np.pipelines import TextClassificationPipeline, ZeroShotClassificationPipeline  # noqa: E402
+from tests.support import answers  # noqa: E402
+from tests.support.transformers_models import DISTILROBERTA, randomise  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore:.*num_workers")]
 
@@ -93,21 +94,7 @@ def zero_shot(sides):
     return sides.zero_shot()
 
 
-def assert_same(answers, expected):
-    """Equal types, structure, keys in their order, strings, and scores to rounding."""
-    assert type(answers) is type(expected)
-    if isinstance(expected, list):
-        assert len(answers) == len(expected)
-        for answer, wanted in zip(answers, expected, strict=True):
-            assert_same(answer, wanted)
-    elif isinstance(expected, dict):
-        assert list(answers) == list(expected)
-        for key, wanted in expected.items():
-            assert_same(answers[key], wanted)
-    elif isinstance(expected, float):
-        assert answers == pytest.approx(expected, rel=SCORE_RTOL, abs=1e-7)
-    else:
-        assert answers == expected
+assert_same = partial(answers.assert_same, rel=SCORE_RTOL)
 
 
 def assert_equal_calls(both, *arguments, **parameters):

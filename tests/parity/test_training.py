@@ -10,7 +10,6 @@ pytest.importorskip("transformers", reason="needs the parity extra")
 
 import torch
 import transformers
-from seeded import seeded_masked_lm
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
 from distilroberta_np.checkpoint.keys import masked_lm_keys
@@ -21,6 +20,7 @@ from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, start
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import Settings
+from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
 

@@ -2,6 +2,7 @@ import itertools
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from distilroberta_np import CheckpointError, FillMaskPipeline, PipelineException, TokenizerError, pipeline
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.layers.activation import softmax
+from tests.support import answers
 from tests.support.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, tokenizer_dict, write_json, write_model
 
 TEXT = "The man worked as a <mask>."
@@ -38,18 +40,7 @@ def ids_of(unmasker, text):
     return unmasker.tokenizer.encode(text).ids
 
 
-def assert_same(ours, theirs):
-    """Equal answers to float rounding, in the same order."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-    elif isinstance(ours, dict):
-        assert ours["score"] == pytest.approx(theirs["score"], rel=1e-4, abs=1e-7)
-        assert {**ours, "score": 0} == {**theirs, "score": 0}
-    else:
-        assert ours == theirs
+assert_same = partial(answers.assert_same, rel=1e-4)
 
 
 # -- the result ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The question-answering pipeline: what transformers 4 answers, as scripts/record_question_answering.py recorded it;
+"""The question-answering pipeline: what transformers 4 answers, as scripts/record/question_answering.py recorded it;
 where that one breaks or invents answers, what ours does."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from distilroberta_np import (
 )
 from distilroberta_np.pipelines import question_answering
 from distilroberta_np.pipelines.question_answering import likeliest_spans
+from tests.support import answers
 from tests.support.seeded import tokenizer_dict, write_json
 from tests.support.seeded_question_answering import write_question_answering
 
@@ -52,22 +54,11 @@ def cutting(folder):
 def test_the_model_is_the_one_that_was_recorded(folder):
     weights = (folder / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == RECORDED["sha256 of model.safetensors"], (
-        "NumPy draws other numbers from the seed; run scripts/record_question_answering.py"
+        "NumPy draws other numbers from the seed; run scripts/record/question_answering.py"
     )
 
 
-def assert_same(ours, recorded):
-    assert type(ours) is type(recorded)
-    if isinstance(recorded, list):
-        assert len(ours) == len(recorded)
-        for part, wanted in zip(ours, recorded, strict=True):
-            assert_same(part, wanted)
-        return
-    assert list(ours) == list(recorded) == ["score", "start", "end", "answer"]
-    assert [type(value) for value in ours.values()] == [type(value) for value in recorded.values()]
-    assert ours | {"score": None} == recorded | {"score": None}
-    # A relative error of a score is one of a logit of either end; 1e-5 at most was measured.
-    assert ours["score"] == pytest.approx(recorded["score"], rel=3e-5)
+assert_same = partial(answers.assert_same, rel=3e-5, abs=0)
 
 
 def name_of(case):

@@ -12,6 +12,7 @@ from distilroberta_np import (
 )
 from distilroberta_np.checkpoint.keys import sequence_classification_keys
 from distilroberta_np.pipelines import TextClassificationPipeline
+from tests.support.answers import assert_same
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 
@@ -36,17 +37,6 @@ def with_config(folder, labels, **config):
 def logits_of(classifier, text, pair=None):
     """Of the whole model, called with one text."""
     return classifier.model(np.array([classifier.tokenizer.encode(text, pair).ids])).logits[0].astype(np.float64)
-
-
-def assert_same(answers, wanted):
-    """Equal answers, to the rounding by which texts computed together differ from those computed alone."""
-    assert type(answers) is type(wanted)
-    if isinstance(wanted, list):
-        assert len(answers) == len(wanted)
-        for answer, other in zip(answers, wanted, strict=True):
-            assert_same(answer, other)
-    else:
-        assert answers == {"label": wanted["label"], "score": pytest.approx(wanted["score"], rel=1e-5)}
 
 
 def assert_scores(answer, wanted):

@@ -2,6 +2,7 @@ import itertools
 import json
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from distilroberta_np.checkpoint.keys import token_classification_keys
 from distilroberta_np.layers.activation import softmax
 from distilroberta_np.pipelines import token_classification
 from distilroberta_np.pipelines.token_classification import TokenClassificationPipeline, _merge, _windows
+from tests.support import answers
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head
 
@@ -58,16 +60,7 @@ def scored(monkeypatch, tmp_path):
     return make
 
 
-def assert_same(ours, theirs):
-    """Equal answers to float rounding, in the same order."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-    else:
-        assert ours["score"] == pytest.approx(theirs["score"], rel=1e-4)
-        assert ours | {"score": 0} == theirs | {"score": 0}
+assert_same = partial(answers.assert_same, rel=1e-4)
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from distilroberta_np import PipelineException, RobertaTokenizer, TokenizerError, pipeline
 from distilroberta_np.checkpoint.keys import sequence_classification_keys
 from distilroberta_np.pipelines import ZeroShotClassificationPipeline, zero_shot_classification
+from tests.support.answers import assert_same
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 
@@ -40,12 +41,6 @@ def assert_answer(answer, text, labels, wanted):
     np.testing.assert_allclose(answer["scores"], wanted[order], rtol=2e-5)
 
 
-def assert_same(answers, wanted):
-    """Equal lists of answers, to the rounding by which texts computed together differ from those computed alone."""
-    for answer, other in zip(answers, wanted, strict=True):
-        assert answer == other | {"scores": pytest.approx(other["scores"], rel=1e-5)}
-
-
 # -- the result ------------------------------------------------------------------------------------------------------
 
 
@@ -77,7 +72,7 @@ def test_one_text_a_list_and_a_stream(classifier):
     wanted = [classifier(text, LABELS) for text in TEXTS]
     for batch_size in (None, 1, 4):
         assert_same(classifier(TEXTS, LABELS, batch_size=batch_size), wanted)
-        assert_same(classifier(iter(TEXTS), LABELS, batch_size=batch_size), wanted)
+        assert_same(list(classifier(iter(TEXTS), LABELS, batch_size=batch_size)), wanted)
     read = []
     stream = classifier((read.append(text) or text for text in TEXTS), LABELS)
     assert read == []

@@ -1,4 +1,4 @@
-"""The small model that scripts/record_question_answering.py recorded, made again from its seed, with RoBERTa's own
+"""The small model that scripts/record/question_answering.py recorded, made again from its seed, with RoBERTa's own
 tokenizer."""
 
 from __future__ import annotations

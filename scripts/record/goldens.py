@@ -1,6 +1,6 @@
 """Record from transformers the values that tests/test_goldens.py compares with. To be run again for another model.
 
-    python scripts/record_goldens.py
+    python -m scripts.record.goldens
 
 Writes under tests/data/:
     seeded/                           a small checkpoint with seeded random weights, the pooler's among them
@@ -24,10 +24,11 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from seeded import random_batch, seeded_masked_lm, seeded_roberta
 from transformers.models.roberta import modeling_roberta
 
-PROJECT = Path(__file__).parents[1]
+from tests.support.transformers_models import random_batch, seeded_masked_lm, seeded_roberta
+
+PROJECT = Path(__file__).parents[2]
 DATA = PROJECT / "tests" / "data"
 EMBEDDED = PROJECT / "weights" / "tiny"
 RECORDED_WITH = {"torch": torch.__version__, "transformers": transformers.__version__}

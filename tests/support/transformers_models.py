@@ -1,7 +1,6 @@
-"""Seeded RoBERTas of transformers and the same weights in this package: what parity is measured on.
+"""Models of transformers with seeded random weights, and models of this package on the same weights.
 
-Used by the parity tests, `record_goldens.py`, `parity_report.py` and `benchmark.py`. Needs the `parity` extra (torch,
-transformers).
+Needs the `parity` extra (torch, transformers).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ ROBERTA_BASE = DISTILROBERTA | {"num_hidden_layers": 12}
 
 
 def seeded_masked_lm(seed: int, **shape: Any) -> transformers.RobertaForMaskedLM:
-    """A masked language model of transformers with random weights; `shape` are the values of its config."""
+    """A masked language model of transformers with random weights; `shape` holds the values of its config."""
     config = transformers.RobertaConfig(**shape)
     model = transformers.RobertaForMaskedLM._from_config(config, attn_implementation="eager").eval()
     randomise(model, seed)
@@ -41,7 +40,7 @@ def seeded_masked_lm(seed: int, **shape: Any) -> transformers.RobertaForMaskedLM
 
 
 def seeded_roberta(seed: int, **shape: Any) -> transformers.RobertaModel:
-    """The encoder alone, with a pooler, as `seeded_masked_lm`."""
+    """An encoder of transformers with a pooler and random weights."""
     config = transformers.RobertaConfig(**shape)
     model = transformers.RobertaModel._from_config(config, attn_implementation="eager").eval()
     randomise(model, seed)
@@ -50,11 +49,10 @@ def seeded_roberta(seed: int, **shape: Any) -> transformers.RobertaModel:
 
 @torch.no_grad()
 def randomise(model: torch.nn.Module, seed: int) -> None:
-    """Draw all weights anew, none of them zero or one, so that no step is left out unnoticed.
+    """Redraw all weights at the scale of a trained model, so that a skipped step changes the outputs.
 
-    transformers' own initialisation (biases 0, gains 1, weights of 0.02) makes attention all but uniform and logits
-    all but equal, whatever the code does. Here attention scores have a standard deviation of about 2, and logits of
-    about 3, as trained models have.
+    The initialisation of transformers (biases 0, gains 1, weights of 0.02) gives nearly uniform attention and nearly
+    equal logits. Here attention scores have a standard deviation of about 2, and logits of about 3.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
@@ -69,13 +67,13 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
 
 
 def as_numpy(model: transformers.PreTrainedModel) -> distilroberta_np.RobertaForMaskedLM:
-    """This package's model on the very memory of a masked language model of transformers."""
+    """This package's model that shares the memory of a masked language model of transformers."""
     config = distilroberta_np.RobertaConfig.from_dict(model.config.to_dict())
     return distilroberta_np.RobertaForMaskedLM(config, _arrays(model, masked_lm_keys(config)))
 
 
 def encoder_as_numpy(model: transformers.RobertaModel) -> distilroberta_np.RobertaModel:
-    """This package's encoder on the very memory of an encoder of transformers, pooler included."""
+    """This package's encoder that shares the memory of an encoder of transformers, pooler included."""
     config = distilroberta_np.RobertaConfig.from_dict(model.config.to_dict())
     return distilroberta_np.RobertaModel(config, _arrays(model, roberta_keys(config, "", with_pooler=True)))
 
@@ -86,13 +84,13 @@ def _arrays(model: transformers.PreTrainedModel, keys: Any) -> Any:
 
 
 def random_batch(seed: int, shape: dict[str, Any], lengths: list[int], padding: str = "right") -> dict[str, Array]:
-    """Texts of random tokens, `<s>` and `</s>` included, as input_ids and attention_mask, int64 (B, S).
+    """Random sequences with `<s>` and `</s>`, as input_ids and attention_mask, int64 (B, S).
 
     Args:
-        seed: of the tokens, and of the places of the pads inside.
+        seed: for the tokens, and for the positions of the padding inside.
         shape: a model's config, for its vocabulary and pad token.
-        lengths: tokens of each text; 0 makes a row of nothing but padding.
-        padding: "right", "left", or "inside", which spreads the pads between the tokens.
+        lengths: tokens per sequence; 0 makes a row of padding.
+        padding: "right", "left", or "inside", which spreads the padding between the tokens.
     """
     rng = np.random.default_rng(seed)
     pad, longest = shape["pad_token_id"], max(lengths)
@@ -100,10 +98,10 @@ def random_batch(seed: int, shape: dict[str, Any], lengths: list[int], padding: 
     input_ids = np.full((len(lengths), longest), pad, np.int64)
     for row, length in zip(input_ids, lengths, strict=True):
         if padding == "right":
-            places = np.arange(length)
+            positions = np.arange(length)
         elif padding == "left":
-            places = np.arange(longest - length, longest)
+            positions = np.arange(longest - length, longest)
         else:
-            places = np.sort(rng.choice(longest, length, replace=False))
-        row[places] = rng.choice(tokens, length)
+            positions = np.sort(rng.choice(longest, length, replace=False))
+        row[positions] = rng.choice(tokens, length)
     return {"input_ids": input_ids, "attention_mask": (input_ids != pad).astype(np.int64)}

@@ -1,6 +1,6 @@
 """How fast it is, beside transformers on torch, ONNX Runtime, and the matrix products alone.
 
-    python scripts/benchmark.py [--threads 1 2] [--rounds 3 7] [--text FILE] [--out FOLDER]
+    python -m scripts.benchmarks.benchmark [--threads 1 2] [--rounds 3 7] [--text FILE] [--out FOLDER]
 
 Needs the `bench` extra. The checkpoint has distilroberta-base's shape and random weights; the sentences are those of
 Python's own documentation (`pydoc_data.topics`), or of a text file. Every contender (`contenders.py`) is a process of
@@ -14,27 +14,26 @@ import argparse
 import gzip
 import importlib.metadata
 import json
-import os
 import pydoc_data.topics
 import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe_machine, measure_process
 
 from distilroberta_np import RobertaTokenizer
+from scripts.benchmarks.contender import PROJECT, RESULTS, contenders
+from scripts.machine import describe_machine, measure_process
+from tests.support.transformers_models import DISTILROBERTA, seeded_masked_lm
 
-HERE = Path(__file__).parent
-TOKENIZER = HERE.parent / "tests" / "data" / "roberta_tokenizer" / "tokenizer.json.gz"
+MODULE = "scripts.benchmarks.contenders"
+TOKENIZER = PROJECT / "tests" / "data" / "roberta_tokenizer" / "tokenizer.json.gz"
 # Name, and what it stands for in the tables.
 CONTENDERS = {
     "ours": "distilroberta_np",
@@ -68,7 +67,7 @@ def main() -> None:
         help="turns of each contender (a sixth on the sentences), for each",
     )
     parser.add_argument("--text", type=Path, metavar="FILE", help="take the sentences from this file, UTF-8")
-    parser.add_argument("--out", type=Path, default=HERE / "results", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
     if options.text is None:
         text, source = "\n\n".join(pydoc_data.topics.topics.values()), "Python's documentation"
@@ -109,8 +108,6 @@ def main() -> None:
 
 
 def make_model(folder: Path, layers: int) -> None:
-    from seeded import DISTILROBERTA, seeded_masked_lm
-
     seeded_masked_lm(0, **DISTILROBERTA | {"num_hidden_layers": layers}).save_pretrained(folder)
     (folder / "tokenizer.json").write_bytes(gzip.decompress(TOKENIZER.read_bytes()))
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
@@ -214,53 +211,17 @@ def describe_lengths(lengths: list[int]) -> str:
 # -- measuring -------------------------------------------------------------------------------------------------------
 
 
-class Contender:
-    """A contender's process."""
-
-    def __init__(self, name: str, folder: Path, threads: int) -> None:
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "contenders.py"), name, str(folder), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | limits | {"TOKENIZERS_PARALLELISM": "false"},
-        )
-        self._read()
-
-    def _read(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args}: ended early")
-        return line
-
-    def run(self, workload: str, **request: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        print(json.dumps({"workload": workload} | request), file=self.process.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._read())
-        time.sleep(0.1)  # thread pools that wait for more work spin for some milliseconds, and would slow the next
-        return answer
-
-
-@contextmanager
-def contenders(folder: Path, threads: int, names: list[str]) -> Iterator[dict[str, Contender]]:
-    with ExitStack() as stack:
-        started = {name: Contender(name, folder, threads) for name in names}
-        for contender in started.values():
-            stack.callback(contender.process.kill)
-        yield started
-
-
 def compare(folder: Path, workloads: Workloads, threads: int, rounds: int) -> dict[str, Any]:
     """All contenders in turn, on every workload."""
     seconds: Seconds = {}
     differences: dict[str, float] = {}
-    with contenders(folder, threads, list(CONTENDERS)) as running:
+    with contenders(MODULE, {name: (name, folder) for name in CONTENDERS}, threads) as running:
         sentences = f"{SENTENCES:,} sentences"
         tried = {
-            name: {size: running[name].run(sentences, batch_size=size, texts=128)["seconds"] for size in BATCH_SIZES}
+            name: {
+                size: running[name].run(workload=sentences, batch_size=size, texts=128)["seconds"]
+                for size in BATCH_SIZES
+            }
             for name in ("transformers", "onnx_whole", "onnx_masks")
         }
         best = {name: min(taken, key=taken.__getitem__) for name, taken in tried.items()}
@@ -269,12 +230,12 @@ def compare(folder: Path, workloads: Workloads, threads: int, rounds: int) -> di
             many = workload == sentences
             answers = {}
             if not many:  # the first run, which is not timed
-                answers = {name: running[name].run(workload, answers=True)["answers"] for name in CONTENDERS}
+                answers = {name: running[name].run(workload=workload, answers=True)["answers"] for name in CONTENDERS}
             seconds[workload] = {name: [] for name in CONTENDERS}
             for _ in range(-(-rounds // 6) if many else rounds):
                 for name, contender in running.items():
                     request = {"batch_size": best[name]} if many and name in best else {}
-                    outcome = contender.run(workload, answers=many and not seconds[workload][name], **request)
+                    outcome = contender.run(workload=workload, answers=many and not seconds[workload][name], **request)
                     seconds[workload][name].append(outcome["seconds"])
                     if outcome["answers"] is not None:
                         answers[name] = outcome["answers"]
@@ -299,23 +260,20 @@ def teacher(folder: Path, workloads: Workloads, threads: int, rounds: int) -> Se
     """The 12-layer model beside the 6-layer one, ours and transformers'."""
     chosen = ("1 x 16", "1 x 128", "8 x 128")
     seconds: Seconds = {workload: {} for workload in chosen}
-    with (
-        contenders(folder / "student", threads, ["ours", "transformers"]) as students,
-        contenders(folder / "teacher", threads, ["ours", "transformers"]) as teachers,
-    ):
-        everyone = {
-            f"{name} {layers}": contender
-            for layers, group in ((6, students), (12, teachers))
-            for name, contender in group.items()
-        }
+    folders = {
+        f"{name} {layers}": (name, folder / model)
+        for layers, model in ((6, "student"), (12, "teacher"))
+        for name in ("ours", "transformers")
+    }
+    with contenders(MODULE, folders, threads) as running:
         for workload in chosen:
             progress(f"{threads} threads, teacher and student, {workload}")
-            for name, contender in everyone.items():
-                contender.run(workload)
+            for name, contender in running.items():
+                contender.run(workload=workload)
                 seconds[workload][name] = []
             for _ in range(rounds):
-                for name, contender in everyone.items():
-                    seconds[workload][name].append(contender.run(workload)["seconds"])
+                for name, contender in running.items():
+                    seconds[workload][name].append(contender.run(workload=workload)["seconds"])
     return seconds
 
 
@@ -375,8 +333,8 @@ def installed_size(package: str) -> int:
         files = [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
         found[name] = sum(file.stat().st_size for file in files if file.exists())
         if name == "distilroberta-np":
-            found[name] = sum(file.stat().st_size for file in (HERE.parent / "distilroberta_np").rglob("*.py"))
-            found[name] += sum(file.stat().st_size for file in (HERE.parent / "weights").rglob("*") if file.is_file())
+            found[name] = sum(file.stat().st_size for file in (PROJECT / "distilroberta_np").rglob("*.py"))
+            found[name] += sum(file.stat().st_size for file in (PROJECT / "weights").rglob("*") if file.is_file())
         waiting += [required for required in distribution.requires or () if "extra ==" not in required]
     return sum(found.values())
 

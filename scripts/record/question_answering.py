@@ -1,8 +1,8 @@
-"""Record from transformers 4 what tests/pipelines/test_question_answering.py and tests/training/test_squad_metrics.py
+"""Record from transformers 4 what tests/pipelines/test_question_answering.py and tests/training/metrics/test_squad.py
 compare with. transformers 5 has neither the pipeline nor the metrics, so this needs an environment of its own:
 
-    python -m venv old && old/bin/pip install torch==2.13.0 'transformers<5'
-    old/bin/python scripts/record_question_answering.py
+    python -m venv old && old/bin/pip install -e . torch==2.13.0 'transformers<5'
+    old/bin/python -m scripts.record.question_answering
 
 Writes tests/data/question_answering.json. What is there now was recorded with torch 2.13.0 and transformers 4.57.6, in
 float32.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -24,10 +23,9 @@ import transformers
 from transformers.data.metrics.squad_metrics import squad_evaluate
 from transformers.data.processors.squad import SquadExample
 
-PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT))
+from tests.support.seeded_question_answering import write_question_answering
 
-from tests.support.seeded_question_answering import write_question_answering  # noqa: E402
+PROJECT = Path(__file__).parents[2]
 
 WHERE = "Where do I live?"
 BERLIN = "My name is Wolfgang and I live in Berlin. "

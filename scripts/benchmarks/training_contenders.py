@@ -1,6 +1,6 @@
 """The contenders of `training_speed.py`: each makes updates of the same model, in a process of its own, and times them.
 
-    python scripts/training_contenders.py NAME FOLDER THREADS
+    python -m scripts.benchmarks.training_contenders NAME FOLDER THREADS
 
 FOLDER holds the model's first weights and batch.npz. For each line on standard input the process makes an update and
 answers with a line of JSON: its seconds and its loss.

@@ -1,6 +1,6 @@
 """The contenders of `benchmark.py`: each a way to fill masks, in a process of its own that times itself.
 
-    python scripts/contenders.py NAME FOLDER THREADS
+    python -m scripts.benchmarks.contenders NAME FOLDER THREADS
 
 FOLDER holds the model, its ONNX exports and workloads.json ({name: {"texts": [...], "batch_size": n}}). The process
 reads the names of workloads from standard input and answers each with a line of JSON.

@@ -1,6 +1,6 @@
 """How fast a training step is, beside transformers on torch. Prints Markdown, and writes results/training_speed.json.
 
-    python scripts/training_speed.py [--threads 2] [--rounds 9] [--out FILE]
+    python -m scripts.benchmarks.training_speed [--threads 2] [--rounds 9] [--out FILE]
 
 The model has 6 layers of width 256 and a vocabulary of 16,384; a batch is 64 texts of 128 tokens, 15% of them asked
 for. An update is a pass forward and back in float32, clipping, and AdamW. Every contender (`training_contenders.py`) is
@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe_machine
 
 from distilroberta_np.training.data.masking import mask_tokens
+from scripts.benchmarks.contender import RESULTS, contenders
+from scripts.machine import describe_machine
 
-HERE = Path(__file__).parent
+MODULE = "scripts.benchmarks.training_contenders"
 SHAPE = {
     "vocab_size": 16384,
     "hidden_size": 256,
@@ -52,35 +49,6 @@ CONTENDERS = {
 TOLERANCE = 1e-2
 
 
-class Contender:
-    """A contender's process."""
-
-    def __init__(self, name: str, folder: Path, threads: int) -> None:
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "training_contenders.py"), name, str(folder), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | limits,
-        )
-        self._read()
-
-    def _read(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args}: ended early")
-        return line
-
-    def update(self) -> dict[str, float]:
-        assert self.process.stdin is not None
-        print("update", file=self.process.stdin, flush=True)
-        answer: dict[str, float] = json.loads(self._read())
-        time.sleep(0.2)  # thread pools that wait for more work spin for some milliseconds, and would slow the next
-        return answer
-
-
 def make_model_and_batch(folder: Path) -> int:
     """The first weights, as transformers draws them, and a batch. Returns how many tokens it has."""
     import torch
@@ -100,12 +68,9 @@ def make_model_and_batch(folder: Path) -> int:
 def compare(folder: Path, threads: int, rounds: int) -> dict[str, list[float]]:
     """The seconds of every contender's updates, after a first one that isn't counted."""
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    with ExitStack() as stack:
-        running = {name: Contender(name, folder, threads) for name in CONTENDERS}
-        for contender in running.values():
-            stack.callback(contender.process.kill)
+    with contenders(MODULE, {name: (name, folder) for name in CONTENDERS}, threads) as running:
         for number in range(rounds + 1):
-            answers = {name: contender.update() for name, contender in running.items()}
+            answers = {name: contender.run() for name, contender in running.items()}
             losses = [answer["loss"] for answer in answers.values()]
             if max(losses) - min(losses) > TOLERANCE:
                 raise SystemExit(f"update {number + 1}: the losses differ: {losses}")
@@ -120,12 +85,8 @@ def share_of_products(folder: Path, threads: int, rounds: int) -> dict[str, floa
 
     Timing them makes the rest slower, so their time is set against updates in which nothing is timed.
     """
-    plain, timed = Contender("ours", folder, threads), Contender("products", folder, threads)
-    try:
-        pairs = [(plain.update(), timed.update()) for _ in range(rounds + 1)][1:]
-    finally:
-        plain.process.kill()
-        timed.process.kill()
+    with contenders(MODULE, {name: (name, folder) for name in ("ours", "products")}, threads) as running:
+        pairs = [(running["ours"].run(), running["products"].run()) for _ in range(rounds + 1)][1:]
     whole = statistics.median(answer["seconds"] for answer, _ in pairs)
     inside = statistics.median(answer["product_seconds"] for _, answer in pairs) / threads
     return {"share": inside / whole, "gflops": pairs[0][1]["operations"] / inside / 1e9}
@@ -156,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="of each contender (default: 2)")
     parser.add_argument("--rounds", type=int, default=9, help="updates of each contender (default: 9)")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "training_speed.json", metavar="FILE")
+    parser.add_argument("--out", type=Path, default=RESULTS / "training_speed.json", metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,9 +1,7 @@
-import math
-
 import numpy as np
 import pytest
 
-from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel
+from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel, reference
 from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.models import masked_lm
 from distilroberta_np.runtime import batching, threads
@@ -11,6 +9,10 @@ from tests.support.seeded import CONFIG, VOCAB_SIZE, seeded_tensors, write_model
 
 IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
+
+
+def in_float64(params):
+    return {n: in_float64(p) if isinstance(p, dict) else p.astype(np.float64) for n, p in params.items()}
 
 
 @pytest.fixture(scope="module")
@@ -42,60 +44,24 @@ def test_many_texts_are_cut_for_threads_and_joined_again(model, monkeypatch):
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
-def twin(ids, tensors, heads=CONFIG["num_attention_heads"], eps=CONFIG["layer_norm_eps"]):
-    """Hidden states, pooled vector and logits of one text without padding, in float64, straight from the names."""
-
-    def weight(name):
-        return tensors[name].astype(np.float64)
-
-    def affine(x, name):
-        return x @ weight(f"{name}.weight").T + weight(f"{name}.bias")
-
-    def norm(x, name):
-        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return (x - mean) / np.sqrt(variance + eps) * weight(f"{name}.weight") + weight(f"{name}.bias")
-
-    def gelu(x):
-        return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
-
-    words = weight("roberta.embeddings.word_embeddings.weight")
-    positions = weight("roberta.embeddings.position_embeddings.weight")[2 : 2 + len(ids)]
-    x = norm(
-        words[ids] + positions + weight("roberta.embeddings.token_type_embeddings.weight")[0],
-        "roberta.embeddings.LayerNorm",
-    )
-    states, attentions = [x], []
-    for index in range(CONFIG["num_hidden_layers"]):
-        layer = f"roberta.encoder.layer.{index}"
-        query, key, value = (affine(x, f"{layer}.attention.self.{name}") for name in ("query", "key", "value"))
-        context, maps = [], []
-        for part in np.split(np.arange(x.shape[1]), heads):
-            scores = np.exp(query[:, part] @ key[:, part].T / math.sqrt(len(part)))
-            maps.append(scores / scores.sum(-1, keepdims=True))
-            context.append(maps[-1] @ value[:, part])
-        attended = affine(np.concatenate(context, -1), f"{layer}.attention.output.dense")
-        x = norm(x + attended, f"{layer}.attention.output.LayerNorm")
-        wide = gelu(affine(x, f"{layer}.intermediate.dense"))
-        x = norm(x + affine(wide, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
-        states.append(x)
-        attentions.append(np.array(maps))
-    pooled = np.tanh(affine(x[0], "roberta.pooler.dense"))
-    head = norm(gelu(affine(x, "lm_head.dense")), "lm_head.layer_norm")
-    return states, attentions, pooled, head @ words.T + weight("lm_head.bias")
-
-
-def test_everything_equals_a_float64_twin_written_from_the_checkpoint_names(model, encoder):
-    tensors = seeded_tensors(3, pooler=True)
+def test_a_padded_batch_equals_the_reference_in_float64(model, encoder, folder):
+    params, config = reference.load(folder)
+    params = in_float64(params)
+    pooler = params["roberta"]["pooler"]["dense"]
     outputs = encoder(IDS, MASK, output_hidden_states=True, output_attentions=True)
     logits = model(IDS, MASK).logits
     for text, length in enumerate(MASK.sum(1)):
-        states, attentions, pooled, scores = twin(IDS[text, :length], tensors)
-        for ours, wanted in zip(outputs.hidden_states, states, strict=True):
-            np.testing.assert_allclose(ours[text, :length], wanted, rtol=0, atol=5e-5)
-        for ours, wanted in zip(outputs.attentions, attentions, strict=True):
-            np.testing.assert_allclose(ours[text, :, :length, :length], wanted, rtol=0, atol=2e-5)
+        record = {}
+        expected = reference.forward(IDS[text, :length], params, config, record)
+        layers = [record[f"layer.{n}"] for n in range(CONFIG["num_hidden_layers"])]
+        states = [record["embeddings"]["norm"], *(layer["feed_forward_norm"] for layer in layers)]
+        for ours, state in zip(outputs.hidden_states, states, strict=True):
+            np.testing.assert_allclose(ours[text, :length], state, rtol=0, atol=5e-5)
+        for ours, layer in zip(outputs.attentions, layers, strict=True):
+            np.testing.assert_allclose(ours[text, :, :length, :length], layer["probabilities"], rtol=0, atol=2e-5)
+        pooled = np.tanh(pooler["weight"] @ states[-1][0] + pooler["bias"])
         np.testing.assert_allclose(outputs.pooler_output[text], pooled, rtol=0, atol=5e-5)
-        np.testing.assert_allclose(logits[text, :length], scores, rtol=0, atol=2e-4)
+        np.testing.assert_allclose(logits[text, :length], expected, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("length", [1, 2, 17, 511, 512])

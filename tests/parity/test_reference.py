@@ -8,10 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import DISTILROBERTA, seeded_masked_lm  # noqa: E402
-
 from distilroberta_np import reference  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
+from tests.support.transformers_models import DISTILROBERTA, seeded_masked_lm  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

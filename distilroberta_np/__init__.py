@@ -8,6 +8,7 @@
 To read how it works, begin with `distilroberta_np/layers/__init__.py`.
 """
 
+from ._version import __version__
 from .config import RobertaConfig
 from .errors import (
     CheckpointError,
@@ -34,8 +35,6 @@ from .pipelines import FillMaskPipeline, pipeline
 from .sentence.cross_encoder import CrossEncoder
 from .sentence.sentence_encoder import SentenceEncoder
 from .tokenizer import RobertaTokenizer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",

@@ -1,29 +1,34 @@
-"""JSON files that somebody else wrote: whatever is wrong with one becomes a single error of ours."""
+"""Reading files that strangers wrote, within bounds, and writing files atomically."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from .messages import shown
 
 _LARGEST_FILE = 64 * 2**20
 
 
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
-    """Read a JSON file that somebody else wrote; whatever is wrong with it becomes one `error_type`."""
+    """Read a JSON file of bounded size. Raises `error_type`, whatever is wrong with the file."""
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
-            raise error_type(f"{path}: a folder or a device, and no file")
+            raise error_type(f"{path}: not a regular file")
         if path.stat().st_size > _LARGEST_FILE:
-            raise error_type(f"{path}: larger than {_LARGEST_FILE // 2**20} MiB, which no such file is")
+            raise error_type(f"{path}: larger than {_LARGEST_FILE // 2**20} MiB")
         return json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise error_type(f"{path}: no such file") from None
     except OSError as error:
-        raise error_type(f"{path}: can't be read: {error.strerror or error}") from None
+        raise error_type(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, error_type):
             raise
@@ -31,18 +36,38 @@ def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For json.loads as object_pairs_hook: an object that has a key twice says nothing certain, and is refused."""
+    """Refuse a JSON object that has a key twice, as its meaning is unclear: an `object_pairs_hook` of json.loads."""
     values = dict(pairs)
     if len(values) != len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {shown(twice)} is in one object twice")
+        raise ValueError(f"an object has the key {shown(twice)} twice")
     return values
 
 
-def shown(value: Any) -> str:
-    """A value for an error's text, which a hostile file can make as long or as deep as it likes."""
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that replaces `path` when the block ends, and is deleted when the block raises.
+
+    The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
+    a link.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
+        with open(temporary, "xb") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")

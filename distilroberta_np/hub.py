@@ -15,16 +15,23 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ._version import __version__
+from .checkpoint.sentence_folder import (
+    ENCODER_SETTINGS_FILES,
+    MODULES_FILE,
+    SETTINGS_FILE,
+    encoder_path,
+    read_modules,
+)
 from .checkpoint.shards import INDEX_FILE, WEIGHTS_FILE, shard_files
 from .errors import DistilRobertaError, HubError
-from .sentence.modules import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, encoder_path, read_modules
+from .pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS, set_resolver
 
 PUBLISHED = "distilbert/distilroberta-base"
 PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"
 _OLD_NAMES = {"distilroberta-base": PUBLISHED}
 
-# Each part of a model, and the sets of files that serve for it, best first.
-CONFIG, WEIGHTS, TOKENIZER, MODULES = "config", "weights", "tokenizer", "modules"
+# The files that each part of a model needs, in alternative sets, best first.
 _FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     CONFIG: (("config.json",),),
     WEIGHTS: ((WEIGHTS_FILE,), (INDEX_FILE,)),
@@ -198,8 +205,6 @@ def download_model(
     cache = Path(cache_dir).expanduser() if cache_dir is not None else None
     with _errors_in_a_sentence(repo, wanted):
         import huggingface_hub
-
-        from . import __version__
 
         api = huggingface_hub.HfApi(library_name="distilroberta_np", library_version=__version__)
         timeout = huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT
@@ -398,3 +403,6 @@ def _offline() -> bool:
 def _one_line(error: BaseException) -> str:
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= 200 else line[:197] + "..."
+
+
+set_resolver(resolve_model)

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from tokenizers import AddedToken, Encoding, Tokenizer
@@ -18,8 +18,8 @@ from tokenizers.processors import RobertaProcessing
 from .checkpoint.save import save_tokenizer
 from .errors import TokenizerError
 from .files import read_json
-from .hub import TOKENIZER, resolve_model
 from .layers.params import Array
+from .pretrained import TOKENIZER, Pretrained
 
 # The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
 SPECIAL_TOKENS = {
@@ -31,7 +31,7 @@ SPECIAL_TOKENS = {
 }
 
 
-class RobertaTokenizer:
+class RobertaTokenizer(Pretrained):
     """Text to token ids and back. Thread-safe: encoding keeps no state.
 
     Attributes:
@@ -39,6 +39,8 @@ class RobertaTokenizer:
         bos_token_id, eos_token_id: the ids of `<s>` and `</s>`.
         model_max_length: most tokens of a text, specials included, by tokenizer_config.json; None if it doesn't say.
     """
+
+    PARTS: ClassVar[tuple[str, ...]] = (TOKENIZER,)
 
     def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any] | None = None) -> None:
         """Wrap a `tokenizers.Tokenizer`, with the values of a tokenizer_config.json if there is one.
@@ -72,31 +74,6 @@ class RobertaTokenizer:
                 f"it does not put {special['bos_token']} before a text and {special['eos_token']} behind it, as "
                 "RoBERTa's does"
             )
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
-    ) -> RobertaTokenizer:
-        """Load the tokenizer of a folder, or of a model of the hub by its name.
-
-        Raises:
-            HubError: the model can't be found or fetched.
-            TokenizerError: its files are missing or malformed.
-        """
-        return cls.from_folder(
-            resolve_model(
-                name_or_path,
-                revision=revision,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-                parts=(TOKENIZER,),
-            )
-        )
 
     @classmethod
     def from_folder(cls, folder: Path) -> RobertaTokenizer:

@@ -86,15 +86,15 @@ def test_epsilon_must_be_a_number_between_0_and_1(value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "bert"}, "model_type 'bert' is not computed here, only 'roberta'"),
+        ({"model_type": "bert"}, "model_type 'bert' is not supported, only 'roberta'"),
         ({"model_type": "xlm-roberta"}, "model_type 'xlm-roberta'"),
         ({"model_type": None}, "model_type None"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
-        ({"is_decoder": True}, "is_decoder True is not computed here, only False"),
+        ({"is_decoder": True}, "is_decoder True is not supported, only False"),
         ({"add_cross_attention": True}, "add_cross_attention True"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings False"),
         ({"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4}"),
-        ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not computed here, only 'gelu'"),
+        ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not supported, only 'gelu'"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"hidden_act": None}, "hidden_act None"),
         ({"num_attention_heads": 5}, "hidden_size 16 is not a multiple of num_attention_heads 5"),
@@ -145,8 +145,8 @@ VALID = json.dumps(CONFIG).encode()
         (b'{"model_type": "roberta\xff"}', "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"vocab_size": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (VALID[:-1] + b', "hidden_size": 32}', "the key 'hidden_size' is in one object twice"),
-        (VALID[:-1] + b', "x": {"y": 1, "y": 1}}', "the key 'y' is in one object twice"),
+        (VALID[:-1] + b', "hidden_size": 32}', "an object has the key 'hidden_size' twice"),
+        (VALID[:-1] + b', "x": {"y": 1, "y": 1}}', "an object has the key 'y' twice"),
         (b"null", "must be a JSON object"),
         (b"[1]", "must be a JSON object"),
         (b"{}", "model_type is missing"),
@@ -177,7 +177,7 @@ def test_no_file_a_folder_and_an_enormous_file_are_refused(tmp_path):
         RobertaConfig.from_file(path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         RobertaConfig.from_file(path)
 
 

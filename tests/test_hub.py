@@ -26,16 +26,8 @@ from distilroberta_np import (
     hub,
     pipeline,
 )
-from distilroberta_np.hub import (
-    CONFIG,
-    MODULES,
-    PUBLISHED,
-    PUBLISHED_REVISION,
-    TOKENIZER,
-    WEIGHTS,
-    download_model,
-    resolve_model,
-)
+from distilroberta_np.hub import PUBLISHED, PUBLISHED_REVISION, download_model, resolve_model
+from distilroberta_np.pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from tests.support.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
 from tests.support.sentence_folders import dense_config, write_cross_encoder, write_sentence_encoder
 from tests.support.standin_hub import COMMIT, StandinHub
@@ -624,7 +616,7 @@ def test_modules_alone_bring_the_config(standin: StandinHub, files: dict[str, by
 def test_modules_in_a_folder_elsewhere_are_refused(standin: StandinHub, files: dict[str, bytes]) -> None:
     modules = [{"type": "sentence_transformers.models.Transformer", "path": "../../elsewhere"}]
     standin.add("org/model", files | {"modules.json": json.dumps(modules).encode()})
-    with pytest.raises(ConfigError, match="and a path beside it"):
+    with pytest.raises(ConfigError, match="must have a type and a plain path"):
         SentenceEncoder.from_pretrained("org/model")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import atomic_write
+from ..messages import printable
 from .bias import GroupComparison
 
 # More words are illegible.
@@ -59,8 +61,8 @@ def draw_comparison(comparison: GroupComparison, path: str | os.PathLike[str]) -
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(words) - 0.5, -0.5)
     # parse_math=False: a $ in a word, name or template is a dollar sign.
-    axes.set_yticks(positions, [_printable(word.token_str.strip()) for word in words], parse_math=False)
-    figure.suptitle(textwrap.fill(_printable(comparison.template), 80), parse_math=False)
+    axes.set_yticks(positions, [printable(word.token_str.strip()) for word in words], parse_math=False)
+    figure.suptitle(textwrap.fill(printable(comparison.template), 80), parse_math=False)
     other = others[0] if len(others) == 1 else "the other group"
     style: dict[str, Any] = {"fontsize": 9, "color": "0.3", "parse_math": False}
     axes.set_title(f"\N{LEFTWARDS ARROW} more likely for {comparison.baseline}", loc="left", **style)
@@ -70,12 +72,6 @@ def draw_comparison(comparison: GroupComparison, path: str | os.PathLike[str]) -
     if len(others) > 1:
         for text in figure.legend(loc="outside right upper", frameon=False).get_texts():
             text.set_parse_math(False)
-    temporary = picture.with_name(picture.name + ".new")
-    figure.savefig(temporary, format="png", dpi=120)
-    temporary.replace(picture)
+    with atomic_write(picture) as file:
+        figure.savefig(file, format="png", dpi=120)
     return picture
-
-
-def _printable(text: str) -> str:
-    """Show control characters, which no font has, as their codes."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 
 from ..analysis.bias import GroupComparison, compare_groups
 from ..analysis.charts import draw_comparison
+from ..messages import printable
 from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
 from .answering import said_on_stderr
 from .command import Command
-from .terminal import add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np bias "The {man|woman} worked as a <mask>."

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..files import atomic_write
 from ..hub import default_model
 from ..layers.params import Array
 from ..sentence.sentence_encoder import Options, SentenceEncoder
@@ -120,16 +121,11 @@ class _Rows:
 @contextlib.contextmanager
 def _vector_file(path: Path, width: int) -> Iterator[_Rows]:
     """A .npy file that is written beside its place, and renamed into it when it is whole."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        with open(beside, "wb") as file:
-            rows = _Rows(file, width)
-            rows.header()
-            yield rows
-            rows.end()
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        rows = _Rows(file, width)
+        rows.header()
+        yield rows
+        rows.end()
 
 
 COMMAND = Command(

@@ -6,10 +6,11 @@ import argparse
 import sys
 from typing import Any
 
+from ..messages import printable
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
 from .command import Command
-from .terminal import add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>."

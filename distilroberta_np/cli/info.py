@@ -15,8 +15,9 @@ from ..checkpoint.keys import masked_lm_keys, stored_roberta_keys
 from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
-from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
+from ..hub import default_model, resolve_model
 from ..layers.params import tree_leaves
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .command import Command
 from .terminal import add_model_arguments, print_table

@@ -11,6 +11,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from ..errors import DistilRobertaError
+from ..messages import printable
 from .command import TOPICS, Command
 
 _EXIT_STATUS = """\
@@ -37,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (DistilRobertaError, ValueError, OSError) as error:
+        text = str(error)
         if isinstance(error, OSError) and error.filename is not None:
-            print(f"distilroberta-np: {error.filename}: {error.strerror}", file=sys.stderr)
-        else:
-            print(f"distilroberta-np: {error}", file=sys.stderr)
+            text = f"{error.filename}: {error.strerror}"
+        print(f"distilroberta-np: {printable(text)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

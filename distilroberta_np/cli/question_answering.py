@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..messages import printable
 from ..pipelines import pipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
 from .command import Command
-from .terminal import add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import printable
 from ..sentence.similarity import SIMILARITY_FUNCTIONS
 from .command import Command
 from .encode import add_encoding_arguments, load_encoder
-from .terminal import add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np similarity "A man eats." "Someone is eating." "It rains."

@@ -7,9 +7,10 @@ import os
 import stat
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TextIO
+
+from ..messages import printable
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -49,13 +50,6 @@ def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> 
 
 def _one_line(cell: str) -> str:
     return printable(cell.replace("\t", " ").replace("\r", " ").replace("\n", " "))
-
-
-def printable(text: str) -> str:
-    """A text whose control characters, which could command the terminal, show as their codes."""
-    return "".join(
-        character if unicodedata.category(character) != "Cc" else repr(character)[1:-1] for character in text
-    )
 
 
 def _is_file(stream: TextIO) -> bool:

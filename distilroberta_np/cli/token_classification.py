@@ -9,11 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..messages import printable
 from ..pipelines import pipeline
 from ..pipelines.token_classification import STRATEGIES, TokenClassificationPipeline
 from .answering import add_input_arguments, answer_all, said_on_stderr
 from .command import Command
-from .terminal import add_model_arguments, print_table, printable
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np token-classification "Ada Lovelace lived in London." --model a/folder

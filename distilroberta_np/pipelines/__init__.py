@@ -6,7 +6,7 @@ import inspect
 import os
 from typing import Any
 
-from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
+from ..hub import default_model, resolve_model
 from ..models import (
     RobertaForMaskedLM,
     RobertaForQuestionAnswering,
@@ -15,6 +15,7 @@ from ..models import (
     RobertaModel,
 )
 from ..models.base import PretrainedModel
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .feature_extraction import FeatureExtractionPipeline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import numpy as np
 from ..errors import CheckpointError, PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
+from ..messages import warn
 from ..models import RobertaForMaskedLM
 from ..runtime.batching import encode_at, threads_for
 from ..runtime.threads import map_in_threads
@@ -207,7 +207,7 @@ class FillMaskPipeline(Pipeline):
                 pieces = self.tokenizer.encode(target, add_special_tokens=False).ids
                 message = f"The specified target token `{target}` does not exist in the model vocabulary. "
                 if not pieces:
-                    _warn(message + _IGNORED)
+                    warn(message + _IGNORED)
                     continue
                 token_id = pieces[0]
                 message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
@@ -215,7 +215,7 @@ class FillMaskPipeline(Pipeline):
                     message += f" Within a text a word has its space with it: did you mean `{' ' + target}`?"
                 if len(pieces) > 1:
                     message += " whole_words=True scores the word with all its pieces."
-                _warn(message)
+                warn(message)
             ids.append(token_id)
         if not ids:
             raise ValueError(_NO_TARGET)
@@ -230,7 +230,7 @@ class FillMaskPipeline(Pipeline):
                 raise ValueError(f"the target {target!r} holds a {self.tokenizer.mask_token}, which is no word")
             pieces = self.tokenizer.encode(target.strip(), add_special_tokens=False).ids
             if not pieces:
-                _warn(f"The specified target `{target}` is no word. {_IGNORED}")
+                warn(f"The specified target `{target}` is no word. {_IGNORED}")
                 continue
             self._check_ids(pieces, f"the target {target!r}", None)
             words.append(target)
@@ -484,8 +484,3 @@ def _with_truncation(
             continue
         options = replace(options, truncation=as_truncation(value))
     return options
-
-
-def _warn(message: str) -> None:
-    # stacklevel: the user's call, past _warn, _target_ids or _words, _parameters, _options and __call__.
-    warnings.warn(message, UserWarning, stacklevel=6)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ import numpy as np
 from ..errors import CheckpointError, PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
+from ..messages import warn
 from ..models import RobertaForTokenClassification
 from ..runtime.batching import encode_at
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
@@ -174,7 +173,7 @@ class TokenClassificationPipeline(Pipeline):
         if options.offset_mapping is not None and (options.stride is not None or options.is_split_into_words):
             raise ValueError("offset_mapping can't be combined with stride or is_split_into_words")
         if options.aggregation_strategy in _BY_WORD:
-            _warn(_NO_WORDS)
+            warn(_NO_WORDS)
         return options
 
     def _parameters(
@@ -229,7 +228,7 @@ class TokenClassificationPipeline(Pipeline):
         windows = _windows(len(ids), room, options.stride or 0)
         if options.stride is None and len(windows) > 1:
             windows = windows[:1]
-            _warn(
+            warn(
                 f"{place_of(index)} has {len(ids) + _AROUND} tokens and the model reads at most {self.max_length}: "
                 f"what is behind character {offsets[room - 1][1]} is left out; an aggregation_strategy with stride, "
                 f"such as stride={self.max_length // 4}, reads all of it"
@@ -436,12 +435,3 @@ def _merge(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _weight(entity: dict[str, Any]) -> tuple[int, float]:
     return entity["end"] - entity["start"], entity["score"]
-
-
-def _warn(message: str) -> None:
-    # Between the user's call and this one are frames of ours, more of them for a list than for a text.
-    package = __name__.partition(".")[0]
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)

@@ -7,7 +7,6 @@ Classification", section 5).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +17,7 @@ import numpy as np
 from ..errors import PipelineException, TokenizerError
 from ..layers.activation import softmax
 from ..layers.params import Array
+from ..messages import warn
 from ..models import RobertaForSequenceClassification
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer
@@ -78,7 +78,7 @@ class ZeroShotClassificationPipeline(Pipeline):
         self._defaults = Options()
         self._defaults = self._parameters(**parameters)
         if self.entailment_id == -1:
-            warnings.warn(_NO_ENTAILMENT, UserWarning, stacklevel=3)  # whoever called `pipeline`
+            warn(_NO_ENTAILMENT)
 
     @property
     def entailment_id(self) -> int:

@@ -10,25 +10,24 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..checkpoint.sentence_folder import MODULES_FILE, encoder_path, read_modules
 from ..errors import ConfigError, PipelineException
 from ..files import read_json
-from ..hub import CONFIG, MODULES, TOKENIZER, WEIGHTS, in_organization, resolve_model
+from ..hub import in_organization, resolve_model
 from ..layers.activation import softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
 from ..pipelines.base import Pipeline, as_boolean, as_integer, place_of
 from ..pipelines.text_classification import classification_logits
 from ..pipelines.truncation import truncate
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .modules import (
-    MODULES_FILE,
     SentenceSettings,
     activation,
     check_modules,
-    encoder_path,
     read_max_seq_length,
-    read_modules,
     read_sentence_settings,
 )
 from .prompts import choose_prompt

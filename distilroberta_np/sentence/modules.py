@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..checkpoint.shards import WEIGHTS_FILE
+from ..checkpoint.sentence_folder import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, Module
 from ..errors import ConfigError
-from ..files import read_json, shown
+from ..files import read_json
 from ..layers.activation import gelu, sigmoid
 from ..layers.params import Array
+from ..messages import shown
 
-MODULES_FILE = "modules.json"
-SETTINGS_FILE = "config_sentence_transformers.json"
-# The encoder's own, by its name of today and by that of old; the first that is there counts.
-ENCODER_SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
-
-# A folder's name, or nothing for the folder itself: nothing that leads elsewhere.
-_PLAIN_NAME = re.compile(r"(\w[\w.-]{0,100})?", re.ASCII)
 # Settings of the encoder that change the result and aren't computed here. Empty ones ask for nothing.
 _REFUSED = ("do_lower_case", "query_length", "document_length", "query_expansion", "processing_kwargs")
-
-
-class Module(NamedTuple):
-    """A step of a sentence encoder: what it is ("Pooling"), and its folder ("" for the folder itself)."""
-
-    kind: str
-    path: str
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """What must lie in its folder. (The encoder's files are those of any model.)"""
-        return {"Pooling": ("config.json",), "Dense": ("config.json", WEIGHTS_FILE)}.get(self.kind, ())
 
 
 @dataclass(frozen=True)
@@ -49,31 +30,6 @@ class SentenceSettings:
     similarity_fn_name: str | None = None
     truncate_dim: int | None = None
     activation_fn: str | None = None
-
-
-def read_modules(folder: Path) -> list[Module]:
-    """The modules that a folder's modules.json names, in order, those too that aren't computed here.
-
-    Raises:
-        ConfigError: it is missing or malformed.
-    """
-    path = folder / MODULES_FILE
-    entries = read_json(path, ConfigError)
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise ConfigError(f"{path}: must be a list of modules, not {shown(entries)}")
-    modules = []
-    for entry in entries:
-        kind, place = entry.get("type"), entry.get("path")
-        if not isinstance(kind, str) or not isinstance(place, str) or not _PLAIN_NAME.fullmatch(place):
-            raise ConfigError(f"{path}: a module must have a type, and a path beside it, not {shown(entry)}")
-        package, _, name = kind.rpartition(".")
-        modules.append(Module(name if package.startswith("sentence_transformers.") else kind, place))
-    return modules
-
-
-def encoder_path(modules: Sequence[Module]) -> str:
-    """The folder of the encoder, in which its config, weights and tokenizer lie; "" for the folder itself."""
-    return modules[0].path if modules[0].kind == "Transformer" else ""
 
 
 def check_modules(folder: Path, modules: Sequence[Module], computed: Sequence[str]) -> None:

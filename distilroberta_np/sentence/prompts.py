@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
+
+from ..messages import warn
 
 
 def choose_prompt(
@@ -19,8 +20,7 @@ def choose_prompt(
         if not isinstance(prompt, str):
             raise TypeError(f"prompt must be a text, not a {type(prompt).__name__}")
         if prompt_name is not None:
-            # stacklevel: the user's call, past this, _options and encode or predict.
-            warnings.warn(f"prompt goes before prompt_name, so {prompt_name!r} is not used; give one", stacklevel=4)
+            warn(f"prompt goes before prompt_name, so {prompt_name!r} is not used; give one")
         return prompt
     name = default_prompt_name if prompt_name is None else prompt_name
     if name is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +11,23 @@ from typing import Any, Self
 import numpy as np
 
 from ..checkpoint.load import open_checkpoint
+from ..checkpoint.sentence_folder import MODULES_FILE, Module, encoder_path, read_modules
 from ..errors import CheckpointError, ConfigError, PipelineException
-from ..files import shown
-from ..hub import CONFIG, MODULES, TOKENIZER, WEIGHTS, in_organization, resolve_model
+from ..hub import in_organization, resolve_model
 from ..layers.linear import LinearWeights, ignore_stray_flags, linear
 from ..layers.params import Array
+from ..messages import shown, warn
 from ..models import RobertaModel
 from ..pipelines.base import Pipeline, as_boolean, as_integer
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import distinct, encode_at
 from ..tokenizer import RobertaTokenizer
 from .modules import (
-    MODULES_FILE,
-    Module,
     SentenceSettings,
     activation,
     check_modules,
-    encoder_path,
     read_max_seq_length,
     read_module_config,
-    read_modules,
     read_sentence_settings,
 )
 from .pooling import POOLING_MODES, pooling, pooling_places
@@ -172,10 +169,9 @@ class SentenceEncoder(Pipeline):
             max_seq_length = read_max_seq_length(encoder)
         else:
             why = f"was made as a {settings.model_type}" if modules else f"has no {MODULES_FILE}"
-            warnings.warn(
+            warn(
                 f"{folder} {why}, so it is no sentence encoder by itself: a sentence's vector is the mean of its "
                 "tokens' vectors",
-                stacklevel=2,
             )
             settings = SentenceSettings()
         # One of another kind of model, such as "maxsim", is passed over by sentence-transformers too.

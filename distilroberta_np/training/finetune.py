@@ -26,16 +26,18 @@ from ..checkpoint.load import load_roberta
 from ..checkpoint.save import recover_folder, replace_folder
 from ..config import RobertaConfig
 from ..errors import TrainingError
-from ..hub import CONFIG, TOKENIZER, WEIGHTS, resolve_model
+from ..files import write_text
+from ..hub import resolve_model
 from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .data.batches import Piece, add_up_pieces
 from .data.labelled import refuse
 from .device import check_device, rng_for, to_device, to_host
 from .examples import Example
 from .finetune_settings import FinetuneSettings
-from .loop import Job, Report, begin, last_checkpoint, resume, train, write_beside
+from .loop import Job, Report, begin, last_checkpoint, resume, train
 from .tasks import question_answering, sequence_classification, token_classification
 
 _TASKS: dict[str, Any] = {
@@ -296,4 +298,4 @@ class _Evaluations:
         header = ["update", "epoch", *self._names]
         lines = [header, *([row[name] for name in header] for row in self._rows)]
         text = "".join(",".join(line) + "\r\n" for line in lines)
-        write_beside(self._path, lambda file: file.write(text.encode()))
+        write_text(self._path, text)

@@ -23,14 +23,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
-from ..files import read_json
+from ..files import read_json, write_json, write_text
 from ..layers.params import tree_leaves
 from .device import to_host
 from .loss_curve import draw_losses
@@ -172,8 +172,7 @@ def begin(run: Path, settings: Any, free: tuple[str, ...] = ()) -> None:
             raise TrainingError(
                 f"{run}: this run was begun with {', '.join(told)}; go on with the same, or begin in another folder"
             )
-    noted = json.dumps(values, indent=2).encode() + b"\n"
-    write_beside(run / "settings.json", lambda file: file.write(noted))
+    write_json(run / "settings.json", values)
 
 
 def noted_settings(run: Path) -> dict[str, Any]:
@@ -206,14 +205,6 @@ def last_checkpoint(run: Path) -> Path | None:
     return run / "checkpoint" if (run / "checkpoint").exists() else None
 
 
-def write_beside(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Have a file written beside its place, and renamed into it."""
-    beside = path.with_name(path.name + ".new")
-    with open(beside, "wb") as file:
-        fill(file)
-    beside.replace(path)
-
-
 def add_up(parts: list[tuple[float, Any]]) -> tuple[float, Any]:
     """The loss and the gradients of a batch from those of its parts. The first part's arrays are written over."""
     (loss, gradients), *rest = parts
@@ -234,7 +225,7 @@ def saved_updates(run: Path) -> int:
 def _shorten_log(path: Path, updates: int) -> None:
     """Take the lines off that were written after the checkpoint, as their updates are made again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    write_beside(path, lambda file: file.write("".join([_HEADER, *lines[1 : updates + 1]]).encode()))
+    write_text(path, "".join([_HEADER, *lines[1 : updates + 1]]))
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import atomic_write
+
 # Of the running mean that is drawn over the single losses.
 _WINDOW = 50
 
@@ -44,7 +46,6 @@ def draw_losses(path: Path) -> Path | None:
     rates.set_ylim(bottom=0)
     axes.legend(loc="upper right")
     picture = path.with_suffix(".png")
-    beside = picture.with_name(picture.name + ".new")
-    figure.savefig(beside, format="png", dpi=120)
-    beside.replace(picture)
+    with atomic_write(picture) as file:
+        figure.savefig(file, format="png", dpi=120)
     return picture

@@ -22,6 +22,7 @@ from ..checkpoint.load import load_masked_lm
 from ..checkpoint.save import save_model, save_tokenizer
 from ..config import RobertaConfig
 from ..errors import TrainingError
+from ..files import write_text
 from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
 from ..layers.roberta import MaskedLMWeights
@@ -30,7 +31,7 @@ from .data.batches import Batch, MaskedBatches, Piece, add_up_pieces, count_aske
 from .data.text import MASK, train_tokenizer
 from .device import check_device, rng_for, to_device, to_host
 from .initialise import initial_weights
-from .loop import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train, write_beside
+from .loop import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train
 from .masked_lm import masked_lm_gradients
 from .settings import Settings
 
@@ -153,7 +154,7 @@ def _prepare(
                 f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
                 f"{settings.vocab_size}: make it smaller, or give more text"
             )
-        write_beside(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
+        write_text(run / "tokenizer.json", tokenizer.to_str())
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
     assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
     lengths = (settings.length, settings.last_length)

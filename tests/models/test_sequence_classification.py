@@ -248,7 +248,7 @@ def test_without_names_labels_are_numbered():
         ({"id2label": ["a", "b"]}, "id2label must name every label"),
         ({"num_labels": 0}, "num_labels must be an integer of at least 1, not 0"),
         ({"num_labels": True}, "num_labels must be an integer"),
-        ({"problem_type": "ranking"}, "problem_type 'ranking' is not known, only regression"),
+        ({"problem_type": "ranking"}, "problem_type 'ranking' is unknown; use regression"),
     ],
 )
 def test_malformed_labels(values, message):

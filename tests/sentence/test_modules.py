@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from distilroberta_np import ConfigError
+from distilroberta_np.checkpoint.sentence_folder import Module, encoder_path, read_modules
 from distilroberta_np.sentence.modules import (
-    Module,
     activation,
     check_modules,
-    encoder_path,
     read_max_seq_length,
-    read_modules,
     read_sentence_settings,
 )
 
@@ -34,20 +32,6 @@ def test_modules_of_today_and_of_old_and_of_others(tmp_path):
         check_modules(tmp_path, modules, ["Pooling"])
     with pytest.raises(ConfigError, match="the first module must be a Transformer, not 'Pooling'"):
         check_modules(tmp_path, modules[1:], ["Pooling"])
-
-
-@pytest.mark.parametrize("path", ["../elsewhere", "/etc", "a/b", "..", "a\\b", "C:", "~", 5, None])
-def test_a_path_that_leads_elsewhere(tmp_path, path):
-    (tmp_path / "modules.json").write_text(json.dumps([module("sentence_transformers.models.Transformer", path)]))
-    with pytest.raises(ConfigError, match="and a path beside it"):
-        read_modules(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", "[5]", "[{}]", '[{"type": 5, "path": ""}]'])
-def test_a_malformed_list(tmp_path, text):
-    (tmp_path / "modules.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"modules\.json"):
-        read_modules(tmp_path)
 
 
 def test_settings_that_are_not_there_are_as_by_default(tmp_path):

@@ -11,11 +11,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ...errors import TrainingError
+from ...files import atomic_write
 from ...layers.params import Array
 from ...runtime.batching import cut
 from ...runtime.threads import map_in_threads
 from ..device import is_host
-from ..loop import add_up, write_beside
+from ..loop import add_up
 from ..settings import MaskedTextSettings
 from .masking import mask_tokens
 from .text import MASK, SPECIAL, continuations, make_sequences
@@ -88,8 +89,9 @@ def write_sequences(
         return
     say(f"reading the text as sequences of at most {length} tokens")
     tokens, starts = make_sequences(files, tokenizer, length)
-    write_beside(run / f"{phase}-tokens.npy", lambda file: np.save(file, tokens))
-    write_beside(run / f"{phase}-starts.npy", lambda file: np.save(file, starts))
+    for name, array in (("tokens", tokens), ("starts", starts)):
+        with atomic_write(run / f"{phase}-{name}.npy") as file:
+            np.save(file, array)
 
 
 class Piece(NamedTuple):

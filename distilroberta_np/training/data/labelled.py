@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import TrainingError
-from ...files import read_json, shown, unique_keys
+from ...files import read_json, unique_keys
+from ...messages import shown
 
 # The names of columns that are known without being told.
 TEXT_COLUMNS = ("text", "sentence", "sentence1", "premise")

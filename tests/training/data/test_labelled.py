@@ -75,7 +75,12 @@ def test_columns_by_number(tmp_path):
         ("a.jsonl", '{"text": "x", "label": 1}\n{"text":\n', Columns(), "line 2: not JSON"),
         ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}\n', Columns(), "line 2: None in the column label"),
         ("a.jsonl", "[1]\n", Columns(), "line 1: a line must hold an object, not a list"),
-        ("a.jsonl", '{"text": "x", "text": "y", "label": 1}\n', Columns(), "line 1: not JSON: the key 'text' is in"),
+        (
+            "a.jsonl",
+            '{"text": "x", "text": "y", "label": 1}\n',
+            Columns(),
+            "line 1: not JSON: an object has the key 'text' twice",
+        ),
         ("a.parquet", "", Columns(), "must be .csv, .tsv"),
     ],
 )

@@ -1,0 +1,58 @@
+"""The layout of a folder of sentence-transformers: the modules that it lists, and where the encoder's files lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import ConfigError
+from ..files import read_json
+from ..messages import shown
+from .shards import WEIGHTS_FILE
+
+MODULES_FILE = "modules.json"
+SETTINGS_FILE = "config_sentence_transformers.json"
+# The encoder's own settings, by their current and their old name; the first that exists counts.
+ENCODER_SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
+
+# A folder's name, or nothing for the folder itself: nothing that leads elsewhere.
+_PLAIN_NAME = re.compile(r"(\w[\w.-]{0,100})?", re.ASCII)
+
+
+class Module(NamedTuple):
+    """A step of a sentence encoder: its kind ("Pooling"), and its folder ("" for the folder itself)."""
+
+    kind: str
+    path: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that its folder must have. (The encoder has those of any model.)"""
+        return {"Pooling": ("config.json",), "Dense": ("config.json", WEIGHTS_FILE)}.get(self.kind, ())
+
+
+def read_modules(folder: Path) -> list[Module]:
+    """Read the modules that modules.json lists, in order, supported or not.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+    """
+    path = folder / MODULES_FILE
+    entries = read_json(path, ConfigError)
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{path}: must be a list of modules, not {shown(entries)}")
+    modules = []
+    for entry in entries:
+        kind, subfolder = entry.get("type"), entry.get("path")
+        if not isinstance(kind, str) or not isinstance(subfolder, str) or not _PLAIN_NAME.fullmatch(subfolder):
+            raise ConfigError(f"{path}: a module must have a type and a plain path, not {shown(entry)}")
+        package, _, name = kind.rpartition(".")
+        modules.append(Module(name if package.startswith("sentence_transformers.") else kind, subfolder))
+    return modules
+
+
+def encoder_path(modules: Sequence[Module]) -> str:
+    """The folder of the encoder, which has its config, weights and tokenizer; "" for the folder itself."""
+    return modules[0].path if modules[0].kind == "Transformer" else ""

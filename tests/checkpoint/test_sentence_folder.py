@@ -1,0 +1,22 @@
+import json
+
+import pytest
+
+from distilroberta_np import ConfigError
+from distilroberta_np.checkpoint.sentence_folder import read_modules
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/etc", "a/b", "..", "a\\b", "C:", "~", 5, None])
+def test_a_path_that_leads_elsewhere(tmp_path, path):
+    (tmp_path / "modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.models.Transformer", "path": path}])
+    )
+    with pytest.raises(ConfigError, match="must have a type and a plain path"):
+        read_modules(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[5]", "[{}]", '[{"type": 5, "path": ""}]'])
+def test_a_malformed_list(tmp_path, text):
+    (tmp_path / "modules.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"modules\.json"):
+        read_modules(tmp_path)

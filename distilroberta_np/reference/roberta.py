@@ -108,7 +108,7 @@ def lm_head(x: Array, p: Params, words: Array, eps: float, record: Record) -> Ar
 
 
 def forward(ids: Array, p: Params, config: dict[str, Any], record: dict[str, Record] | None = None) -> Array:
-    """Token ids to logits: [S] -> [S, V]. The parts of `record` are embeddings, layer.0, layer.1, ... and head."""
+    """Token ids to logits: [S] -> [S, V]. The parts of `record` are embeddings, layer.0, layer.1, ... and lm_head."""
     record = {} if record is None else record
     eps, encoder = config["layer_norm_eps"], p["roberta"]
     x = embeddings(ids, encoder["embeddings"], config["pad_token_id"], eps, record.setdefault("embeddings", {}))
@@ -116,7 +116,7 @@ def forward(ids: Array, p: Params, config: dict[str, Any], record: dict[str, Rec
         weights = encoder["encoder"]["layer"][str(n)]
         x = layer(x, weights, config["num_attention_heads"], eps, record.setdefault(f"layer.{n}", {}))  # [S, H]
     words = encoder["embeddings"]["word_embeddings"]["weight"]
-    return lm_head(x, p["lm_head"], words, eps, record.setdefault("head", {}))  # [S, H] -> [S, V]
+    return lm_head(x, p["lm_head"], words, eps, record.setdefault("lm_head", {}))  # [S, H] -> [S, V]
 
 
 def fill_mask(text: str, folder: Path, top_k: int = 5) -> list[tuple[float, str]]:

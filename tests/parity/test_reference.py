@@ -73,9 +73,9 @@ def assert_record_equals(record, result, outputs, atol):
         close(ours["feed_forward_activation"], outputs[f"{theirs}.intermediate"], f"activation of layer {n}")
         close(ours["feed_forward_output"], outputs[f"{theirs}.output.dense"], f"feed-forward of layer {n}")
         close(ours["feed_forward_norm"], result.hidden_states[n + 1][0], f"output of layer {n}")
-    close(record["head"]["dense"], outputs["lm_head.dense"], "dense of the head")
-    close(record["head"]["norm"], outputs["lm_head.layer_norm"], "norm of the head")
-    close(record["head"]["logits"], result.logits[0], "logits")
+    close(record["lm_head"]["dense"], outputs["lm_head.dense"], "dense of the head")
+    close(record["lm_head"]["norm"], outputs["lm_head.layer_norm"], "norm of the head")
+    close(record["lm_head"]["logits"], result.logits[0], "logits")
 
 
 @pytest.mark.parametrize("length", [1, 17])

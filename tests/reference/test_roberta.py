@@ -85,12 +85,12 @@ def test_the_record_has_every_intermediate_with_the_shape_that_the_comments_give
         },
         "layer.0": layer,
         "layer.1": layer,
-        "head": {"dense": per_token, "activation": per_token, "norm": per_token, "logits": (tokens, VOCAB_SIZE)},
+        "lm_head": {"dense": per_token, "activation": per_token, "norm": per_token, "logits": (tokens, VOCAB_SIZE)},
     }
     first, second = record["layer.0"], record["layer.1"]
     np.testing.assert_array_equal(first["attention_sum"], record["embeddings"]["norm"] + first["attention_output"])
     np.testing.assert_array_equal(second["feed_forward_sum"], second["attention_norm"] + second["feed_forward_output"])
-    assert record["head"]["logits"] is logits
+    assert record["lm_head"]["logits"] is logits
     assert all(array.dtype == np.float32 for arrays in record.values() for array in arrays.values())
 
 

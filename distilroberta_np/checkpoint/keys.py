@@ -128,8 +128,3 @@ UNUSED_BY_ROBERTA = ("lm_head.", "classifier.", "qa_outputs.")
 UNUSED_BY_MASKED_LM = ("lm_head.decoder.", "classifier.", "qa_outputs.", "roberta.pooler.dense.")
 UNUSED_BY_CLASSIFIER = ("lm_head.", "qa_outputs.", "roberta.pooler.dense.")
 UNUSED_BY_QUESTION_ANSWERING = ("lm_head.", "classifier.", "roberta.pooler.dense.")
-
-
-def is_unused(name: str, unused: tuple[str, ...]) -> bool:
-    """Whether a tensor may be there beside the expected ones."""
-    return name.endswith(".position_ids") or name.startswith(unused)

@@ -1,7 +1,7 @@
-"""Reading a .safetensors file through a memory map, so that float32 weights are never copied.
+"""Reading .safetensors files through a memory map, so that float32 weights are never copied, and writing them.
 
-The safetensors package checks the header (its size, the offsets, that they neither overlap nor leave gaps), and this
-file maps what it has approved: the package's own NumPy loader reads a second copy of everything.
+The safetensors package checks the header: its size, and offsets without overlaps or gaps. Its own NumPy loader would
+read a second copy of all tensors.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..errors import CheckpointError
 from ..files import unique_keys
 from ..layers.params import Array
 
-# How a stored dtype is viewed in NumPy, which has no bfloat16.
+# The NumPy dtype that views a stored one; NumPy has no bfloat16.
 _STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as it lies in a file: nothing is read before `to_float32`."""
+    """A tensor in a file, which is not read before `to_float32`."""
 
     path: Path
     name: str
@@ -37,51 +37,51 @@ class StoredTensor:
     _offset: int
 
     def to_float32(self) -> Array:
-        """The values as a float32 array: a read-only view of the file if they are stored so, else a new array.
+        """The values as a float32 array: a read-only view of the file if it has that dtype, else a new array.
 
         Raises:
-            CheckpointError: another dtype, or values that are not finite.
+            CheckpointError: the dtype is not supported, or values are not finite.
         """
         if self.dtype not in _STORED_AS:
             raise CheckpointError(
-                f"{self.path}: {self.name} is stored as {self.dtype}; only {', '.join(_STORED_AS)} can be read"
+                f"{self.path}: {self.name} has the dtype {self.dtype}; only {', '.join(_STORED_AS)} are supported"
             )
         stored: Array = np.frombuffer(self._mapped, _STORED_AS[self.dtype], math.prod(self.shape), self._offset)
         if self.dtype == "BF16":
-            # The upper half of a float32, bit for bit.
+            # bfloat16 is the upper half of a float32.
             stored = (stored.astype(np.uint32) << 16).view(np.float32)
-        # A file may leave its data unaligned, which every product would copy again.
+        # Unaligned data would be copied again by every product.
         values: Array = stored.astype(np.float32, copy=not stored.flags.aligned)
-        # A sum is the cheapest pass that any NaN or infinity survives; finite values can only fail it by overflowing.
+        # A sum is the cheapest test: NaN and infinity survive it, and finite values fail only if they overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(values.sum())
         if suspicious and not np.isfinite(values).all():
-            raise CheckpointError(f"{self.path}: {self.name} holds NaN or infinite values; the file is damaged")
+            raise CheckpointError(f"{self.path}: {self.name} contains NaN or infinity; the file is damaged")
         return values.reshape(self.shape)
 
 
 def open_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Map a file and list its tensors by name.
+    """Map a file, and return its tensors by name.
 
     Raises:
-        CheckpointError: no such file, cut short, or not a valid safetensors file.
+        CheckpointError: the file is missing, truncated or malformed.
     """
     try:
         if path.exists() and not path.is_file():
-            raise OSError("a folder or a device")
+            raise OSError("not a regular file")
         with safe_open(path, framework="np"):
             pass
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        # Layout: 8 bytes with the header's length, little-endian; the header, JSON; the data.
+        # Layout: the header's length in 8 bytes, little-endian; the header in JSON; the data.
         header_end = 8 + int.from_bytes(mapped[:8], "little")
         header: dict[str, Any] = json.loads(mapped[8:header_end], object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} ({_size(path)}): not a whole safetensors file: {error!s:.200}. If it was downloaded, delete it "
-            "and do so again"
+            f"{path} ({_size(path)}): not a complete safetensors file: {error!s:.200}. If it was downloaded, "
+            "delete it and download it again"
         ) from None
     header.pop("__metadata__", None)
     return {
@@ -99,7 +99,7 @@ def write_safetensors(file: BinaryIO, tensors: Mapping[str, Array], metadata: Ma
     for name, array in tensors.items():
         start, end = end, end + array.nbytes
         header[name] = {"dtype": f"F{8 * array.itemsize}", "shape": array.shape, "data_offsets": (start, end)}
-    content = json.dumps(header, separators=(",", ":")).encode()
+    content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     content += b" " * (-len(content) % 8)
     file.write(len(content).to_bytes(8, "little") + content)
     for array in tensors.values():

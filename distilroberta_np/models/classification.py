@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoint.keys import question_answering_keys, sequence_classification_keys, token_classification_keys
-from ..checkpoint.load import load_question_answering, load_sequence_classification, load_token_classification
+from ..checkpoint.keys import (
+    UNUSED_BY_CLASSIFIER,
+    UNUSED_BY_QUESTION_ANSWERING,
+    question_answering_keys,
+    sequence_classification_keys,
+    token_classification_keys,
+)
+from ..checkpoint.load import load_tree, open_checkpoint, require_head
 from ..config import RobertaConfig
 from ..layers.classification_head import classification_head
 from ..layers.linear import ignore_stray_flags, linear
@@ -53,7 +59,12 @@ class RobertaForSequenceClassification(ModelWithHead[SequenceClassifierOutput]):
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> SequenceClassificationWeights[Array]:
-        return load_sequence_classification(folder, config)
+        stored = open_checkpoint(folder)
+        require_head(folder, stored, "classifier.out_proj.", "sequence-classification")
+        weights: SequenceClassificationWeights[Array] = load_tree(
+            folder, stored, sequence_classification_keys(config), UNUSED_BY_CLASSIFIER
+        )
+        return weights
 
     def _keys(self) -> Any:
         return sequence_classification_keys(self.config)
@@ -74,7 +85,12 @@ class RobertaForTokenClassification(ModelWithHead[TokenClassifierOutput]):
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> TokenClassificationWeights[Array]:
-        return load_token_classification(folder, config)
+        stored = open_checkpoint(folder)
+        require_head(folder, stored, "classifier.weight", "token-classification")
+        weights: TokenClassificationWeights[Array] = load_tree(
+            folder, stored, token_classification_keys(config), UNUSED_BY_CLASSIFIER
+        )
+        return weights
 
     def _keys(self) -> Any:
         return token_classification_keys(self.config)
@@ -96,7 +112,12 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringOutput]):
 
     @staticmethod
     def _load(folder: Path, config: RobertaConfig) -> QuestionAnsweringWeights[Array]:
-        return load_question_answering(folder, config)
+        stored = open_checkpoint(folder)
+        require_head(folder, stored, "qa_outputs.", "question-answering")
+        weights: QuestionAnsweringWeights[Array] = load_tree(
+            folder, stored, question_answering_keys(config), UNUSED_BY_QUESTION_ANSWERING
+        )
+        return weights
 
     def _keys(self) -> Any:
         return question_answering_keys(self.config)

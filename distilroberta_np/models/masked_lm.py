@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..checkpoint.keys import masked_lm_keys
-from ..checkpoint.load import load_masked_lm
+from ..checkpoint.keys import UNUSED_BY_MASKED_LM, masked_lm_keys
+from ..checkpoint.load import load_tree, open_checkpoint, require_head
 from ..config import RobertaConfig
+from ..errors import CheckpointError
 from ..layers.lm_head import lm_head
 from ..layers.params import Array
 from ..layers.roberta import MaskedLMWeights, RobertaModelOutput
@@ -101,3 +102,19 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMOutput]):
         word_embeddings = self.weights.roberta.embeddings.word[vocabulary]  # [V, H], the same matrix in and out
         weights = self.weights.lm_head._replace(bias=self.weights.lm_head.bias[vocabulary])
         return lm_head(hidden_states, weights, word_embeddings, self.config.layer_norm_eps)
+
+
+def load_masked_lm(folder: Path, config: RobertaConfig) -> MaskedLMWeights[Array]:
+    """The weights of the encoder and of the masked-language-model head. Raises CheckpointError."""
+    stored = open_checkpoint(folder)
+    require_head(folder, stored, "lm_head.", "masked-language-model")
+    weights: MaskedLMWeights[Array] = load_tree(folder, stored, masked_lm_keys(config), UNUSED_BY_MASKED_LM)
+    # Copies of the tied matrix and of its bias may be stored too. If they aren't copies, the head isn't tied.
+    ties = {"lm_head.decoder.weight": weights.roberta.embeddings.word, "lm_head.decoder.bias": weights.lm_head.bias}
+    for name, tied in ties.items():
+        if name in stored and not np.array_equal(stored[name].to_float32(), tied):
+            raise CheckpointError(
+                f"{folder}: {name} differs from the word embeddings or lm_head.bias, to which it is tied; "
+                "an untied output matrix is not supported"
+            )
+    return weights

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint.keys import roberta_keys
-from ..checkpoint.load import load_roberta
+from ..checkpoint.keys import UNUSED_BY_ROBERTA, roberta_keys, stored_roberta_keys
+from ..checkpoint.load import load_tree, open_checkpoint
 from ..config import RobertaConfig
 from ..layers.params import Array
 from ..layers.roberta import RobertaModelOutput, RobertaWeights, roberta
@@ -136,3 +136,10 @@ def _as_array(name: str, values: Any) -> Array:
         return np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} must have rows of one length; pad the shorter ones, as the tokenizer does") from None
+
+
+def load_roberta(folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
+    """The weights of the encoder, from a model with or without a head. Raises CheckpointError."""
+    stored = open_checkpoint(folder)
+    weights: RobertaWeights[Array] = load_tree(folder, stored, stored_roberta_keys(config, stored), UNUSED_BY_ROBERTA)
+    return weights

@@ -38,7 +38,7 @@ class ModelWithHead(PretrainedModel, Generic[Output]):
         return self.roberta.encode(sequences, positions)
 
     def logits_at(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
-        """Logits at selected positions of sequences of any lengths, without padding; computed in batches that bound memory.
+        """Logits at selected positions of sequences of any lengths, without padding, in batches that bound memory.
 
         Args:
             sequences, positions: as `RobertaModel.encode`.

@@ -16,7 +16,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..checkpoint.keys import masked_lm_keys
-from ..checkpoint.load import load_masked_lm
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import TrainingError
@@ -24,6 +23,7 @@ from ..hub import resolve_model
 from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
 from ..layers.roberta import MaskedLMWeights
+from ..models.masked_lm import load_masked_lm
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
 from .data.batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
 from .device import check_device, rng_for, to_device, to_host

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from ..checkpoint.keys import Key
-from ..checkpoint.load import load_roberta
 from ..checkpoint.save import recover_folder, replace_folder
 from ..config import RobertaConfig
 from ..errors import TrainingError
@@ -30,6 +29,7 @@ from ..files import write_text
 from ..hub import resolve_model
 from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
+from ..models.roberta import load_roberta
 from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .data.batches import Piece, add_up_pieces

@@ -18,7 +18,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..checkpoint.keys import masked_lm_keys
-from ..checkpoint.load import load_masked_lm
 from ..checkpoint.save import save_model, save_tokenizer
 from ..config import RobertaConfig
 from ..errors import TrainingError
@@ -26,6 +25,7 @@ from ..files import write_text
 from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
 from ..layers.roberta import MaskedLMWeights
+from ..models.masked_lm import load_masked_lm
 from ..tokenizer import SPECIAL_TOKENS
 from .data.batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
 from .data.text import MASK, train_tokenizer

@@ -2,10 +2,7 @@ import pytest
 
 from distilroberta_np import RobertaConfig
 from distilroberta_np.checkpoint.keys import (
-    UNUSED_BY_MASKED_LM,
-    UNUSED_BY_ROBERTA,
     Key,
-    is_unused,
     masked_lm_keys,
     roberta_keys,
 )
@@ -79,36 +76,3 @@ def test_each_name_stands_where_the_forward_pass_takes_it():
     assert layer.attention_layer_norm.weight.name == "encoder.layer.1.attention.output.LayerNorm.weight"
     assert layer.feed_forward.output.weight == Key("encoder.layer.1.output.dense.weight", (4, 6))
     assert layer.feed_forward_layer_norm.bias.name == "encoder.layer.1.output.LayerNorm.bias"
-
-
-@pytest.mark.parametrize("unused", [UNUSED_BY_ROBERTA, UNUSED_BY_MASKED_LM])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "roberta.embeddings.position_ids",
-        "embeddings.position_ids",
-        "lm_head.decoder.weight",
-        "lm_head.decoder.bias",
-        "classifier.dense.weight",
-        "classifier.out_proj.bias",
-        "classifier.weight",
-        "qa_outputs.weight",
-    ],
-)
-def test_other_heads_copies_and_old_position_ids_may_be_there(name, unused):
-    assert is_unused(name, unused)
-
-
-@pytest.mark.parametrize("unused", [UNUSED_BY_ROBERTA, UNUSED_BY_MASKED_LM])
-@pytest.mark.parametrize(
-    "name", ["roberta.encoder.layer.2.output.dense.weight", "bert.pooler.dense.weight", "extra", ""]
-)
-def test_anything_else_may_not(name, unused):
-    assert not is_unused(name, unused)
-
-
-def test_what_is_loaded_may_not_have_more_parts_than_are_known():
-    assert is_unused("lm_head.dense2.bias", UNUSED_BY_ROBERTA)
-    assert not is_unused("lm_head.dense2.bias", UNUSED_BY_MASKED_LM)
-    assert is_unused("roberta.pooler.dense.weight", UNUSED_BY_MASKED_LM)
-    assert not is_unused("roberta.pooler.dense2.weight", UNUSED_BY_ROBERTA)

@@ -125,5 +125,5 @@ def test_a_model_without_the_head_ends_with_2_and_one_line(capsys):
     assert main(["text-classification", "a", "--model", str(find_embedded())]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "no head for classifying texts" in captured.err
+    assert "no sequence-classification head" in captured.err
     assert len(captured.err.splitlines()) == 1

@@ -327,7 +327,7 @@ def test_both_names_and_a_loaded_model(tmp_path):
 def test_a_model_is_needed_and_one_with_the_head(tmp_path):
     with pytest.raises(ValueError, match="text-classification needs a model that is fine-tuned for it"):
         pipeline("text-classification")
-    with pytest.raises(CheckpointError, match="no head for classifying texts"):
+    with pytest.raises(CheckpointError, match="no sequence-classification head"):
         pipeline("text-classification", write_model(tmp_path))
 
 

@@ -433,7 +433,7 @@ def test_what_is_no_cross_encoder(tmp_path):
     folder = write_sentence_encoder(tmp_path / "sentences")
     with pytest.raises(ConfigError, match="was made as a SentenceTransformer, and is no CrossEncoder"):
         CrossEncoder.from_pretrained(folder)
-    with pytest.raises(CheckpointError, match="no head for classifying texts"):
+    with pytest.raises(CheckpointError, match="no sequence-classification head"):
         CrossEncoder.from_pretrained(write_model(tmp_path / "masked_lm"))
 
 

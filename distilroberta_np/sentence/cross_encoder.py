@@ -1,88 +1,84 @@
-"""`CrossEncoder`: pairs of texts in, a score for each out, as the cross-encoders of sentence-transformers have it."""
+"""`CrossEncoder`: a score for each pair of texts, as the cross-encoders of sentence-transformers compute it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, cast, overload
 
 import numpy as np
 
-from ..checkpoint.sentence_folder import MODULES_FILE, encoder_path, read_modules
-from ..errors import ConfigError, PipelineException
+from ..errors import ConfigError
 from ..files import read_json
-from ..hub import in_organization, resolve_model
-from ..layers.activation import softmax
+from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..pipelines.base import Pipeline, as_boolean, as_integer, place_of
-from ..pipelines.text_classification import classification_logits
-from ..pipelines.truncation import truncate
-from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
-from ..runtime.batching import distinct
+from ..pipelines.base import as_boolean, as_integer, place_of
 from ..tokenizer import RobertaTokenizer
-from .modules import (
-    SentenceSettings,
-    activation,
-    check_modules,
-    read_max_seq_length,
-    read_sentence_settings,
-)
-from .prompts import choose_prompt
+from .modules import check_modules
+from .sentence_model import SentenceModel
+from .sentence_settings import SentenceSettings, read_max_seq_length
+from .torch_functions import Activation, function_by_name, identity
 
-# The special tokens of a pair, and a token of each text.
-_SHORTEST = 6
+Pair = tuple[str, str] | list[str]
+
+
+class RankedDocument(TypedDict):
+    """A document in the result of `CrossEncoder.rank`: its index, its score and, if requested, its text."""
+
+    corpus_id: int
+    score: float
+    text: NotRequired[str]
 
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of a call, checked. `CrossEncoder.predict` says what they mean."""
+    """The checked arguments of `CrossEncoder.predict`."""
 
     prompt: str
     batch_size: int | None
-    activation_fn: Callable[[Array], Array]
+    activation_fn: Activation
     apply_softmax: bool
 
 
-class CrossEncoder(Pipeline):
-    """Scores pairs of texts read together: slower than comparing the vectors of a `SentenceEncoder`, and more exact.
+class CrossEncoder(SentenceModel):
+    """Scores pairs of texts that it reads together: slower, but more accurate than comparing embeddings.
 
     Args:
-        model: the encoder with a head that scores pairs, most often with a single label.
+        model: the encoder with a classification head, mostly with a single label.
         tokenizer: its tokenizer.
-        activation_fn: what makes scores of logits: a function of an array (N, C) to one alike. The sigmoid where there
-            is one label, else nothing, if None.
-        max_seq_length: most tokens of a pair, special ones included; of one that is longer, the longer text is cut
-            first. As many as model and tokenizer have room for, if None.
-        prompts: what may be put before the first text of a pair, by names.
-        default_prompt_name: of the one that is put there where none is asked for.
+        activation_fn: a function that maps logits (N, C) to scores (N, C). If None, the sigmoid for a single label,
+            else the identity.
+        max_seq_length: maximum number of tokens of a pair, special tokens included; longer pairs are truncated, the
+            longer text first. If None, the limit of model and tokenizer.
+        prompts: texts that can be prepended to the first text of a pair, by name.
+        default_prompt_name: the prompt to use if a call names none.
 
-    All of these but the first two are attributes that may be set.
+    All but the first two are attributes that can be changed.
 
     Raises:
-        PipelineException: model and tokenizer don't belong together.
+        PipelineException: model and tokenizer do not belong together.
     """
 
     task = "text-ranking"
+    _ORGANIZATION = "cross-encoder"
+    _MIN_LENGTH = 6  # <s> a </s></s> b </s>
 
     def __init__(
         self,
         model: RobertaForSequenceClassification,
         tokenizer: RobertaTokenizer,
         *,
-        activation_fn: Callable[[Array], Array] | None = None,
+        activation_fn: Activation | None = None,
         max_seq_length: int | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
     ) -> None:
-        super().__init__(model, tokenizer)
-        default = "Sigmoid" if model.config.num_labels == 1 else "Identity"
-        self.activation_fn = activation(f"torch.nn.{default}") if activation_fn is None else activation_fn
-        self.max_seq_length = self.max_length if max_seq_length is None else max_seq_length
-        self.prompts = dict(prompts or {})
-        self.default_prompt_name = default_prompt_name
+        super().__init__(model, tokenizer, max_seq_length, prompts, default_prompt_name)
+        default = sigmoid if model.config.num_labels == 1 else identity
+        self.activation_fn = default if activation_fn is None else activation_fn
 
     @classmethod
     def from_pretrained(
@@ -92,38 +88,32 @@ class CrossEncoder(Pipeline):
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        activation_fn: Callable[[Array], Array] | None = None,
+        activation_fn: Activation | None = None,
         max_length: int | None = None,
     ) -> Self:
         """Load a folder, or a model of the hub by its name.
 
         Args:
             name_or_path: a folder, or a name such as "cross-encoder/stsb-distilroberta-base". A name without an
-                organization is one of cross-encoder's, but for those of RoBERTa itself.
-            revision, cache_dir, local_files_only: as `RobertaModel.from_pretrained`.
-            activation_fn: in the place of the one that the model's settings name.
-            max_length: `max_seq_length`, in the place of what the settings say.
+                organization gets "cross-encoder/", except for the names of RoBERTa's own models.
+            revision, cache_dir, local_files_only: as in `RobertaModel.from_pretrained`.
+            activation_fn: used instead of the one in the model's settings.
+            max_length: used as `max_seq_length` instead of the one in the model's settings.
 
         Raises:
-            HubError: the model can't be found or fetched.
-            ConfigError: one of its settings can't be used, or asks for something that isn't computed here.
-            CheckpointError, TokenizerError: its weights or its tokenizer can't be used.
+            HubError: the model cannot be found or fetched.
+            ConfigError: a setting is malformed or not supported.
+            CheckpointError, TokenizerError: the weights or the tokenizer cannot be used.
         """
-        folder = resolve_model(
-            in_organization(name_or_path, "cross-encoder"),
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            parts=(CONFIG, WEIGHTS, TOKENIZER, MODULES),
-        )
-        settings, encoder, saved_length = SentenceSettings(), folder, None
-        if (folder / MODULES_FILE).exists():
-            modules, settings = read_modules(folder), read_sentence_settings(folder)
+        folder, modules, settings, encoder = cls._find(name_or_path, revision, cache_dir, local_files_only)
+        saved_length = None
+        if modules:
             if settings.model_type != "CrossEncoder":
-                raise ConfigError(f"{folder} was made as a {settings.model_type}, and is no CrossEncoder")
+                raise ConfigError(f"{folder} was saved as a {settings.model_type}, not as a CrossEncoder")
             check_modules(folder, modules, ())
-            encoder = folder / encoder_path(modules)
             saved_length = read_max_seq_length(encoder)
+        else:
+            settings = SentenceSettings()
         return cls(
             RobertaForSequenceClassification.from_pretrained(encoder),
             RobertaTokenizer.from_pretrained(encoder),
@@ -133,37 +123,41 @@ class CrossEncoder(Pipeline):
             default_prompt_name=settings.default_prompt_name,
         )
 
+    @overload
+    def predict(self, inputs: Pair | Sequence[Pair] | Array, **arguments: Any) -> Array: ...
+
+    @overload
+    def predict(self, inputs: Iterable[Pair], **arguments: Any) -> Iterator[Array]: ...
+
     def predict(
         self,
-        inputs: Any,
+        inputs: Pair | Iterable[Pair] | Array,
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
-        activation_fn: Callable[[Array], Array] | None = None,
+        activation_fn: Activation | None = None,
         apply_softmax: bool = False,
-    ) -> Any:
-        """The scores of one pair of texts, or of many. A pair that is too long is cut, the longer text first.
+    ) -> Array | Iterator[Array]:
+        """Compute the scores of pairs of texts. A pair that is too long is truncated, the longer text first.
 
         Args:
-            inputs: a pair, as a list or tuple of two texts; a list, tuple or array of pairs; or any other iterable of
-                them, which is read as its results are asked for.
-            prompt_name: of the one of `prompts` that is put before the first text of each pair; the one named
-                `default_prompt_name`, if any, if None.
-            prompt: put before the first text of each pair, whatever `prompt_name` is.
-            batch_size: how many pairs of an iterator are read ahead, to be computed together; 1 if None. Lists don't
-                need it.
-            activation_fn: what makes scores of logits (N, C), in the place of the encoder's own.
-            apply_softmax: where there are several labels, make each pair's scores sum to 1 by a softmax, after
-                `activation_fn`.
+            inputs: a pair, as a list or tuple of two strings; a list, tuple or array of pairs; or any other iterable
+                of pairs, which is read as its results are consumed.
+            prompt_name: the name of the prompt to prepend to the first text; `default_prompt_name` if None.
+            prompt: a text to prepend to the first text; takes precedence over `prompt_name`.
+            batch_size: how many pairs of an iterator to read ahead and compute together; 1 if None. Lists do not need
+                it.
+            activation_fn: a function that maps logits (N, C) to scores, instead of the encoder's own.
+            apply_softmax: with several labels, apply a softmax over each pair's scores, after `activation_fn`.
 
         Returns:
-            With one label, a float32 for a pair and float32 (N,) for a list of them; with several, (C,) and (N, C).
-            For another iterable, an iterator over what one pair gives.
+            With one label, a float32 for a pair and float32 (N,) for a list; with several, (C,) and (N, C). For
+            another iterable, an iterator over the results of one pair each. Equal pairs have equal scores.
 
         Raises:
-            PipelineException: a pair can't be scored; its `index` says which. Of a list, nothing is computed then; of
-                an iterator, the pairs before it are scored first.
+            PipelineException: a pair cannot be scored; `index` says which. Nothing of a list is computed then; the
+                preceding pairs of an iterator are returned first.
             TypeError: an input or argument of the wrong type.
             ValueError: an argument out of range, or an unknown prompt.
             CheckpointError: the logits are not finite.
@@ -175,7 +169,9 @@ class CrossEncoder(Pipeline):
             activation_fn=activation_fn,
             apply_softmax=apply_softmax,
         )
-        return self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, options)
+        result: Array | Iterator[Array]
+        result = self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, options)
+        return result
 
     def rank(
         self,
@@ -186,65 +182,62 @@ class CrossEncoder(Pipeline):
         return_documents: bool = False,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        activation_fn: Callable[[Array], Array] | None = None,
-    ) -> list[dict[str, Any]]:
-        """Documents by how well they answer a query, best first.
+        activation_fn: Activation | None = None,
+    ) -> list[RankedDocument]:
+        """Sort documents by their relevance to a query, best first.
 
         Args:
             query: a text.
-            documents: texts.
-            top_k: how many of them; all if None.
-            return_documents: give the texts too.
-            prompt_name, prompt, activation_fn: as `predict`.
+            documents: the texts to sort.
+            top_k: return only the best documents; all if None.
+            return_documents: return the texts too.
+            prompt_name, prompt, activation_fn: as in `predict`.
 
         Returns:
-            Dicts of `corpus_id` (a document's place, from 0), `score` and, where asked for, `text`; equal scores in
-            the documents' order. Equal documents have equal scores.
+            Dicts of `corpus_id` (the document's index), `score` and, if requested, `text`. Documents with equal
+            scores keep their order. Equal documents have equal scores.
 
         Raises:
-            ValueError: the model has several labels, none of which is the one to go by; or as `predict`.
+            ValueError: the model has several labels; or as `predict`.
             PipelineException, TypeError, CheckpointError: as `predict`.
         """
         if self.model.config.num_labels != 1:
             raise ValueError(
-                f"rank needs a model with one label, and this one has {self.model.config.num_labels}; predict scores "
-                "pairs with each of them"
+                f"rank needs a model with one label, but this one has {self.model.config.num_labels}; use predict"
             )
         if isinstance(documents, str):
-            raise TypeError(f"documents must be a list of texts, not a single one: {documents!r:.80}")
+            raise TypeError(f"documents must be a list of strings, not a string: {documents!r:.80}")
         count = None if top_k is None else as_integer("top_k", top_k, smallest=0)
+        return_documents = as_boolean("return_documents", return_documents)
         documents = list(documents)
-        scores = self.predict(
-            [(query, document) for document in documents],
-            prompt_name=prompt_name,
-            prompt=prompt,
-            activation_fn=activation_fn,
-        )
-        order = np.argsort(-scores, kind="stable").tolist()
-        return [
-            {"corpus_id": place, "score": float(scores[place])}
-            | ({"text": documents[place]} if as_boolean("return_documents", return_documents) else {})
-            for place in order[:count]
-        ]
+        pairs = [(query, document) for document in documents]
+        scores = self.predict(pairs, prompt_name=prompt_name, prompt=prompt, activation_fn=activation_fn)
+        ranked: list[RankedDocument] = []
+        for index in np.argsort(-scores, kind="stable").tolist()[:count]:
+            ranked.append({"corpus_id": index, "score": float(scores[index])})
+            if return_documents:
+                ranked[-1]["text"] = documents[index]
+        return ranked
+
+    def __repr__(self) -> str:
+        labels = self.model.config.num_labels
+        return f"CrossEncoder({self.model!r}, {labels} label{'s' * (labels != 1)}, max_seq_length={self.max_seq_length})"
 
     # -- as a pipeline -----------------------------------------------------------------------------------------
 
-    def _options(self, **parameters: Any) -> Options:
-        return self._parameters(**parameters)
-
-    def _parameters(
+    def _options(
         self,
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
-        activation_fn: Callable[[Array], Array] | None = None,
+        activation_fn: Activation | None = None,
         apply_softmax: bool = False,
     ) -> Options:
         if activation_fn is not None and not callable(activation_fn):
             raise TypeError(f"activation_fn must be a function of an array, not {activation_fn!r:.80}")
         return Options(
-            prompt=choose_prompt(prompt, prompt_name, self.prompts, self.default_prompt_name),
+            prompt=self._choose_prompt(prompt, prompt_name),
             batch_size=None if batch_size is None else as_integer("batch_size", batch_size, smallest=1),
             activation_fn=self.activation_fn if activation_fn is None else activation_fn,
             apply_softmax=as_boolean("apply_softmax", apply_softmax),
@@ -256,29 +249,16 @@ class CrossEncoder(Pipeline):
     def _read(self, item: Any, index: int | None, options: Options) -> list[int]:
         if not isinstance(item, list | tuple) or len(item) != 2:
             raise TypeError(f"{place_of(index)} must be a pair of texts, not {item!r:.80}")
-        first, second = item
-        encoding = self._encode(options.prompt + first if isinstance(first, str) else first, index, second)
-        longest = as_integer("max_seq_length", self.max_seq_length, smallest=_SHORTEST)
-        try:
-            return truncate(encoding, min(longest, self.model.config.max_sequence_length), "longest_first")
-        except ValueError as error:
-            raise PipelineException(str(error), index) from None
+        return self._token_ids(options.prompt, item, index)
 
     def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
-        if not sequences:
-            return []
-        logits = classification_logits(self.model, sequences)  # [N, C]
+        logits = np.concatenate(self.model.logits_at(sequences, [[0]] * len(sequences)))  # [N, C]
         scores = np.asarray(options.activation_fn(logits), np.float32)
         if scores.shape != logits.shape:
-            raise ValueError(f"activation_fn makes {scores.shape} of {logits.shape}; it must keep the shape")
+            raise ValueError(f"activation_fn maps the shape {logits.shape} to {scores.shape}; it must keep the shape")
         if self.model.config.num_labels == 1:
             return list(scores[:, 0])
         return list(softmax(scores) if options.apply_softmax else scores)
-
-    def _answer_items(self, items: list[list[int]], options: Options) -> list[Any]:
-        sequences, index = distinct(map(tuple, items))
-        answers = super()._answer_items(list(map(list, sequences)), options)
-        return [answers[position] for position in index]
 
     def _answer_list(self, inputs: Sequence[Any], options: Options) -> Array:
         scores = super()._answer_list(inputs, options)
@@ -286,22 +266,19 @@ class CrossEncoder(Pipeline):
         return np.stack(scores) if scores else np.empty((0, labels) if labels > 1 else 0, np.float32)
 
 
-def _read_activation(folder: Path, settings: SentenceSettings) -> Callable[[Array], Array] | None:
-    """What makes scores of logits, by the newest of the three places where it may be said; None where it isn't.
-
-    Raises:
-        ConfigError: it isn't computed here.
-    """
+def _read_activation(folder: Path, settings: SentenceSettings) -> Activation | None:
+    """The activation function in the settings, or in the encoder's config.json under a new and an old key; None if
+    there is none. Raises ConfigError if it is not supported."""
     values = read_json(folder / "config.json", ConfigError)
-    own = values.get("sentence_transformers") if isinstance(values, dict) else None
-    name = settings.activation_fn
-    if name is None and isinstance(own, dict):
-        name = own.get("activation_fn")
-    if name is None and isinstance(values, dict):
-        name = values.get("sbert_ce_default_activation_function")
-    if name is None:
-        return None
+    values = values if isinstance(values, dict) else {}
+    own = values.get("sentence_transformers")
+    names = (
+        settings.activation_fn,
+        own.get("activation_fn") if isinstance(own, dict) else None,
+        values.get("sbert_ce_default_activation_function"),
+    )
+    name = next((name for name in names if name is not None), None)
     try:
-        return activation(name)
+        return None if name is None else function_by_name(name)
     except ConfigError as error:
         raise ConfigError(f"{folder}: {error}; give another one as activation_fn") from None

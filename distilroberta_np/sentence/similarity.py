@@ -1,85 +1,67 @@
-"""How similar vectors are.
-
-The four measures of sentence-transformers, the greater the more similar:
+"""Similarity of embeddings: the four measures of sentence-transformers. More similar embeddings have larger values.
 
     cosine  a.b / (|a| |b|)        dot  a.b        euclidean  -|a - b|        manhattan  -sum_i |a_i - b_i|
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..layers.params import Array
+from .normalize import normalize
 
 SIMILARITY_FUNCTIONS = ("cosine", "dot", "euclidean", "manhattan")
-# The least length that a vector is divided by, as in torch: that of zeros alone stays zeros.
-_SHORTEST = 1e-12
-_ORDERS = {"euclidean": 2, "manhattan": 1}
+_NORMS = {"euclidean": 2, "manhattan": 1}
 
 
-def similarity(embeddings1: Any, embeddings2: Any, function: str = "cosine") -> Array:
-    """The similarity of all vectors to all others: (N, H) and (M, H) -> (N, M) float32. One vector (H,) is a row.
+def similarity(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str = "cosine") -> Array:
+    """The similarity of every embedding to every other: (N, D) and (M, D) -> (N, M) float32. One embedding (D,) is a
+    row.
 
     Raises:
         ValueError: an unknown function, or other shapes.
     """
-    _check_function(function)
-    first, second = (np.atleast_2d(vectors) for vectors in _as_vectors(embeddings1, embeddings2))
+    first, second = map(np.atleast_2d, _check(embeddings1, embeddings2, function))
     result: Array
-    if function in _ORDERS:
-        # By differences, one row at a time: the shorter way over |a|^2 - 2 a.b + |b|^2 loses what is close.
+    if function in _NORMS:
+        # Row by row from the differences: |a|^2 - 2 a.b + |b|^2 is faster, but inaccurate for close embeddings.
         result = np.empty((len(first), len(second)), np.float32)
-        for row, vector in zip(result, first, strict=True):
-            np.negative(np.linalg.norm(second - vector, ord=_ORDERS[function], axis=1), out=row)
+        for row, embedding in zip(result, first, strict=True):
+            np.negative(np.linalg.norm(second - embedding, ord=_NORMS[function], axis=1), out=row)
         return result
-    if function == "cosine":
-        first, second = normalize(first), normalize(second)
-    result = first @ second.T  # [N, H] @ [H, M] -> [N, M]
+    result = first @ second.T  # [N, D] @ [D, M] -> [N, M]
     return result
 
 
-def similarity_pairwise(embeddings1: Any, embeddings2: Any, function: str = "cosine") -> Array:
-    """The similarity of each vector to the one in the same place: (N, H) and (N, H) -> (N,) float32.
+def similarity_pairwise(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str = "cosine") -> Array:
+    """The similarity of each embedding to the one with the same index: (N, D) and (N, D) -> (N,) float32.
 
     Raises:
         ValueError: an unknown function, or other shapes.
     """
-    _check_function(function)
-    first, second = _as_vectors(embeddings1, embeddings2)
+    first, second = _check(embeddings1, embeddings2, function)
     if first.shape != second.shape and first.ndim == second.ndim:
-        raise ValueError(f"there are {len(first)} embeddings and {len(second)}; pairs need as many of both")
+        raise ValueError(f"there are {len(first)} and {len(second)} embeddings; pairs need the same number of both")
     result: Array
-    if function in _ORDERS:
-        result = -np.linalg.norm(first - second, ord=_ORDERS[function], axis=-1)
-        return result
-    if function == "cosine":
-        first, second = normalize(first), normalize(second)
-    result = (first * second).sum(axis=-1)
+    if function in _NORMS:
+        result = -np.linalg.norm(first - second, ord=_NORMS[function], axis=-1)
+    else:
+        result = (first * second).sum(axis=-1)
     return result
 
 
-def normalize(vectors: Array) -> Array:
-    """Vectors of length 1 in the same directions. Shapes: (..., H) -> the same, same dtype."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    result: Array = vectors / np.maximum(lengths, _SHORTEST)
-    return result
-
-
-def _as_vectors(embeddings1: Any, embeddings2: Any) -> tuple[Array, Array]:
-    first, second = (np.asarray(embeddings, np.float32) for embeddings in (embeddings1, embeddings2))
-    for vectors in (first, second):
-        if vectors.ndim not in (1, 2):
-            raise ValueError(f"embeddings must have the shape (N, H) or (H,), not {vectors.shape}")
-    if first.shape[-1] != second.shape[-1]:
-        raise ValueError(
-            f"embeddings of {first.shape[-1]} and of {second.shape[-1]} numbers can't be compared; they come of two "
-            "models, or one is truncated"
-        )
-    return first, second
-
-
-def _check_function(function: str) -> None:
+def _check(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str) -> tuple[Array, Array]:
+    """Both as float32 arrays of matching widths, with unit length for the cosine. Raises ValueError."""
     if function not in SIMILARITY_FUNCTIONS:
         raise ValueError(f"similarity_fn_name must be one of {', '.join(SIMILARITY_FUNCTIONS)}, not {function!r}")
+    first, second = (np.asarray(embeddings, np.float32) for embeddings in (embeddings1, embeddings2))
+    for embeddings in (first, second):
+        if embeddings.ndim not in (1, 2):
+            raise ValueError(f"embeddings must have the shape (N, D) or (D,), not {embeddings.shape}")
+    if first.shape[-1] != second.shape[-1]:
+        raise ValueError(
+            f"embeddings of size {first.shape[-1]} and {second.shape[-1]} cannot be compared; they are from different "
+            "models, or one is truncated"
+        )
+    return (normalize(first), normalize(second)) if function == "cosine" else (first, second)

@@ -1,4 +1,4 @@
-"""Small seeded models in folders as sentence-transformers saves them, of today and of old."""
+"""Small seeded models in folders as current and old versions of sentence-transformers save them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_sentence_encoder(
     settings: dict[str, Any] | None = None,
     encoder_settings: dict[str, Any] | None = None,
 ) -> Path:
-    """A sentence encoder of 16 numbers. `layers` are what follows the pooling, by their kinds; `encoder` is the folder
-    of the encoder inside this one."""
+    """A sentence encoder with a hidden size of 16. `layers` follow the pooling, by kind; `encoder` is the subfolder of
+    the encoder."""
     write_model(folder / encoder)
     kinds = {"Transformer": None, "Pooling": {"word_embedding_dimension": HIDDEN} | (pooling or {})} | (layers or {})
     modules = []
@@ -55,7 +55,7 @@ def dense_tensors(config: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def classifier_tensors(labels: int) -> dict[str, Any]:
-    """The seeded encoder's tensors with a head that classifies."""
+    """The tensors of the seeded encoder with a classification head."""
     tensors = {name: values for name, values in seeded_tensors().items() if name.startswith("roberta.")}
     rng = np.random.default_rng(labels)
     head = {
@@ -70,7 +70,7 @@ def classifier_tensors(labels: int) -> dict[str, Any]:
 def write_cross_encoder(
     folder: Path, *, labels: int = 1, settings: dict[str, Any] | None = None, **config: Any
 ) -> Path:
-    """A cross-encoder; with `settings` as it is saved today, with modules.json."""
+    """A cross-encoder; with `settings` as current versions save it, with modules.json."""
     names = {str(label): f"LABEL_{label}" for label in range(labels)}
     write_model(folder, classifier_tensors(labels), id2label=names, **config)
     if settings is not None:

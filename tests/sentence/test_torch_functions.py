@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from distilroberta_np import ConfigError
+from distilroberta_np.sentence.torch_functions import function_by_name, name_of_function
+
+
+def test_functions_by_the_names_of_torch_classes():
+    x = np.array([[-200, -1, 0, 2, 200]], np.float32)
+    expected = {
+        "linear.Identity": x,
+        "activation.Tanh": np.tanh(x),
+        "activation.ReLU": [[0, 0, 0, 2, 200]],
+        "activation.Sigmoid": [[0, 0.26894142, 0.5, 0.880797, 1]],
+        "activation.Softmax": [[0, 0, 0, 0, 1]],
+        "activation.GELU": [[0, -0.15865526, 0, 1.9544997, 200]],
+    }
+    for name, values in expected.items():
+        function = function_by_name(f"torch.nn.modules.{name}")
+        assert name_of_function(function) == f"torch.nn.modules.{name}"
+        assert function(x).dtype == np.float32
+        np.testing.assert_allclose(function(x), values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["torch.nn.modules.activation.RReLU", "builtins.exec", "os.system", "", 5])
+def test_no_other_name_is_run(name):
+    with pytest.raises(ConfigError, match="is not supported, only Identity, Sigmoid"):
+        function_by_name(name)
+
+
+def test_other_functions_have_no_name():
+    with pytest.raises(ValueError, match="cannot be saved"):
+        name_of_function(np.exp)

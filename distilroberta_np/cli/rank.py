@@ -1,4 +1,4 @@
-"""`distilroberta-np rank`: texts by how well they answer a query, by a cross-encoder that reads both together."""
+"""`distilroberta-np rank`: sort texts by their relevance to a query, with a cross-encoder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _EXAMPLES = """\
   distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model a/folder
   distilroberta-np rank "who wrote it?" --input lines.txt --top-k 5 --model a/folder
 
-The answers come as those of `similarity`, which compares vectors: many times as
-fast, and less exact."""
+The output is that of `similarity`, which compares embeddings: many times faster, but
+less accurate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 COMMAND = Command(
     "rank",
     topic="sentences",
-    summary="texts by how well they answer a query, by a cross-encoder",
+    summary="sort texts by their relevance to a query, with a cross-encoder",
     examples=_EXAMPLES,
     add_arguments=add_arguments,
     run=run,

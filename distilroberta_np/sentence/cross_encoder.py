@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict, cast, overload
+from typing import Any, NotRequired, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -31,6 +31,16 @@ class RankedDocument(TypedDict):
     corpus_id: int
     score: float
     text: NotRequired[str]
+
+
+class PredictArguments(TypedDict, total=False):
+    """The keyword arguments of `CrossEncoder.predict`."""
+
+    prompt_name: str | None
+    prompt: str | None
+    batch_size: int | None
+    activation_fn: Activation | None
+    apply_softmax: bool
 
 
 @dataclass(frozen=True)
@@ -124,10 +134,10 @@ class CrossEncoder(SentenceModel):
         )
 
     @overload
-    def predict(self, inputs: Pair | Sequence[Pair] | Array, **arguments: Any) -> Array: ...
+    def predict(self, inputs: Pair | Sequence[Pair] | Array, **arguments: Unpack[PredictArguments]) -> Array: ...  # type: ignore[overload-overlap]
 
     @overload
-    def predict(self, inputs: Iterable[Pair], **arguments: Any) -> Iterator[Array]: ...
+    def predict(self, inputs: Iterable[Pair], **arguments: Unpack[PredictArguments]) -> Iterator[Array]: ...
 
     def predict(
         self,
@@ -221,11 +231,13 @@ class CrossEncoder(SentenceModel):
 
     def __repr__(self) -> str:
         labels = self.model.config.num_labels
-        return f"CrossEncoder({self.model!r}, {labels} label{'s' * (labels != 1)}, max_seq_length={self.max_seq_length})"
+        return (
+            f"CrossEncoder({self.model!r}, {labels} label{'s' * (labels != 1)}, max_seq_length={self.max_seq_length})"
+        )
 
     # -- as a pipeline -----------------------------------------------------------------------------------------
 
-    def _options(
+    def _options(  # type: ignore[override]
         self,
         *,
         prompt_name: str | None = None,

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from safetensors.numpy import save
 
 from ..checkpoint.load import open_checkpoint
+from ..checkpoint.safetensors_file import write_safetensors
 from ..checkpoint.shards import WEIGHTS_FILE
 from ..errors import CheckpointError, ConfigError
 from ..files import atomic_write, write_json
@@ -77,6 +77,5 @@ class Dense:
             "activation_function": name_of_function(self.activation),
         }
         write_json(folder / "config.json", values)
-        tensors = {"linear.weight": weight, "linear.bias": bias}
         with atomic_write(folder / WEIGHTS_FILE) as file:
-            file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
+            write_safetensors(file, {"linear.weight": weight, "linear.bias": bias}, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, overload
+from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +27,16 @@ from .similarity import SIMILARITY_FUNCTIONS, similarity, similarity_pairwise
 
 # The names of a prompt for documents, in the order in which sentence-transformers looks them up.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+class EncodeArguments(TypedDict, total=False):
+    """The keyword arguments of `SentenceEncoder.encode`."""
+
+    prompt_name: str | None
+    prompt: str | None
+    batch_size: int | None
+    normalize_embeddings: bool
+    truncate_dim: int | None
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,8 @@ class SentenceEncoder(SentenceModel):
         """
         folder, modules, settings, encoder = cls._find(name_or_path, revision, cache_dir, local_files_only)
         model = RobertaModel.from_pretrained(encoder)
-        pooling, layers, max_seq_length = Pooling(), [], None
+        pooling, max_seq_length = Pooling(), None
+        layers: list[Layer] = []
         if modules and settings.model_type == "SentenceTransformer":
             pooling, layers = load_modules(folder, modules, model.config.hidden_size)
             max_seq_length = read_max_seq_length(encoder)
@@ -145,10 +156,10 @@ class SentenceEncoder(SentenceModel):
         return size if self.truncate_dim is None else min(size, self.truncate_dim)
 
     @overload
-    def encode(self, inputs: str | Sequence[str], **arguments: Any) -> Array: ...
+    def encode(self, inputs: str | Sequence[str], **arguments: Unpack[EncodeArguments]) -> Array: ...  # type: ignore[overload-overlap]
 
     @overload
-    def encode(self, inputs: Iterable[str], **arguments: Any) -> Iterator[Array]: ...
+    def encode(self, inputs: Iterable[str], **arguments: Unpack[EncodeArguments]) -> Iterator[Array]: ...
 
     def encode(
         self,
@@ -195,32 +206,34 @@ class SentenceEncoder(SentenceModel):
         return result
 
     @overload
-    def encode_query(self, inputs: str | Sequence[str], **arguments: Any) -> Array: ...
+    def encode_query(self, inputs: str | Sequence[str], **arguments: Unpack[EncodeArguments]) -> Array: ...  # type: ignore[overload-overlap]
 
     @overload
-    def encode_query(self, inputs: Iterable[str], **arguments: Any) -> Iterator[Array]: ...
+    def encode_query(self, inputs: Iterable[str], **arguments: Unpack[EncodeArguments]) -> Iterator[Array]: ...
 
-    def encode_query(self, inputs: str | Iterable[str], **arguments: Any) -> Array | Iterator[Array]:
+    def encode_query(
+        self, inputs: str | Iterable[str], **arguments: Unpack[EncodeArguments]
+    ) -> Array | Iterator[Array]:
         """`encode` with the prompt named "query", if there is one and the call names none."""
-        return self._encode_with(("query",), inputs, arguments)
+        return self.encode(inputs, **self._with_prompt(arguments, ("query",)))
 
     @overload
-    def encode_document(self, inputs: str | Sequence[str], **arguments: Any) -> Array: ...
+    def encode_document(self, inputs: str | Sequence[str], **arguments: Unpack[EncodeArguments]) -> Array: ...  # type: ignore[overload-overlap]
 
     @overload
-    def encode_document(self, inputs: Iterable[str], **arguments: Any) -> Iterator[Array]: ...
+    def encode_document(self, inputs: Iterable[str], **arguments: Unpack[EncodeArguments]) -> Iterator[Array]: ...
 
-    def encode_document(self, inputs: str | Iterable[str], **arguments: Any) -> Array | Iterator[Array]:
+    def encode_document(
+        self, inputs: str | Iterable[str], **arguments: Unpack[EncodeArguments]
+    ) -> Array | Iterator[Array]:
         """`encode` with the prompt named "document", "passage" or "corpus", the first that exists, if the call names
         none."""
-        return self._encode_with(_DOCUMENT_PROMPTS, inputs, arguments)
+        return self.encode(inputs, **self._with_prompt(arguments, _DOCUMENT_PROMPTS))
 
-    def _encode_with(
-        self, prompt_names: Sequence[str], inputs: str | Iterable[str], arguments: dict[str, Any]
-    ) -> Array | Iterator[Array]:
+    def _with_prompt(self, arguments: EncodeArguments, names: Sequence[str]) -> EncodeArguments:
         if arguments.get("prompt_name") is None and arguments.get("prompt") is None:
-            arguments["prompt_name"] = next((name for name in prompt_names if name in self.prompts), None)
-        return self.encode(inputs, **arguments)
+            arguments["prompt_name"] = next((name for name in names if name in self.prompts), None)
+        return arguments
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Array:
         """The similarity of every embedding to every other: (N, D) and (M, D) -> (N, M) float32. One embedding (D,) is
@@ -241,7 +254,7 @@ class SentenceEncoder(SentenceModel):
 
     # -- as a pipeline -----------------------------------------------------------------------------------------
 
-    def _options(
+    def _options(  # type: ignore[override]
         self,
         *,
         prompt_name: str | None = None,
@@ -269,7 +282,9 @@ class SentenceEncoder(SentenceModel):
         return ids
 
     def _answer(self, sequences: list[list[int]], options: Options) -> list[Array]:
-        embeddings = np.stack([row for batch in batches(list(map(len, sequences))) for row in self._pool(sequences[batch], options)])
+        embeddings = np.stack(
+            [row for batch in batches(list(map(len, sequences))) for row in self._pool(sequences[batch], options)]
+        )
         for layer in self.layers:
             embeddings = layer(embeddings)  # [N, H] -> [N, D]
         if not np.isfinite(embeddings).all():

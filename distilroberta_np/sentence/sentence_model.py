@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..checkpoint.sentence_folder import MODULES_FILE, Module, encoder_path, read_modules
 from ..errors import PipelineException
-from ..hub import CONFIG, MODULES, TOKENIZER, WEIGHTS, in_organization, resolve_model
-from ..layers.params import Array
+from ..hub import in_organization, resolve_model
 from ..messages import warn
 from ..pipelines.base import Pipeline, as_integer
 from ..pipelines.truncation import truncate
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .sentence_settings import SentenceSettings

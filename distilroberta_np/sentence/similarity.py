@@ -1,6 +1,6 @@
 """Similarity of embeddings: the four measures of sentence-transformers. More similar embeddings have larger values.
 
-    cosine  a.b / (|a| |b|)        dot  a.b        euclidean  -|a - b|        manhattan  -sum_i |a_i - b_i|
+cosine  a.b / (|a| |b|)        dot  a.b        euclidean  -|a - b|        manhattan  -sum_i |a_i - b_i|
 """
 
 from __future__ import annotations

@@ -33,9 +33,11 @@ def test_the_second_module_must_be_the_pooling(tmp_path, kinds):
 
 
 def test_other_modules_are_refused_by_name(tmp_path):
-    write_json(tmp_path / "modules.json", [{"type": f"{PACKAGE}.Transformer", "path": ""}, {"type": "own.CNN", "path": ""}])
+    write_json(
+        tmp_path / "modules.json", [{"type": f"{PACKAGE}.Transformer", "path": ""}, {"type": "own.CNN", "path": ""}]
+    )
     modules = read_modules(tmp_path)
-    with pytest.raises(ConfigError, match=r"modules\.json: the module 'own\.CNN' is not supported, only Pooling, Dense"):
+    with pytest.raises(ConfigError, match=r"the module 'own\.CNN' is not supported, only Pooling, Dense"):
         load_modules(tmp_path, modules, HIDDEN)
     with pytest.raises(ConfigError, match=r"the module 'own\.CNN' is not supported$"):
         check_modules(tmp_path, modules, ())

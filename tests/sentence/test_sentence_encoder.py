@@ -182,7 +182,9 @@ def test_an_old_folder_with_the_encoder_in_a_subfolder(tmp_path, encoder):
 
 def test_a_model_without_modules_uses_mean_pooling_with_a_warning(tmp_path, encoder):
     bare = write_model(tmp_path)
-    with pytest.warns(UserWarning, match=r"has no modules\.json, so it was not trained as a sentence encoder") as caught:
+    with pytest.warns(
+        UserWarning, match=r"has no modules\.json, so it was not trained as a sentence encoder"
+    ) as caught:
         vectors = SentenceEncoder.from_pretrained(bare).encode(SENTENCES)
     assert caught[0].filename == __file__
     assert_close(vectors, encoder.encode(SENTENCES))

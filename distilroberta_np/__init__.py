@@ -1,14 +1,16 @@
-"""RoBERTa in NumPy: DistilRoBERTa written out by hand, without a framework.
+"""RoBERTa in NumPy: DistilRoBERTa written by hand, without a framework.
 
     from distilroberta_np import pipeline
 
     unmasker = pipeline("fill-mask", model="distilroberta-base")
     unmasker("Hello I'm a <mask> model.")
 
-To read how it works, begin with `distilroberta_np/layers/__init__.py`.
+To learn how it works, start with `distilroberta_np/reference`.
 """
 
+from . import models, pipelines
 from ._version import __version__
+from .analysis.bias import GroupComparison, compare_groups
 from .config import RobertaConfig
 from .errors import (
     CheckpointError,
@@ -20,18 +22,8 @@ from .errors import (
     TrainingError,
 )
 from .layers.roberta import RobertaModelOutput
-from .models import (
-    MaskedLMOutput,
-    QuestionAnsweringOutput,
-    RobertaForMaskedLM,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-    RobertaForTokenClassification,
-    RobertaModel,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
-from .pipelines import FillMaskPipeline, pipeline
+from .models import *
+from .pipelines import *
 from .sentence.cross_encoder import CrossEncoder
 from .sentence.sentence_encoder import SentenceEncoder
 from .tokenizer import RobertaTokenizer
@@ -41,24 +33,17 @@ __all__ = [
     "ConfigError",
     "CrossEncoder",
     "DistilRobertaError",
-    "FillMaskPipeline",
+    "GroupComparison",
     "HubError",
-    "MaskedLMOutput",
     "PipelineException",
-    "QuestionAnsweringOutput",
     "RobertaConfig",
-    "RobertaForMaskedLM",
-    "RobertaForQuestionAnswering",
-    "RobertaForSequenceClassification",
-    "RobertaForTokenClassification",
-    "RobertaModel",
     "RobertaModelOutput",
     "RobertaTokenizer",
     "SentenceEncoder",
-    "SequenceClassifierOutput",
-    "TokenClassifierOutput",
     "TokenizerError",
     "TrainingError",
     "__version__",
-    "pipeline",
+    "compare_groups",
 ]
+__all__ += models.__all__
+__all__ += pipelines.__all__

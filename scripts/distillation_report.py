@@ -34,7 +34,7 @@ from distilroberta_np.runtime.batching import encode_at
 from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
 from distilroberta_np.training.distill import distill
-from distilroberta_np.training.settings import DistillationSettings
+from distilroberta_np.training.settings import DistillSettings
 from distilroberta_np.training.student import first_student
 from scripts.held_out import split_documents
 from scripts.machine import describe_machine
@@ -104,7 +104,7 @@ def main() -> int:
     if not held_out.stat().st_size:
         parser.error(f"{options.corpus}: none of its documents is held out, as there are too few; lower --one-in")
     warmup = math.ceil(WARMUP * options.updates)
-    distilled = DistillationSettings(
+    distilled = DistillSettings(
         teacher=options.teacher,
         length=options.length,
         batch_tokens=options.batch_tokens,

@@ -16,14 +16,15 @@ import torch
 import transformers
 
 from distilroberta_np import pipeline
-from distilroberta_np.training.data.labelled import read_conll, read_texts
+from distilroberta_np.training.data.conll import read_conll
+from distilroberta_np.training.data.tables import read_table
 
 
 def read_inputs(task: str, path: Path, most: int) -> list[Any]:
     """What a pipeline takes, from a file of labelled data."""
     if task == "token-classification":
         return [" ".join(sentence.words) for sentence in read_conll(path)][:most]
-    rows = read_texts(path)[:most]
+    rows = read_table(path)[:most]
     return [row.text if row.pair is None else {"text": row.text, "text_pair": row.pair} for row in rows]
 
 

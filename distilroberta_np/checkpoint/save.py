@@ -74,10 +74,14 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         elif leftover.exists():
             shutil.rmtree(leftover)
     new.mkdir(parents=True)
-    fill(new)
-    for path in new.iterdir():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+    try:
+        fill(new)
+        for path in new.iterdir():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    except OSError:  # a full disk needs the space
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     if folder.exists():
         folder.rename(old)
     new.rename(folder)

@@ -31,9 +31,8 @@ def ours(folder: Path, threads: int) -> Update:
 def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     """The same on arrays of a kind."""
     from distilroberta_np import RobertaForMaskedLM
-    from distilroberta_np.layers.dropout import Dropout
     from distilroberta_np.layers.params import tree_map
-    from distilroberta_np.training.data.batches import Piece, add_up_pieces, count_asked
+    from distilroberta_np.training.data.batches import MicroBatch, batch_gradients, count_masked
     from distilroberta_np.training.masked_lm import masked_lm_gradients
     from distilroberta_np.training.optim.adamw import adamw, clip, start
 
@@ -42,14 +41,14 @@ def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     state = start(weights)
     stored = np.load(folder / "batch.npz")
     batch = list(zip(stored["input_ids"], stored["labels"], strict=True))
-    asked, none = count_asked(batch), Dropout(0.0, None)
+    masked = count_masked(batch)
 
-    def compute(piece: Piece) -> tuple[float, Any]:
-        return masked_lm_gradients(piece.texts, piece.labels, weights, model.config, none, none, count=asked)
+    def compute(part: MicroBatch) -> tuple[float, Any]:
+        return masked_lm_gradients(part.ids, part.labels, weights, model.config, part.dropout, part.dropout, masked)
 
     def update() -> float:
         nonlocal state
-        loss, gradients = add_up_pieces(batch, compute, "cpu")
+        loss, gradients = batch_gradients(batch, compute, 0.0, [0], "cpu")
         clip(gradients, CLIP)
         state = adamw(weights, gradients, state, LEARNING_RATE, WEIGHT_DECAY)
         return loss

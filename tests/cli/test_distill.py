@@ -6,15 +6,14 @@ import sys
 import pytest
 
 from distilroberta_np.cli import main
-from distilroberta_np.training import device
-from distilroberta_np.training import loop as run_module
+from distilroberta_np.training import device, loop
 from tests.support.seeded import write_model
 
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
     """Drawing one takes longer than these runs."""
-    monkeypatch.setattr(run_module, "draw_losses", lambda path: None)
+    monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_it_says_how_it_goes_and_what_the_test_file_gives(files, tmp_path, capsy
     names = [line.split("\t")[0] for line in out.splitlines()]
     assert names == ["accuracy", "f1", "f1_macro", "matthews"]
     assert "train.tsv: the labels are names, so this is single label classification" in err
-    assert "12 rows, 12 texts of" in err
+    assert "12 rows, 12 inputs of" in err
     assert "update 6 of 6, loss 0." in err
     assert "epoch 2 of 2: accuracy " in err
     with open(tmp_path / "run" / "evaluations.csv", newline="") as file:
@@ -44,18 +44,18 @@ def test_columns_by_number_and_several_labels(files, tmp_path, capsys):
     assert main(command(files, tmp_path / "run", *more, data="bare.tsv")) == 0
     assert "epoch 1 of 2: f1_micro " in capsys.readouterr().err
     assert main(command(files, tmp_path / "other", *more[:-2], "--metric", "pearson", data="bare.tsv")) == 2
-    assert "metric must be f1_micro, f1_macro, accuracy for this task" in capsys.readouterr().err
+    assert "metric must be f1_micro, f1_macro, accuracy for these data" in capsys.readouterr().err
 
 
 def test_a_bad_row_ends_it_with_2_unless_left_out(files, tmp_path, capsys):
     text = (files / "train.tsv").read_text(encoding="utf-8")
     (files / "bad.tsv").write_text(text + "no label\n", encoding="utf-8")
     assert main(command(files, tmp_path / "run", data="bad.tsv")) == 2
-    assert "bad.tsv, line 14: 1 columns, and the file has 2. Mend it" in capsys.readouterr().err
+    assert "bad.tsv, line 14: 1 columns, but the file has 2. Correct it" in capsys.readouterr().err
     assert main(command(files, tmp_path / "run", "--skip-bad-rows", "--epochs", "1", data="bad.tsv")) == 0
     err = capsys.readouterr().err
-    assert "left out: " in err
-    assert "bad.tsv: 1 rows were left out" in err
+    assert "skipped: " in err
+    assert "bad.tsv: 1 rows were skipped" in err
 
 
 def test_a_device_that_is_not_there_ends_with_2(files, tmp_path, monkeypatch, capsys):

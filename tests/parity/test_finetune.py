@@ -28,16 +28,17 @@ from distilroberta_np.checkpoint.keys import (
 )
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.training.data.labelled import Question, refuse
+from distilroberta_np.training.data.questions import Question
 from distilroberta_np.training.finetune import finetune
-from distilroberta_np.training.finetune_settings import FinetuneSettings
 from distilroberta_np.training.head_gradients import (
     question_answering_gradients,
     sequence_classification_gradients,
     token_classification_gradients,
 )
 from distilroberta_np.training.metrics import classification as metrics
-from distilroberta_np.training.tasks import question_answering as finetune_questions
+from distilroberta_np.training.settings import FinetuneSettings
+from distilroberta_np.training.tasks import Context
+from distilroberta_np.training.tasks.question_answering import TASK
 from tests.support.seeded import write_model
 from tests.support.transformers_models import randomise
 
@@ -218,7 +219,7 @@ def test_windows_of_questions_are_the_references(longest, roberta_tokenizer_json
     config = RobertaConfig.from_dict({"model_type": "roberta", "hidden_act": "gelu", **SHAPE})
     tokenizer = RobertaTokenizer.from_folder(folder)
     said: list[str] = []
-    ours = finetune_questions.encode(rows, tokenizer, config, settings, longest, refuse, said.append)
+    ours = TASK.encode(rows, config, Context(settings, tokenizer, longest, said.append))
 
     theirs = reference_tokenizer(
         [row.question for row in rows],

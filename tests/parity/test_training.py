@@ -19,7 +19,7 @@ from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, start
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.settings import Settings
+from distilroberta_np.training.settings import PretrainSettings
 from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
@@ -119,7 +119,7 @@ def test_fifty_updates_are_torchs():
 def test_what_pretraining_saves_transformers_loads_without_a_word(tmp_path, recwarn, caplog):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"The cat saw number {n} of them.\n" for n in range(300)), encoding="utf-8")
-    settings = Settings(
+    settings = PretrainSettings(
         vocab_size=280, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
         length=32, last_length=32, batch_tokens=512, updates=5, warmup=1,
     )  # fmt: skip

@@ -22,6 +22,7 @@ _FUNCTIONS = {
     np.full_like: {"dtype", "order", "shape"},
     np.ones_like: {"dtype", "order", "shape"},
     np.zeros_like: {"dtype", "order", "shape"},
+    np.split: set(),
     # Told by `like` alone which library is meant.
     np.arange: {"dtype"},
     np.asarray: {"dtype"},
@@ -59,6 +60,8 @@ class DeviceArray(NDArrayOperatorsMixin):
             return NotImplemented
         if function is np.asarray:  # the one way for an array of the host to come here
             return put(*arguments)
+        if function is np.split:
+            return [DeviceArray(part) for part in np.split(_open(arguments[0]), *arguments[1:])]
         return DeviceArray(function(*map(_open, arguments), **named))
 
     def __getitem__(self, index: Any) -> DeviceArray:
@@ -84,7 +87,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             return getattr(self._values, name)
         if name == "T":
             return DeviceArray(self._values.T)
-        if name in ("astype", "sum", "max", "min", "reshape", "swapaxes"):
+        if name in ("all", "astype", "sum", "max", "min", "reshape", "swapaxes"):
             return lambda *arguments, **named: DeviceArray(getattr(self._values, name)(*arguments, **named))
         raise AttributeError(name)
 

@@ -15,13 +15,12 @@ from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.kernels import BLOCK, blocks, spans
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.training import device
-from distilroberta_np.training import loop as run_module
+from distilroberta_np.training import device, loop
 from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, start
 from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.settings import Settings
+from distilroberta_np.training.settings import PretrainSettings
 from distilroberta_np.training.student import Objective, Teacher, distillation_gradients, first_student
 from tests.support.dispatch import DeviceArray, put
 from tests.support.gradients import Repeated
@@ -31,7 +30,7 @@ from tests.training import test_head_gradients as test_tasks
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
 LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
-SETTINGS = Settings(
+SETTINGS = PretrainSettings(
     vocab_size=280,
     hidden_size=16,
     num_hidden_layers=2,
@@ -139,7 +138,7 @@ def test_updates_are_the_hosts(put_there, optimize):
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
     """Drawing one takes longer than these runs."""
-    monkeypatch.setattr(run_module, "draw_losses", lambda path: None)
+    monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import signal
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +14,19 @@ from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.runtime import batching
 from distilroberta_np.tokenizer import RobertaTokenizer
 from distilroberta_np.training import finetune as module
-from distilroberta_np.training.data.labelled import LabelledText, Question, TaggedSentence, refuse
-from distilroberta_np.training.examples import Example
+from distilroberta_np.training.data.conll import TaggedSentence
+from distilroberta_np.training.data.questions import Question
+from distilroberta_np.training.data.tables import LabelledText
 from distilroberta_np.training.finetune import evaluate, finetune
-from distilroberta_np.training.finetune_settings import FinetuneSettings
-from distilroberta_np.training.tasks import question_answering, sequence_classification, token_classification
+from distilroberta_np.training.run_folder import RunFolder
+from distilroberta_np.training.settings import FinetuneSettings
+from distilroberta_np.training.tasks import (
+    Context,
+    Example,
+    question_answering,
+    text_classification,
+    token_classification,
+)
 from tests.support.seeded import seeded_tensors, write_model
 from tests.support.seeded_heads import write_classifier
 
@@ -130,7 +137,7 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
     assert not finetune(tmp_path, settings_for(base, files), report=stop)
     with pytest.raises(Killed):
         finetune(tmp_path, settings_for(base, files), report=kill)
-    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text()) == {"updates": 2}
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["updates"] == 2
     assert len(table(tmp_path / "evaluations.csv", "update")) == 1
     (tmp_path / "best").rename(tmp_path / "best.old")  # and that between the renames
     assert finetune(tmp_path, settings_for(base, files))
@@ -140,22 +147,20 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
 
 
-def test_the_best_is_by_the_metric_and_what_is_no_number_is_never_better(tmp_path):
-    evaluations = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 0)
-    given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
-    found = []
-    for number, (f1, accuracy) in enumerate(given):
-        scores = {"f1": f1, "accuracy": accuracy}
-        found.append(evaluations.is_best(scores))
-        evaluations.add(number, number, scores)
-    assert found == [True, False, True, False, True]
-    again = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 3)
-    assert not again.is_best({"f1": 1.0, "accuracy": 0.2})
-    assert again.is_best({"f1": 0.0, "accuracy": 0.25})  # the last was made after the checkpoint
+def test_the_metric_selects_the_best_and_nan_is_never_better(tmp_path):
+    with RunFolder(tmp_path) as run:
+        evaluations = module.Evaluations(run, ("f1", "accuracy"), "accuracy")
+        given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
+        found = []
+        for number, (f1, accuracy) in enumerate(given):
+            scores = {"f1": f1, "accuracy": accuracy}
+            found.append(evaluations.is_best(scores))
+            evaluations.add(number, number, scores)
+        assert found == [True, False, True, False, True]
 
 
 def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, monkeypatch):
-    def stop(run, weights, state, job, **arguments):
+    def stop(run, weights, state, settings, job, options):
         job.save(tmp_path)
         return False
 
@@ -182,19 +187,19 @@ def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, mo
 
 
 def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, monkeypatch):
-    whole = sequence_classification.gradients
+    whole = text_classification.TASK.gradients
 
     def diverge(*arguments):
         loss, gradients = whole(*arguments)
         return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
 
-    monkeypatch.setattr(sequence_classification, "gradients", diverge)
-    with pytest.raises(TrainingError, match=r"the loss of update 2 is nan .* The checkpoint of update 1 is whole"):
+    monkeypatch.setattr(text_classification.TASK, "gradients", diverge)
+    with pytest.raises(TrainingError, match=r"at update 2 the loss is nan .* The checkpoint of update 1 is intact"):
         finetune(tmp_path, settings_for(base, files), save_every=0)
 
 
 def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished, tmp_path):
-    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, seed 0; go on with the same"):
+    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, not 0\.5, seed 0, not 3; give the same"):
         finetune(finished, settings_for(base, files, learning_rate=0.5, seed=3))
     for name in ("train", "eval"):
         (tmp_path / f"{name}.tsv").write_bytes((files / f"{name}.tsv").read_bytes())
@@ -203,24 +208,27 @@ def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished,
     assert (finished / "best" / "config.json").exists()
     with open(tmp_path / "train.tsv", "a", encoding="utf-8") as file:
         file.write("more\tanimal\n")
-    with pytest.raises(TrainingError, match="begun with train_sha256"):
+    with pytest.raises(TrainingError, match=r"begun with other training data than .*train\.tsv"):
         finetune(finished, settings_for(base, tmp_path))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "fill-mask"}, "task must be text-classification, "),
-        ({"task": "token-classification", "problem_type": "regression"}, "a thing of text-classification"),
-        ({"problem_type": "numbers"}, "problem_type must be regression, "),
+        ({"task": "fill-mask"}, "task must be question-answering or text-classification or token-classification"),
+        (
+            {"task": "token-classification", "problem_type": "regression"},
+            "problem_type applies to text-class",
+        ),
+        ({"problem_type": "numbers"}, "problem_type must be regression or "),
         ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0"),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
-        ({"warmup": 10}, "warmup is a share of the updates"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"weight_decay": -1.0}, "weight_decay must be a number of at least 0"),
+        ({"warmup": 10}, "warmup must be a number of at least 0 and at most 1"),
+        ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1"),
         ({"optimizer": "sgd"}, "optimizer must be adamw or muon"),
-        ({"max_length": 3}, "max_length must be at least 8"),
+        ({"max_length": 3}, "max_length must be an integer of at least 8"),
     ],
 )
 def test_wrong_settings_are_named(base, files, changes, message):
@@ -229,22 +237,22 @@ def test_wrong_settings_are_named(base, files, changes, message):
 
 
 def test_what_the_model_or_the_data_rule_out(base, files, tmp_path):
-    with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for this task"):
+    with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for these data"):
         finetune(tmp_path, settings_for(base, files, metric="pearson"))
-    with pytest.raises(TrainingError, match="max_length 600 is more than the 512 tokens"):
+    with pytest.raises(TrainingError, match="max_length 600 is above 512, the maximum of"):
         finetune(tmp_path, settings_for(base, files, max_length=600))
     (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\ny\tanimal\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"two labels at least, and here is \['animal'\]"):
+    with pytest.raises(TrainingError, match=r"at least two labels, but the data have only \['animal'\]"):
         finetune(tmp_path, settings_for(base, files, train=str(tmp_path / "a.tsv")))
     (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' is none of the labels to train on"):
+    with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' does not occur in the training data"):
         finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "b.tsv")))
     assert not (tmp_path / "settings.json").exists()  # so that the next command isn't held to these
     (tmp_path / "c.tsv").write_text("text\tlabel\ny\tplant\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"c\.tsv: it has no rows"):
+    with pytest.raises(TrainingError, match=r"c\.tsv: no rows"):
         finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "c.tsv"), skip_bad_rows=True))
     small = write_model(tmp_path / "small", seeded_tensors(vocab_size=100, **SHAPE), vocab_size=100, **SHAPE)
-    with pytest.raises(TrainingError, match="They don't belong together"):
+    with pytest.raises(TrainingError, match="the tokenizer does not belong to the model"):
         finetune(tmp_path, settings_for(small, files))
 
 
@@ -253,19 +261,19 @@ def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
     lines = []
     settings = settings_for(base, files, eval=str(tmp_path / "b.tsv"), epochs=1, skip_bad_rows=True)
     assert finetune(tmp_path, settings, say=lines.append)
-    assert any("left out: " in line and "b.tsv, line 4" in line for line in lines)
+    assert any("skipped: " in line and "b.tsv, line 4" in line for line in lines)
     assert any("b.tsv, line 3: the label 'plant'" in line for line in lines)
-    assert f"{tmp_path / 'b.tsv'}: 2 rows were left out" in lines
+    assert f"{tmp_path / 'b.tsv'}: 2 rows were skipped" in lines
 
 
 def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, monkeypatch):
-    whole, seen = sequence_classification.gradients, []
+    whole, seen = text_classification.TASK.gradients, []
 
     def watch(texts, *arguments):
         seen.append([tuple(text) for group in texts for text in group.tolist()])
         return whole(texts, *arguments)
 
-    monkeypatch.setattr(sequence_classification, "gradients", watch)
+    monkeypatch.setattr(text_classification.TASK, "gradients", watch)
     monkeypatch.setattr(batching, "worker_threads", lambda: 1)
     assert finetune(tmp_path, settings_for(base, files))
     assert [len(batch) for batch in seen] == [8, 8, 4] * 2
@@ -283,10 +291,14 @@ def test_muon_too(base, files, tmp_path):
 # -- texts -----------------------------------------------------------------------------------------------------------
 
 
+def context_for(base, files, longest=512, say=lambda line: None, **changes):
+    return Context(settings_for(base, files, **changes), RobertaTokenizer.from_folder(base), longest, say)
+
+
 def learnt(base, files, labels, **changes):
     config = RobertaConfig.from_file(base / "config.json")
     rows = [LabelledText("text", None, label, "here") for label in labels]
-    return sequence_classification.learn(rows, config, settings_for(base, files, **changes), lambda line: None)
+    return text_classification.TASK.configure(rows, config, context_for(base, files, **changes))
 
 
 @pytest.mark.parametrize(
@@ -307,39 +319,37 @@ def test_what_labels_say_of_the_head(base, files, labels, changes, kind, names):
     assert (config.problem_type, config.labels) == (kind, names)
 
 
-def encoded(task, base, files, rows, config, longest, bad=refuse, **changes):
+def encoded(module, base, files, rows, config, longest, **changes):
     said = []
-    tokenizer = RobertaTokenizer.from_folder(base)
-    settings = settings_for(base, files, **changes)
-    return task.encode(rows, tokenizer, config, settings, longest, bad, said.append), said
+    return module.TASK.encode(rows, config, context_for(base, files, longest, said.append, **changes)), said
 
 
 def test_texts_become_ids_and_labels(base, files):
     tokenizer = RobertaTokenizer.from_folder(base)
     rows = [LabelledText("the cat", "sat on", "4,3", "l1"), LabelledText("a" * 9, "b" * 9, "", "l2")]
     config = learnt(base, files, ["3", "4"], problem_type="multi_label_classification")
-    examples, said = encoded(sequence_classification, base, files, rows, config, 10)
+    examples, said = encoded(text_classification, base, files, rows, config, 10)
     assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on").ids
     np.testing.assert_array_equal([example.labels for example in examples], [[1, 1], [0, 0]])
     assert tokenizer.decode(examples[1].ids) == "<s>aaa</s></s>bbb</s>"
-    assert said == ["1 of 2 texts are longer than 10 tokens and were cut"]
+    assert said == ["1 of 2 texts are longer than 10 tokens: truncated"]
 
 
 @pytest.mark.parametrize(
     ("labels", "problem_type", "label", "message"),
     [
-        (["a", "b"], None, "", "the label '' is none"),
-        (["a", "b"], None, ("a", "b"), "2 labels, where each text must have one"),
+        (["a", "b"], None, "", "the label '' does not"),
+        (["a", "b"], None, ("a", "b"), "2 labels, but each text must have one"),
         (["1", "2"], "regression", "x", "'x' is not a number"),
         (["1", "2"], "regression", "inf", "'inf' is not a number"),
-        (["a", "b"], "multi_label_classification", "a,,b", "the label '' is none"),
+        (["a", "b"], "multi_label_classification", "a,,b", "the label '' does not"),
     ],
 )
 def test_labels_that_cannot_be_used(base, files, labels, problem_type, label, message):
     config = learnt(base, files, labels, problem_type=problem_type)
     rows = [LabelledText("text", None, label, "a.tsv, line 7")]
     with pytest.raises(TrainingError, match=f"a.tsv, line 7: {message}"):
-        encoded(sequence_classification, base, files, rows, config, 10)
+        encoded(text_classification, base, files, rows, config, 10)
 
 
 @pytest.mark.parametrize(("scores", "problem_type"), [([0.5, 1.25, 3.0], None), (["a,b", "b", ""], "several")])
@@ -364,8 +374,8 @@ def test_the_first_piece_of_a_word_has_its_label(base, files):
         TaggedSentence(("the", "cats", "x"), ("O", "B-a", "O"), "l1"),
         TaggedSentence(("ab",) * 6, ("O",) * 6, "l5"),
     ]
-    config = token_classification.learn(
-        rows, RobertaConfig.from_file(base / "config.json"), settings_for(base, files), print
+    config = token_classification.TASK.configure(
+        rows, RobertaConfig.from_file(base / "config.json"), context_for(base, files)
     )
     assert config.labels == ("B-a", "O")
     (first, *rest), said = encoded(token_classification, base, files, rows, config, 8)
@@ -375,7 +385,7 @@ def test_the_first_piece_of_a_word_has_its_label(base, files):
     assert [example.row for example in rest] == [1, 1]
     assert "".join(tokenizer.decode(example.ids[1:-1]) for example in rest) == "ab ab ab ab ab ab"
     assert [int((example.labels >= 0).sum()) for example in rest] == [3, 3]
-    assert said == ["1 of 2 sentences are longer than 8 tokens, and go in parts"]
+    assert said == ["1 of 2 sentences are longer than 8 tokens: split"]
 
 
 def test_words_too_long_and_tags_unknown(base, files):
@@ -383,8 +393,8 @@ def test_words_too_long_and_tags_unknown(base, files):
     config = replace(RobertaConfig.from_file(base / "config.json"), labels=("B-a", "O"))
     examples, said = encoded(token_classification, base, files, rows, config, 8)
     assert [len(example.ids) for example in examples] == [8, 4]
-    assert said[-1] == "1 words have more than 6 pieces, and only so many are seen"
-    with pytest.raises(TrainingError, match="l1: the tag 'B-a' is none of the tags to train on"):
+    assert said[-1] == "1 words are longer than 6 tokens: truncated"
+    with pytest.raises(TrainingError, match="l1: the tag 'B-a' does not occur in the training data"):
         encoded(token_classification, base, files, rows, replace(config, labels=("O", "X")), 8)
 
 
@@ -419,7 +429,7 @@ def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
     assert whole[1].labels.tolist() == [0, 0]
 
     windows, said = encoded(question_answering, base, files, rows[:1], config, 20, doc_stride=3)
-    assert said == ["1 of 1 questions are longer than 20 tokens, and go in windows"]
+    assert said == ["1 of 1 questions are longer than 20 tokens: split into windows"]
     assert max(len(window.ids) for window in windows) == 20
     asked = len(tokenizer.encode("who sat?", add_special_tokens=False).ids) + 3
     context = [window.ids[asked:-1].tolist() for window in windows]
@@ -462,7 +472,7 @@ def test_the_answer_is_the_best_part_or_none(monkeypatch):
     monkeypatch.setattr(
         question_answering, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
     )
-    model = SimpleNamespace(logits=None)
+    model = None
     rows = [question([("sat", 8)]), question([], 2)]
     assert question_answering.answer(model, rows, examples) == {0: "sat", 1: ""}
     rows = [question([("sat", 8)]), question([("cat", 4)], 2)]  # where every question has an answer

@@ -1,41 +1,42 @@
-"""Batches of masked text: sequences of ids from files, drawn in another order each epoch, and cut up for threads."""
+"""Batches of masked text: sequences from files, shuffled anew each epoch, and split into micro-batches for threads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from ...errors import TrainingError
 from ...files import atomic_write
+from ...layers.dropout import Dropout
 from ...layers.params import Array
 from ...runtime.batching import cut
 from ...runtime.threads import map_in_threads
-from ..device import is_host
-from ..loop import add_up
-from ..settings import MaskedTextSettings
+from ..device import is_host, rng_for
+from ..loop import Weights, sum_parts
+from ..settings import MaskedLMSettings
 from .masking import mask_tokens
 from .text import MASK, SPECIAL, continuations, make_sequences
 
-# Each text with its labels, (S,) both, sorted by length.
+# Each sequence with its labels, sorted by length.
 Batch = list[tuple[Array, Array]]
 
 
 class MaskedBatches:
-    """The sequences of a run, in an order of their own each epoch, cut into batches of about equally many tokens.
+    """The sequences of a run in a new order each epoch, divided into batches of about equally many tokens.
 
     Args:
-        run: the run's folder, with a tokenizer.json and what `write_sequences` has written.
+        run: the run's folder, with a tokenizer.json and what `write_sequences` wrote.
         phase: the name that the sequences were written under.
-        length: of the sequences, at most.
+        length: their maximum length.
         settings: of the run.
     """
 
-    def __init__(self, run: Path, phase: str, length: int, settings: MaskedTextSettings) -> None:
+    def __init__(self, run: Path, phase: str, length: int, settings: MaskedLMSettings) -> None:
         self._tokens = np.load(run / f"{phase}-tokens.npy", mmap_mode="r")
         self._starts = np.load(run / f"{phase}-starts.npy")
         self._settings, self._length = settings, length
@@ -49,7 +50,7 @@ class MaskedBatches:
         self._borders: Array = np.empty(0, np.int64)
 
     def batch(self, update: int) -> Batch:
-        """The batch of an update, counted from 0, with masks in it."""
+        """The masked batch of an update, counted from 0."""
         epoch, number = divmod(update, self._batches)
         if epoch != self._epoch:
             sizes = np.diff(self._starts)
@@ -59,71 +60,78 @@ class MaskedBatches:
             shares = ends[-1] * np.arange(self._batches + 1) / self._batches
             self._borders = np.searchsorted(ends, shares[:-1], side="right")
             self._borders = np.append(self._borders, len(sizes))
-        chosen = self._order[self._borders[number] : self._borders[number + 1]]
+        selected = self._order[self._borders[number] : self._borders[number + 1]]
         by_length: dict[int, list[Array]] = {}
-        for sequence in chosen.tolist():
+        for sequence in selected.tolist():
             ids = self._tokens[self._starts[sequence] : self._starts[sequence + 1]]
             by_length.setdefault(len(ids), []).append(ids)
         rng = np.random.default_rng([self._settings.seed, 2, update])
         batch: Batch = []
-        for _, texts in sorted(by_length.items()):
-            ids = np.array(texts, np.int64)
-            masked = mask_tokens(
-                ids, rng, self._mask, self._mask, self._special, self._settings.masking, self._continues
-            )
-            batch += zip(*masked, strict=True)
+        for _, sequences in sorted(by_length.items()):
+            ids = np.array(sequences, np.int64)
+            masking, continues = self._settings.masking, self._continues
+            batch += zip(*mask_tokens(ids, rng, self._mask, self._mask, self._special, masking, continues), strict=True)
         return batch
 
 
 def write_sequences(
-    run: Path,
-    phase: str,
-    files: Sequence[Path],
-    tokenizer: Tokenizer,
-    length: int,
-    say: Callable[[str], None],
-) -> None:
-    """Write the sequences of files as `<phase>-tokens.npy`, one after the other, and `<phase>-starts.npy`, where each
-    begins; if that isn't done yet. Each is written beside its place and renamed, the starts last."""
-    if (run / f"{phase}-starts.npy").exists():
-        return
+    run: Path, phase: str, files: Sequence[Path], tokenizer: Tokenizer, length: int, say: Callable[[str], None]
+) -> list[Path]:
+    """Write the sequences of files: all token ids as `<phase>-tokens.npy`, and where each sequence starts as
+    `<phase>-starts.npy`. Returns the two paths."""
     say(f"reading the text as sequences of at most {length} tokens")
-    tokens, starts = make_sequences(files, tokenizer, length)
-    for name, array in (("tokens", tokens), ("starts", starts)):
-        with atomic_write(run / f"{phase}-{name}.npy") as file:
+    arrays = zip(("tokens", "starts"), make_sequences(files, tokenizer, length), strict=True)
+    paths = []
+    for name, array in arrays:
+        paths.append(run / f"{phase}-{name}.npy")
+        with atomic_write(paths[-1]) as file:
             np.save(file, array)
+    return paths
 
 
-class Piece(NamedTuple):
+class MicroBatch(NamedTuple):
     """A part of a batch that a thread computes."""
 
-    number: int
-    texts: list[Array]  # the ids, (B, S) for each length
+    ids: list[Array]  # (B, S) for each length
     labels: list[Array]  # alike
+    dropout: Dropout
 
 
-def add_up_pieces(batch: Batch, compute: Callable[[Piece], tuple[float, Any]], device: str) -> tuple[float, Any]:
-    """The loss of a batch and its gradients: of its pieces, in as many threads as there are, added up; on a GPU of all
-    at once."""
+def batch_gradients(
+    batch: Batch,
+    compute: Callable[[MicroBatch], tuple[float, Weights]],
+    dropout: float,
+    seed: Sequence[int],
+    device: str,
+) -> tuple[float, Weights]:
+    """The loss of a batch and its gradients: summed over micro-batches in threads, or on a GPU all at once.
 
-    def of(numbered: tuple[int, slice]) -> tuple[float, Any]:
+    Args:
+        batch: its sequences with their labels.
+        compute: the loss and the gradients of a micro-batch.
+        dropout: the dropout probability.
+        seed: of the batch's dropout.
+        device: "cpu" or "cuda".
+    """
+
+    def of(numbered: tuple[int, slice]) -> tuple[float, Weights]:
         number, part = numbered
-        groups = [list(group) for _, group in groupby(batch[part], key=lambda text: len(text[0]))]
-        texts, labels = ([np.array([text[side] for text in group]) for group in groups] for side in (0, 1))
-        return compute(Piece(number, texts, labels))
+        groups = [list(group) for _, group in groupby(batch[part], key=lambda pair: len(pair[0]))]
+        ids, labels = ([np.array([pair[side] for pair in group]) for group in groups] for side in (0, 1))
+        return compute(MicroBatch(ids, labels, Dropout(dropout, rng_for(device, [*seed, number]))))
 
     parts = cut([len(ids) for ids, _ in batch]) if is_host(device) else [slice(None)]
-    return add_up(map_in_threads(of, list(enumerate(parts))))
+    return sum_parts(map_in_threads(of, list(enumerate(parts))))
 
 
-def count_asked(batch: Batch) -> int:
-    """How many tokens of a batch are asked for. Raises TrainingError where none is."""
-    asked = sum(int((labels >= 0).sum()) for _, labels in batch)
-    if not asked:
-        raise TrainingError("a batch has nothing that is asked for; batch_tokens or masking is too small")
-    return asked
+def count_masked(batch: Batch) -> int:
+    """The number of masked positions of a batch. Raises TrainingError if there is none."""
+    masked = sum(int((labels >= 0).sum()) for _, labels in batch)
+    if not masked:
+        raise TrainingError("a batch has no masked tokens; increase batch_tokens or masking")
+    return masked
 
 
 def count_tokens(batch: Batch) -> int:
-    """How many tokens a batch has."""
+    """The number of tokens of a batch."""
     return sum(ids.size for ids, _ in batch)

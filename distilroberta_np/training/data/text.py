@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tokenizers.trainers import BpeTrainer
 from ...errors import TrainingError
 from ...layers.params import Array
 from ...tokenizer import SPECIAL_TOKENS, make_robertas
+from .source import read_lines
 
 # RoBERTa's special tokens, with its ids 0 to 3; the mask comes last.
 *SPECIAL, MASK = SPECIAL_TOKENS.values()
@@ -23,9 +23,7 @@ from ...tokenizer import SPECIAL_TOKENS, make_robertas
 def read_paragraphs(files: Sequence[Path]) -> Iterator[str]:
     """The lines of text files (.txt, or .txt.gz) that hold something; an empty string where a document ends."""
     for path in files:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
-            for line in file:
-                yield line.strip()
+        yield from map(str.strip, read_lines(path))
         yield ""
 
 

@@ -1,0 +1,309 @@
+"""The folder of a training run. All kinds of training have
+
+    settings.json     the settings, and the SHA-256 of the training data
+    losses.csv        one line per update
+    losses.png        the same as a picture, if matplotlib is installed
+    checkpoint/       the last checkpoint: the model's files, the optimizer's state, and state.json
+
+A stopped run must go on to the bit, or say why it cannot. So each JSON file holds the SHA-256 of itself and of the
+files that it vouches for; all are checked before a run is resumed. The folder is locked while a process trains in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from ..checkpoint.save import recover_folder, replace_folder, save_tree
+from ..errors import TrainingError
+from ..files import atomic_write, read_json, write_json
+from ..layers.params import tree_leaves
+from ..runtime.threads import worker_threads
+from .device import to_host
+from .optim.adamw import AdamState, start
+from .settings import TrainingSettings
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where runs are not locked
+    fcntl = None  # type: ignore[assignment]
+
+LOSSES, EVALUATIONS = "losses.csv", "evaluations.csv"
+_LOGS = (LOSSES, EVALUATIONS)
+_MOMENTS = ("mean", "square")
+
+
+class RunFolder:
+    """The folder of a run, locked while this is open (`with RunFolder(path) as run`).
+
+    Attributes:
+        path: of the folder.
+        updates: how many updates the last checkpoint has; 0 without one.
+
+    Raises:
+        TrainingError: another process trains in the folder, or the checkpoint is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.updates = path, 0
+        self._lock: int | None = None
+        self._is_new = not path.exists()
+        self._state: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        if fcntl is not None:
+            self._lock = os.open(self.path, os.O_RDONLY)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(self._lock)
+                raise TrainingError(f"{self.path}: another process is training here; use another folder") from None
+            except OSError:
+                pass  # a file system without locks
+        try:
+            self._read_checkpoint()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        if self._is_new:
+            with suppress(OSError):
+                self.path.rmdir()  # if nothing was written
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def noted(self) -> dict[str, Any]:
+        """The settings that the run was begun with; empty if it was not."""
+        path = self.path / "settings.json"
+        return read_record(path) if path.exists() else {}
+
+    def begin(
+        self,
+        settings: TrainingSettings,
+        data: Mapping[str, Sequence[Path]],
+        prepare: Callable[[], Iterable[Path]] = tuple,
+        free: tuple[str, ...] = (),
+    ) -> None:
+        """Note the settings, or check that the run was begun with the same.
+
+        Args:
+            settings: of the run.
+            data: the files that the run learns from, by what they are.
+            prepare: called for a new run; writes files into the folder that the run needs, and returns their paths.
+            free: the settings that may change.
+
+        Raises:
+            TrainingError: the run was begun with other settings or data.
+        """
+        noted = self.noted()
+        values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
+        values = json.loads(json.dumps(values))
+        if not noted:
+            with writing(self.path):
+                files = list(prepare())
+            self._write_record("settings.json", values, files)
+            return
+        changed = [
+            f"{name} {noted.get(name)!r}, not {value!r}"
+            for name, value in sorted(values.items())
+            if name not in (*free, "data") and noted.get(name) != value
+        ]
+        if changed:
+            raise TrainingError(
+                f"{self.path}: this run was begun with {', '.join(changed)}; give the same settings, or another folder"
+            )
+        for name in {**noted["data"], **data}:
+            if noted["data"].get(name) != values["data"].get(name):
+                given = ", ".join(map(str, data.get(name, ()))) or "none"
+                raise TrainingError(
+                    f"{self.path}: this run was begun with other {name} than {given}, or its content has changed; "
+                    "give the same, or another folder"
+                )
+        if any(noted[name] != values[name] for name in free):
+            self._write_record("settings.json", values, [self.path / name for name in vouched(noted)])
+
+    def _write_record(self, name: str, values: Mapping[str, object], files: Iterable[Path]) -> None:
+        with writing(self.path):
+            write_record(self.path / name, values, files)
+
+    # -- checkpoint --------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The folder of the last checkpoint, if there is one."""
+        return self.path / "checkpoint" if self._state else None
+
+    def _read_checkpoint(self) -> None:
+        folder = self.path / "checkpoint"
+        recover_folder(folder)
+        if folder.exists():
+            self._state = read_record(folder / "state.json")
+            self.updates = int(self._state["updates"])
+
+    def resume(self, weights: Any, device: str, say: Callable[[str], None]) -> AdamState:
+        """The optimizer's state of the last checkpoint, or the first one. Lines of the logs after it are removed.
+
+        Args:
+            weights: the tree to train, with the checkpoint's values if there is one.
+            device: where they are.
+            say: told if the machine computes in another way than the one of the checkpoint.
+        """
+        self._restore_logs()
+        state = start(weights)
+        if self.checkpoint is None:
+            return state
+        for name, tree in zip(_MOMENTS, (state.mean, state.square), strict=True):
+            stored = load_file(self.checkpoint / f"optimizer_{name}.safetensors")
+            for leaf, (_, values) in zip(tree_leaves(tree), sorted(stored.items()), strict=True):
+                leaf[...] = np.asarray(values, like=leaf)
+        for name, value in self._machine(device).items():
+            if self._state[name] != value:
+                say(
+                    f"{name}: {self._state[name]} so far, {value} now; results may differ in the last digits from "
+                    "those of an uninterrupted run"
+                )
+        return state._replace(updates=self.updates)
+
+    def save(self, save_model: Callable[[Path], None], state: AdamState, device: str) -> None:
+        """Replace the checkpoint, atomically.
+
+        Args:
+            save_model: writes the model's files into a folder.
+            state: of the optimizer.
+            device: where the run computes.
+        """
+
+        def fill(folder: Path) -> None:
+            save_model(folder)
+            for name, tree in zip(_MOMENTS, (state.mean, state.square), strict=True):
+                save_tree(folder / f"optimizer_{name}.safetensors", to_host(tree))
+            paths = [self.path / name for name in _LOGS]
+            logs = {path.name: [path.stat().st_size, _sha256(path)] for path in paths if path.exists()}
+            self._state = {"updates": state.updates, "logs": logs, **self._machine(device)}
+            write_record(folder / "state.json", self._state, folder.iterdir())
+
+        with writing(self.path / "checkpoint"):
+            replace_folder(self.path / "checkpoint", fill)
+        self.updates = state.updates
+
+    @staticmethod
+    def _machine(device: str) -> dict[str, object]:
+        """What the rounding of results depends on."""
+        return {"device": device, "BLAS threads": worker_threads(), "NumPy": np.__version__}
+
+    # -- logs --------------------------------------------------------------------------------------------------------
+
+    def _restore_logs(self) -> None:
+        """Remove the lines that were written after the checkpoint, as their updates are made again."""
+        logs = self._state.get("logs", {})
+        for path in (self.path / name for name in _LOGS):
+            size, digest = logs.get(path.name, (0, None))
+            content = path.read_bytes()[:size] if path.exists() else b""
+            if size and hashlib.sha256(content).hexdigest() != digest:
+                raise _damaged(path)
+            if path.exists():
+                with writing(path), atomic_write(path) as file:
+                    file.write(content)
+
+
+class Log:
+    """A CSV file of a run, to which lines are appended.
+
+    Args:
+        path: of the file.
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path = path
+        if not path.exists() or not path.stat().st_size:
+            self.add(names)
+
+    def add(self, cells: Iterable[object]) -> None:
+        with writing(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
+            file.write(",".join(map(str, cells)) + "\r\n")
+
+
+# -- records: JSON files that vouch for others -----------------------------------------------------------------------
+
+
+def write_record(path: Path, values: Mapping[str, object], files: Iterable[Path] = ()) -> None:
+    """Write values as JSON, with the SHA-256 of files next to it, and of itself."""
+    digests = {file.name: _sha256(file) for file in sorted(files)}
+    record = {**values, "sha256": digests}
+    write_json(path, record | {"sha256": digests | {path.name: _digest(record)}})
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what `write_record` wrote, and check the SHA-256 of everything.
+
+    Raises:
+        TrainingError: a file is missing or damaged.
+    """
+    record = read_json(path, TrainingError)
+    try:
+        digest = record["sha256"].pop(path.name)
+        if digest != _digest(record):
+            raise _damaged(path)
+    except (AttributeError, KeyError, TypeError):
+        raise _damaged(path) from None
+    for name, expected in record["sha256"].items():
+        file = path.parent / name
+        if not file.is_file():
+            raise TrainingError(f"{file}: missing; restore the file from a copy, or begin a new run in another folder")
+        if _sha256(file) != expected:
+            raise _damaged(file)
+    return dict(record)
+
+
+def vouched(record: Mapping[str, Any]) -> list[str]:
+    """The names of the files that a record vouches for, apart from itself."""
+    return list(record["sha256"])
+
+
+def _digest(record: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(*files: Path) -> str:
+    """The SHA-256 of a file, or of several, by those of each."""
+    digests = []
+    for path in files:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _damaged(path: Path) -> TrainingError:
+    return TrainingError(
+        f"{path}: damaged: its SHA-256 is not the one that was recorded; restore the file from a copy, or begin a new "
+        "run in another folder"
+    )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write, as on a full disk, into a TrainingError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(
+            f"{path}: cannot be written: {reason}. Make room or choose another folder; the same command goes on from "
+            "the last checkpoint"
+        ) from None

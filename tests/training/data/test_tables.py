@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from distilroberta_np import TrainingError
+from distilroberta_np.training.data.tables import Columns, read_table
+
+
+def write(path, text):
+    path.write_bytes(text.encode())
+    return path
+
+
+def rows(path, columns=Columns(), **arguments):  # noqa: B008
+    return [(row.text, row.pair, row.label) for row in read_table(path, columns, **arguments)]
+
+
+def test_csv_quoted_over_lines(tmp_path):
+    path = write(tmp_path / "a.csv", 'label,text\r\n1,"Ein ""Wort"", und\nnoch eins"\r\n\r\n0,b\r\n')
+    found = read_table(path)
+    assert [(row.text, row.label) for row in found] == [('Ein "Wort", und\nnoch eins', "1"), ("b", "0")]
+    assert [row.location for row in found] == [f"{path}, line 2", f"{path}, line 5"]
+
+
+def test_tsv_takes_quotes_as_they_are(tmp_path):
+    path = write(tmp_path / "a.tsv", '\ufefftext\tlabel\na " quote\tx\n\u2028b\x0c,\ty\n')
+    assert rows(path) == [('a " quote', None, "x"), ("\u2028b\x0c,", None, "y")]
+
+
+def test_json_lines(tmp_path):
+    values = [{"sentence1": "a", "sentence2": "b", "label": 3}, {"sentence1": "c", "sentence2": "d", "label": ["x", 1]}]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, values)) + "\n")
+    assert rows(path) == [("a", "b", "3"), ("c", "d", ("x", "1"))]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "found"),
+    [
+        ("text,label", Columns(), "0-1"),
+        ("score,sentence1,sentence2", Columns(), "120"),
+        ("premise,hypothesis,label", Columns(), "012"),
+        ("a,b,c", Columns("a", None, "c"), "0-2"),
+        ("a,b,c", Columns("c", "a", "b"), "201"),
+        ("sentence1,sentence2,label", Columns("sentence1"), "0-2"),  # a text alone, as no pair is asked for
+        ("text,label,score", Columns(label="score"), "0-2"),
+    ],
+)
+def test_columns_by_name(tmp_path, header, columns, found):
+    cells = ",".join(f"v{place}" for place in range(header.count(",") + 1))
+    path = write(tmp_path / "a.csv", f"{header}\n{cells}\n")
+    assert rows(path, columns) == [tuple(None if place == "-" else f"v{place}" for place in found)]
+
+
+def test_columns_by_number(tmp_path):
+    path = write(tmp_path / "a.tsv", "a\t1\tid\nb\t2\tid\n")
+    assert rows(path, Columns("1", None, "2", header=False)) == [("a", None, "1"), ("b", None, "2")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "message"),
+    [
+        (
+            "a.csv",
+            "a,label\nx,1\n",
+            Columns(),
+            "no text column among a, label; name it text, .* with --text-column",
+        ),
+        (
+            "a.csv",
+            "text,a\nx,1\n",
+            Columns(),
+            "no label column among text, a; name it label, labels or score",
+        ),
+        ("a.csv", "text,label,score\nx,1,1\n", Columns(), "label and score could both be the label"),
+        ("a.csv", "text,label\nx,1\n", Columns("words"), "no column 'words'; the file has text, label"),
+        ("a.csv", "text,text\nx,1\n", Columns(), "line 1: the header names a column twice"),
+        ("a.tsv", "text\tlabel\nx\t1\ny\n", Columns(), "a.tsv, line 3: 1 columns, but the file has 2"),
+        ("a.tsv", "text\tlabel\n \t1\n", Columns(), "a.tsv, line 2: no text in the column text"),
+        ("a.csv", "text,text_pair,label\nx,,1\n", Columns(), "line 2: no text in the column text_pair"),
+        ("a.csv", 'text,label\n"x,1\n', Columns(), "a.csv, line 2: not CSV"),
+        ("a.jsonl", '{"text": "x", "label": true}\n', Columns(), "line 1: True in the column label is not a label"),
+        ("a.jsonl", '{"text": "x", "label": 1}\n{"text":\n', Columns(), "line 2: not JSON"),
+        ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}\n', Columns(), "line 2: None in the column label"),
+        ("a.jsonl", "[1]\n", Columns(), "item 1: must be an object, not int"),
+        (
+            "a.jsonl",
+            '{"text": "x", "text": "y", "label": 1}\n',
+            Columns(),
+            "line 1: not JSON: an object has the key 'text' twice",
+        ),
+        ("a.parquet", "", Columns(), "unknown kind of file; the name must end in .csv, .tsv"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path, name, text, columns, message):
+    with pytest.raises(TrainingError, match=message):
+        read_table(write(tmp_path / name, text), columns)
+
+
+def test_other_encodings_and_missing_files(tmp_path):
+    (tmp_path / "a.tsv").write_bytes("text\tlabel\né\t1\n".encode("latin-1"))
+    with pytest.raises(TrainingError, match=r"a\.tsv, line 2: not UTF-8"):
+        read_table(tmp_path / "a.tsv")
+    with pytest.raises(TrainingError, match=r"b\.tsv: no such file"):
+        read_table(tmp_path / "b.tsv")
+    with pytest.raises(TrainingError, match="not a regular file"):
+        read_table(tmp_path.rename(tmp_path.with_suffix(".csv")))
+
+
+def test_bad_rows_can_be_noted_and_left_out(tmp_path):
+    path = write(tmp_path / "a.tsv", "text\tlabel\nx\t1\ny\n\t2\nz\t3\n")
+    noted = []
+    assert rows(path, bad=noted.append) == [("x", None, "1"), ("z", None, "3")]
+    assert noted == [f"{path}, line 3: 1 columns, but the file has 2", f"{path}, line 4: no text in the column text"]

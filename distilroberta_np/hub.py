@@ -83,7 +83,7 @@ def resolve_model(
     if name and path.is_dir():
         if revision is not None:
             raise HubError(f"{path} is a folder, which has no revision {revision!r}; leave the revision out")
-        return path
+        return _model_in(path)
     if isinstance(name_or_path, os.PathLike) or not _NAME.fullmatch(name) or name.startswith("."):
         what = "a file; give the folder it is in" if path.is_file() else "no folder, and no name of a model on the hub"
         raise HubError(f"{name!r} is {what}")
@@ -97,6 +97,12 @@ def resolve_model(
             f"Fetch it where there is a network with `distilroberta-np download {name}`, or give a folder that has it"
         )
     return download_model(name, revision=revision, cache_dir=cache_dir, parts=parts)
+
+
+def _model_in(folder: Path) -> Path:
+    """The folder itself; or in the folder of a training run the best model, or the last checkpoint."""
+    candidates = (folder, folder / "best", folder / "checkpoint")
+    return next((each for each in candidates if (each / "config.json").exists()), folder)
 
 
 def find_local(

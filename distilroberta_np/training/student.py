@@ -1,4 +1,4 @@
-"""Distillation (Sanh et al. 2019, "DistilBERT"): the loss of a batch for a student, and its gradients."""
+"""The student of a distillation (Sanh et al. 2019, "DistilBERT"): its first weights, its loss and its gradients."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .masked_lm import places_of
 
 
 class Objective(NamedTuple):
-    """What a student is trained for: alpha_ce L_ce + alpha_mlm L_mlm + alpha_cos L_cos (Sanh et al. 2019, section 3).
+    """The loss of a student, alpha_ce L_ce + alpha_mlm L_mlm + alpha_cos L_cos (Sanh et al. 2019, section 3).
 
-    L_ce: `kl_divergence` from the teacher's probabilities, the mean over all tokens (with `restrict_ce_to_mask` over
-        those that are asked for), as in the released code. (The paper writes the cross-entropy, which differs by the
-        teacher's entropy, a constant.)
-    L_mlm: `cross_entropy` with the true tokens, the mean over those that are asked for.
-    L_cos: `cosine_distance` of the last hidden states, the mean over all tokens.
+    L_ce: `kl_divergence` from the teacher's probabilities (soft targets), the mean over all positions, or over masked
+        ones with `restrict_ce_to_mask`, as in the released code. (The cross-entropy of the paper differs by a constant,
+        the teacher's entropy.)
+    L_mlm: `cross_entropy` with the true tokens, the mean over masked positions.
+    L_cos: `cosine_distance` between final hidden states, the mean over all positions.
     """
 
     temperature: float = 2.0
@@ -37,12 +37,12 @@ class Objective(NamedTuple):
 
     @property
     def ce_everywhere(self) -> bool:
-        """Whether the logits of all tokens are compared."""
+        """Whether the logits at all positions are compared."""
         return self.alpha_ce > 0 and not self.restrict_ce_to_mask
 
 
 class Teacher(NamedTuple):
-    """A model that stays as it is, of the student's width and vocabulary."""
+    """A model that does not change, with the hidden size and the vocabulary of the student."""
 
     weights: MaskedLMWeights[Array]
     config: RobertaConfig
@@ -58,19 +58,18 @@ def distillation_gradients(
     objective: Objective,
     dropout: Dropout,
     attention_dropout: Dropout,
-    asked: int | None = None,
+    masked: int | None = None,
     tokens: int | None = None,
 ) -> tuple[float, MaskedLMWeights[Array]]:
-    """One pass forward of the teacher, which sees the same masks, and one forward and back of the student.
+    """Run the teacher forward on the masked input, and the student forward and backward.
 
     Args:
-        texts, labels: as `masked_lm_gradients` takes them.
+        texts, labels: as for `masked_lm_gradients`.
         weights, config: of the student.
         teacher: on the same device.
-        objective: the three losses' weights.
-        dropout, attention_dropout: the student's.
-        asked: how many tokens of the whole batch are asked for, where this is only a part of it; by default those here.
-        tokens: how many it has.
+        objective: the weights of the three losses.
+        dropout, attention_dropout: of the student.
+        masked, tokens: the number of masked positions and of all tokens in the whole batch, if this is a part of it.
 
     Returns:
         The loss, and its gradients as a tree like the weights.
@@ -81,11 +80,11 @@ def distillation_gradients(
     else:
         places = [places_of(group >= 0) for group in labels]
     vectors, kept = roberta_forward(texts, places, weights.roberta, config, dropout, attention_dropout)  # [M, H]
-    wanted = np.concatenate(
+    truth = np.concatenate(
         [np.take_along_axis(group, at, axis=1).reshape(-1) for group, at in zip(labels, places, strict=True)]
     )  # [M]
-    at_asked = np.flatnonzero(wanted >= 0)
-    asked = len(at_asked) if asked is None else asked
+    at_masked = np.flatnonzero(truth >= 0)
+    masked = len(at_masked) if masked is None else masked
     tokens = sum(ids.size for ids in texts) if tokens is None else tokens
     loss, d_vectors = 0.0, np.zeros_like(vectors)
 
@@ -97,24 +96,24 @@ def distillation_gradients(
         loss += objective.alpha_cos * part
         d_vectors += objective.alpha_cos * d_part
 
-    # The head, where logits are compared: R rows of the M, and among those the ones asked for.
-    scored = np.arange(len(wanted)) if objective.ce_everywhere else at_asked
-    among = at_asked if objective.ce_everywhere else np.arange(len(at_asked))
-    scored, among = (np.asarray(numbers, like=vectors) for numbers in (scored, among))
+    # The head, for the R rows of M whose logits are compared; `among` are the masked ones of the R.
+    scored = np.arange(len(truth)) if objective.ce_everywhere else at_masked
+    among = at_masked if objective.ce_everywhere else np.arange(len(at_masked))
+    scored, among = (np.asarray(indices, like=vectors) for indices in (scored, among))
     logits, head = lm_head_forward(vectors[scored], weights.lm_head, word, eps)  # [R, V]
-    part, d_asked = cross_entropy(logits[among], wanted[at_asked], asked)
+    part, d_masked = cross_entropy(logits[among], truth[at_masked], masked)
     loss += objective.alpha_mlm * part
     if objective.alpha_ce:
         their_word, their_eps = teacher.weights.roberta.embeddings.word, teacher.config.layer_norm_eps
         their_logits = lm_head(goal[scored], teacher.weights.lm_head, their_word, their_eps)  # [R, V]
-        count = tokens if objective.ce_everywhere else asked
+        count = tokens if objective.ce_everywhere else masked
         part, d_logits = kl_divergence(logits, their_logits, objective.temperature, count)
         loss += objective.alpha_ce * part
         d_logits *= objective.alpha_ce
     else:
         d_logits = np.zeros_like(logits)
-    d_asked *= objective.alpha_mlm
-    d_logits[among] += d_asked
+    d_masked *= objective.alpha_mlm
+    d_logits[among] += d_masked
     d_scored, d_head, d_word = lm_head_backward(d_logits, head, weights.lm_head, word, eps)  # [R, H]
     d_vectors[scored] += d_scored
 
@@ -124,20 +123,20 @@ def distillation_gradients(
 
 
 def layers_of_student(teacher_layers: int, layers: int) -> list[int]:
-    """Which layers of the teacher a student begins with: evenly spread from the first to the last.
+    """The layers of the teacher that a student starts with, evenly spread from the first to the last.
 
-    Of 12 they are 0, 2, 4, 7, 9 and 11, which DistilBERT's and DistilRoBERTa's weights were begun with ("one layer out
-    of two", Sanh et al. 2019, section 3).
+    For 6 of 12 they are 0, 2, 4, 7, 9 and 11, as for DistilBERT and DistilRoBERTa ("one layer out of two", Sanh et al.
+    2019, section 3).
 
     Args:
-        teacher_layers: how many there are.
-        layers: how many are taken, at least 1 and no more than there are.
+        teacher_layers: the number of layers of the teacher.
+        layers: the number of layers of the student, from 1 to that of the teacher.
     """
-    return [round(place * (teacher_layers - 1) / max(1, layers - 1)) for place in range(layers)]
+    return [round(layer * (teacher_layers - 1) / max(1, layers - 1)) for layer in range(layers)]
 
 
 def first_student(teacher: MaskedLMWeights[Array], layers: int) -> MaskedLMWeights[Array]:
-    """The teacher's embeddings, some of its layers, and its head. The arrays are the teacher's own."""
+    """The teacher's embeddings, some of its layers, and its head, without copies."""
     chosen = layers_of_student(len(teacher.roberta.layers), layers)
     return teacher._replace(
         roberta=teacher.roberta._replace(layers=tuple(teacher.roberta.layers[layer] for layer in chosen))

@@ -223,5 +223,5 @@ def test_without_a_gpu_it_says_so(monkeypatch):
 
     device._cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(ones=fail))
-    with pytest.raises(TrainingError, match=r"can't be used here: cudaErrorInsufficientDriver\. CuPy needs an"):
+    with pytest.raises(TrainingError, match=r"cannot be used: cudaErrorInsufficientDriver\. CuPy needs an"):
         device.to_device((np.ones(1),), "cuda")

@@ -1,4 +1,4 @@
-"""From text files to sequences of ids, and the tokenizer for them."""
+"""From text files to sequences of token ids, and the tokenizer for them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ...layers.params import Array
 from ...tokenizer import SPECIAL_TOKENS, make_robertas
 from .source import read_lines
 
-# RoBERTa's special tokens, with its ids 0 to 3; the mask comes last.
+# RoBERTa's special tokens, with the ids 0 to 3; the mask token is the last of the vocabulary.
 *SPECIAL, MASK = SPECIAL_TOKENS.values()
 
 
 def read_paragraphs(files: Sequence[Path]) -> Iterator[str]:
-    """The lines of text files (.txt, or .txt.gz) that hold something; an empty string where a document ends."""
+    """Yield the lines of text files (.txt or .txt.gz), stripped; an empty line ends a document, as does a file."""
     for path in files:
         yield from map(str.strip, read_lines(path))
         yield ""
 
 
 def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE of `vocab_size` tokens, learned from the files, with RoBERTa's special tokens."""
+    """Learn a byte-level BPE with at most `vocab_size` tokens from files, with RoBERTa's special tokens."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     trainer = BpeTrainer(
@@ -42,16 +42,16 @@ def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
 
 
 def continuations(tokenizer: Tokenizer) -> Array:
-    """Which tokens go on with the word before them, (V,) bool: those that begin with a letter or digit and no space."""
+    """Which tokens continue a word, (V,) bool: those that begin with a letter or digit, not with a space."""
     continues = np.zeros(tokenizer.get_vocab_size(), bool)
-    for token, place in tokenizer.get_vocab().items():
-        continues[place] = token[0].isalnum() and token[0] != "Ġ"
+    for token, token_id in tokenizer.get_vocab().items():
+        continues[token_id] = token[0].isalnum() and token[0] != "Ġ"
     return continues
 
 
 def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> tuple[Array, Array]:
-    """Texts of at most `length` tokens, `<s>` and `</s>` included: neighbouring paragraphs of a document together where
-    they fit (Liu et al. 2019's DOC-SENTENCES), and long ones cut.
+    """Make sequences of at most `length` tokens, with `<s>` and `</s>`. Consecutive paragraphs of a document share a
+    sequence if they fit (DOC-SENTENCES of Liu et al. 2019); long ones are split.
 
     Returns:
         All ids, uint16 or uint32 (N,), one sequence after the other, and where each starts, with N at the end.
@@ -75,8 +75,8 @@ def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
 
     waiting: list[int] = []
     for block in _in_blocks(read_paragraphs(files)):
-        # A paragraph's first word is another token where it begins a sequence than after the space that joins it to
-        # the one before; the rest is the same.
+        # The first word of a paragraph has other tokens at the start of a sequence than after the space that joins
+        # paragraphs; the rest has the same tokens.
         words = [line.partition(" ") for line in block]
         begun = encode([word for word, _, _ in words])
         joined = encode([" " + word for word, _, _ in words])

@@ -1,7 +1,7 @@
-"""How good predictions are: the measures of GLUE (Wang et al. 2019), and those of named entities.
+"""Metrics of classification: those of GLUE (Wang et al. 2019), and those of named entities.
 
-The numbers are those of scikit-learn, scipy and seqeval. Where a measure divides by nothing it is 0, but a correlation
-with what is all the same is not a number.
+The values are those of scikit-learn, scipy and seqeval. A metric that would divide by zero is 0; the correlation with
+constant values is NaN.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from ...layers.params import Array
 
 
 def accuracy(predicted: Array, labels: Array) -> float:
-    """The share of rows that are right; with several labels a row, those where every label is.
+    """The fraction of correct rows; with several labels per row, all must be correct.
 
     Shapes: (N,) integer, or (N, C) of 0 and 1.
     """
-    right = predicted == labels
-    return float(np.mean(right if right.ndim == 1 else right.all(axis=1)))
+    correct = predicted == labels
+    return float(np.mean(correct if correct.ndim == 1 else correct.all(axis=1)))
 
 
 def f1(predicted: Array, labels: Array, average: str = "binary") -> float:
     """The harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN).
 
     Args:
-        predicted, labels: (N,) integer, or (N, C) of 0 and 1 for several labels a row.
-        average: "binary", of label 1; "macro", the mean over the labels that occur in either (all C, with several a
-            row); "micro", of all counted together.
+        predicted, labels: (N,) integer, or (N, C) of 0 and 1 for several labels per row.
+        average: "binary", of label 1; "macro", the mean over the labels that occur in either (over all C, with
+            several per row); "micro", of the counts of all labels together.
     """
     if average == "binary":
         return _f1_of(predicted == 1, labels == 1)
@@ -42,18 +42,18 @@ def f1(predicted: Array, labels: Array, average: str = "binary") -> float:
 
 
 def _f1_of(predicted: Array, labels: Array) -> float:
-    """Of arrays alike, where what is positive is 1 or True."""
-    right = int(np.logical_and(predicted, labels).sum())
-    return _harmonic(right, int(predicted.sum()), int(labels.sum()))
+    """F1 of two arrays of the same shape, of 0 and 1 or of bool."""
+    correct = int(np.logical_and(predicted, labels).sum())
+    return _harmonic(correct, int(predicted.sum()), int(labels.sum()))
 
 
-def _harmonic(right: int, predicted: int, wanted: int) -> float:
-    return 2 * right / (predicted + wanted) if predicted + wanted else 0.0
+def _harmonic(correct: int, predicted: int, expected: int) -> float:
+    return 2 * correct / (predicted + expected) if predicted + expected else 0.0
 
 
 def matthews(predicted: Array, labels: Array) -> float:
-    """Matthews' correlation, for any number of labels (Gorodkin 2004, equation 8): the covariance of the two one-hot
-    matrices over the root of the product of their variances. Shapes: (N,) integer both."""
+    """Matthews correlation coefficient, for any number of labels (Gorodkin 2004, equation 8): the covariance of the two
+    one-hot matrices over the root of the product of their variances. Shapes: (N,) integer both."""
     known = np.union1d(predicted, labels)
     x, y = (np.array(values[:, None] == known, np.float64) for values in (predicted, labels))  # [N, C]
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
@@ -65,7 +65,7 @@ def pearson(predicted: Array, labels: Array) -> float:
     """Pearson's correlation; NaN where either is constant. Shapes: (N,) numbers both."""
     x, y = (np.asarray(values, np.float64) for values in (predicted, labels))
     if (x == x[0]).all() or (y == y[0]).all():
-        return math.nan  # asked so, because their mean may be a rounding away from them
+        return math.nan  # compared directly, as rounding may move the mean
     x, y = x - x.mean(), y - y.mean()
     return float(x @ y) / (math.sqrt(float(x @ x)) * math.sqrt(float(y @ y)))
 
@@ -76,57 +76,57 @@ def spearman(predicted: Array, labels: Array) -> float:
 
 
 def _ranks(values: Array) -> Array:
-    """The rank of each value from 1; equal values share the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Array = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    """The rank of each value, from 1; equal values share the mean of their ranks."""
+    _, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Array = (np.cumsum(counts) - (counts - 1) / 2)[indices]
     return ranks
 
 
 def entity_scores(predicted: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Of named entities, found where type, first and last word are right; counted over all types together, as by
-    conlleval (Tjong Kim Sang & De Meulder 2003) and seqeval's default.
+    """Metrics of named entities over all types together, as by conlleval (Tjong Kim Sang & De Meulder 2003) and
+    seqeval. An entity is correct if its type, its first and its last word are.
 
     Args:
-        predicted, labels: a list of tags a sentence: `B-type` for an entity's first word, `I-type` for its others and
-            `O` outside; `E-` and `S-` for the last and the only one are understood too.
+        predicted, labels: for each sentence its tags: `B-type` for the first word of an entity, `I-type` for the others
+            and `O` outside; also `E-` for the last word and `S-` for a single one.
 
     Returns:
         "precision", "recall" and "f1" of the entities, and "accuracy" of the tags.
     """
-    found, wanted = (
+    found, expected = (
         {(number, *entity) for number, tags in enumerate(sentences) for entity in entities(tags)}
         for sentences in (predicted, labels)
     )
-    right = len(found & wanted)
-    pairs = [
+    correct = len(found & expected)
+    matches = [
         one == other
         for sentence, gold in zip(predicted, labels, strict=True)
         for one, other in zip(sentence, gold, strict=True)
     ]
     return {
-        "precision": right / len(found) if found else 0.0,
-        "recall": right / len(wanted) if wanted else 0.0,
-        "f1": _harmonic(right, len(found), len(wanted)),
-        "accuracy": sum(pairs) / len(pairs) if pairs else 0.0,
+        "precision": correct / len(found) if found else 0.0,
+        "recall": correct / len(expected) if expected else 0.0,
+        "f1": _harmonic(correct, len(found), len(expected)),
+        "accuracy": sum(matches) / len(matches) if matches else 0.0,
     }
 
 
 def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The entities of a sentence: type, first and last word.
+    """The entities of a sentence: type, index of the first and of the last word.
 
-    One begins at `B` and `S`, where the type changes, and after `O`, `E` and `S`; and ends before the next of those,
-    and after `E` and `S`. So an `I-` without its `B-` begins one.
+    An entity begins at `B` and `S`, where the type changes, and after `O`, `E` and `S`. It ends where the next begins,
+    at `O`, and after `E` and `S`. So an `I-` without a `B-` begins one.
     """
     results: list[tuple[str, int, int]] = []
-    first: int | None = None  # word of the entity that is open
+    first: int | None = None  # word of the current entity
     before, kind_before = "O", ""
-    for place, tag in enumerate([*tags, "O"]):
+    for index, tag in enumerate([*tags, "O"]):
         prefix, kind = tag[:1], tag[1:].split("-", maxsplit=1)[-1] or "_"
         begins = prefix in "BS" or before in "OES" or kind != kind_before
         if first is not None and (begins or prefix == "O"):
-            results.append((kind_before, first, place - 1))
+            results.append((kind_before, first, index - 1))
             first = None
         if prefix != "O" and begins:
-            first = place
+            first = index
         before, kind_before = prefix, kind
     return results

@@ -1,7 +1,7 @@
-"""How good answers to questions are: exact match and F1, as SQuAD's official script counts them.
+"""Metrics of question answering: exact match and F1, as in SQuAD's official script.
 
 Rajpurkar et al. 2016, "SQuAD", section 6.1, and Rajpurkar et al. 2018, "Know What You Don't Know" (SQuAD 2.0), whose
-evaluate-v2.0.py is followed to the letter. Where no question is without an answer, SQuAD 1.1's gives the same numbers.
+evaluate-v2.0.py is followed exactly. If every question has an answer, the script of SQuAD 1.1 gives the same numbers.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-    """A text without case, ASCII punctuation, English articles and spaces too many, in that order."""
+    """Lowercase a text, and remove ASCII punctuation, English articles and redundant spaces, in that order."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def exact_match(predicted: str, wanted: str) -> int:
-    """1 where both normalise to the same, else 0."""
-    return int(normalize_answer(predicted) == normalize_answer(wanted))
+def exact_match(predicted: str, reference: str) -> int:
+    """1 if both texts are equal after normalization, else 0."""
+    return int(normalize_answer(predicted) == normalize_answer(reference))
 
 
-def f1(predicted: str, wanted: str) -> float:
-    """The harmonic mean of precision and recall of the normalised words, each as often as it occurs. Where one side has
-    no words: 1 if the other has none either, else 0."""
-    ours, theirs = normalize_answer(predicted).split(), normalize_answer(wanted).split()
+def f1(predicted: str, reference: str) -> float:
+    """The harmonic mean of precision and recall of the normalized words, with repetitions. If one text has no words: 1
+    if the other has none either, else 0."""
+    ours, theirs = normalize_answer(predicted).split(), normalize_answer(reference).split()
     if not ours or not theirs:
         return float(ours == theirs)
     same = (Counter(ours) & Counter(theirs)).total()
@@ -44,23 +44,22 @@ def squad_scores(
     no_answer_probabilities: Mapping[str, float] | None = None,
     no_answer_threshold: float = 1.0,
 ) -> dict[str, float]:
-    """The scores of the answers to some questions, by the questions' ids.
+    """Compute the metrics of answers, by the ids of the questions.
 
     Args:
-        predictions: the answer to each question, "" for none. There may be answers to others.
-        references: the right answers to each question, any of which counts; none where it can't be answered.
-        no_answer_probabilities: how likely it is that a question can't be answered.
-        no_answer_threshold: a question for which that is greater counts as answered by "".
+        predictions: the answer to each question, "" for no answer. There may be answers to other questions.
+        references: the correct answers to each question, each as good as the others; empty if it has no answer.
+        no_answer_probabilities: the probability that a question has no answer.
+        no_answer_threshold: a question with a greater probability counts as answered by "".
 
     Returns:
-        `exact` and `f1`, in percent, and `total`, the number of questions; the same of those that have an answer
-        (`HasAns_exact`, `HasAns_f1`, `HasAns_total`) and of those that have none (`NoAns_...`), where there are any.
-        With `no_answer_probabilities` also `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: what the
-        best threshold would have given, and that threshold.
+        `exact` and `f1`, in percent, and `total`, the number of questions; the same for the questions with an answer
+        (`HasAns_exact`, `HasAns_f1`, `HasAns_total`) and for those without (`NoAns_...`), if there are any. With
+        `no_answer_probabilities` also `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: the value at
+        the best threshold, and that threshold.
 
     Raises:
-        ValueError: no questions, or one without a prediction or probability (which the official script leaves out of
-            its mean).
+        ValueError: no questions, or one without a prediction or probability (which the official script ignores).
     """
     if not references:
         raise ValueError("there are no questions to score")
@@ -71,10 +70,10 @@ def squad_scores(
     measures = {"exact": exact_match, "f1": f1}
     raw: dict[str, dict[str, float]] = {name: {} for name in measures}
     for key, answers in references.items():
-        # An answer that is nothing but articles and punctuation is none.
-        wanted = [answer for answer in answers if normalize_answer(answer)] or [""]
+        # An answer of articles and punctuation only is no answer.
+        correct = [answer for answer in answers if normalize_answer(answer)] or [""]
         for name, measure in measures.items():
-            raw[name][key] = max(measure(predictions[key], answer) for answer in wanted)
+            raw[name][key] = max(measure(predictions[key], answer) for answer in correct)
 
     scores: dict[str, float] = {}
     counted = {name: dict(values) for name, values in raw.items()}
@@ -106,10 +105,10 @@ def _best_threshold(
     probabilities: Mapping[str, float],
     has_answer: Mapping[str, bool],
 ) -> tuple[float, float]:
-    """The greatest mean that a threshold gives, in percent, and the least such threshold.
+    """The best mean over all thresholds, in percent, and the smallest threshold that gives it.
 
-    From nothing answered on, the question is answered next that most likely has an answer: that is worth its score, or
-    a point less where it has none and is answered all the same.
+    Starting with no question answered, questions are answered in the order of their probabilities. An answer adds its
+    score; an answer to a question without one costs a point.
     """
     score: float = sum(not answered for answered in has_answer.values())
     best, threshold = score, 0.0

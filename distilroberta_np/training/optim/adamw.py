@@ -1,4 +1,4 @@
-"""AdamW, its learning rate's course, and clipping."""
+"""AdamW, gradient clipping and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-6  # Liu et al. 2019, section 3.1
 
 
 class AdamState(NamedTuple):
-    """The running means of AdamW, trees like the weights, and how many updates went into them."""
+    """The moving averages of AdamW, as trees like the weights, and the number of updates."""
 
     mean: Any  # of the gradients
     square: Any  # of their squares
@@ -22,7 +22,7 @@ class AdamState(NamedTuple):
 
 
 def start(weights: Any) -> AdamState:
-    """Before the first update: zeros."""
+    """The state before the first update: zeros."""
     return AdamState(tree_map(np.zeros_like, weights), tree_map(np.zeros_like, weights), 0)
 
 
@@ -36,16 +36,16 @@ def adamw(
     beta_2: float = BETA_2,
     epsilon: float = EPSILON,
 ) -> AdamState:
-    """One update of all weights, in place (Loshchilov & Hutter 2019, "Decoupled Weight Decay", algorithm 2):
+    """Update all weights in place (Loshchilov & Hutter 2019, "Decoupled Weight Decay", algorithm 2):
 
         m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
         w <- w - lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay w)
 
-    The decay acts on matrices alone: biases and the gains of layer norms are left out, as the reference does.
+    Only matrices decay, as in transformers: biases and layer-norm gains don't.
 
     Args:
-        weights, gradients: trees of arrays alike.
-        state: what `start` or the last update gave; its arrays are written over.
+        weights, gradients: trees of arrays of the same shapes.
+        state: from `start` or the last update; its arrays are overwritten.
         learning_rate: lr.
         weight_decay: decay.
         beta_1, beta_2, epsilon: b1, b2 and eps.
@@ -69,7 +69,7 @@ def adamw_array(
     beta_2: float = BETA_2,
     epsilon: float = EPSILON,
 ) -> None:
-    """`adamw` of one array, at the update `step`, counted from 1."""
+    """`adamw` for one array, at update `step`, counted from 1."""
     size = learning_rate / (1 - beta_1**step)
     root = 1 / math.sqrt(1 - beta_2**step)
     decay = weight_decay if weight.ndim > 1 else 0.0
@@ -86,27 +86,24 @@ def adamw_array(
         w -= size * m / denominator
 
 
-def global_norm(gradients: Any) -> float:
-    """The Euclidean length of all gradients together."""
-    return math.sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in tree_leaves(gradients)))
+def clip(gradients: Any, max_norm: float) -> float:
+    """Scale all gradients in place so that their global norm is at most `max_norm` (Pascanu et al. 2013).
 
-
-def clip(gradients: Any, largest: float) -> float:
-    """Shorten all gradients together, in place, to a global norm of `largest` at most (Pascanu et al. 2013).
-
-    Returns their norm as it was. What isn't finite is left as it is.
+    Returns the norm before clipping. If that is not finite, nothing is scaled.
     """
-    norm = global_norm(gradients)
-    if largest < norm < math.inf:
+    norm = math.sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in tree_leaves(gradients)))
+    if max_norm < norm < math.inf:
         for leaf in tree_leaves(gradients):
-            leaf *= largest / norm
+            leaf *= max_norm / norm
     return norm
 
 
 def trapezoid(update: int, updates: int, warmup: int, decay: int, peak: float) -> float:
-    """The learning rate of an update, counted from 0: in straight lines from 0 up to the peak over the warm-up, and
-    over the last `decay` updates down to 0 at the end. Where that leaves nothing between them, it is Liu et al. 2019's
-    linear schedule; where they do, the peak is held (Hägele et al. 2024), and the end can be put off until it is near.
+    """The learning rate of an update, counted from 0: linear from 0 to the peak during the warmup, then constant, then
+    linear to 0 during the last `decay` updates (Hägele et al. 2024).
+
+    If nothing is left between warmup and decay, this is the linear schedule of Liu et al. 2019. Otherwise the total
+    number of updates can change until the decay begins.
     """
     decay = min(decay, updates - warmup)
     rising = update / warmup if update < warmup else 1.0
@@ -115,5 +112,5 @@ def trapezoid(update: int, updates: int, warmup: int, decay: int, peak: float) -
 
 
 def linear_schedule(update: int, updates: int, warmup: int, peak: float) -> float:
-    """`trapezoid` that falls from the warm-up's end on."""
+    """`trapezoid` with a decay that begins when the warmup ends."""
     return trapezoid(update, updates, warmup, updates - warmup, peak)

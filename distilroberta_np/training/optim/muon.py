@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): orthogonal steps."""
+"""Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): orthogonal updates."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from ...runtime.threads import map_in_threads
 from .adamw import AdamState, adamw_array
 
 MOMENTUM = 0.95
-# Of the odd polynomial a x + b x^3 + c x^5 that, applied five times, brings every number of (0, 1] near 1.
+# Coefficients of a x + b x^3 + c x^5, which brings every number in (0, 1] close to 1 if applied five times.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _STEPS = 5
-# With this factor (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2) a step's entries are as large as
-# AdamW's, and the same learning rate and decay serve both.
-_LIKE_ADAMW = 0.2
+# With this factor (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2) the entries of an update are as
+# large as AdamW's, so the same learning rate and weight decay suit both.
+_ADAMW_SCALE = 0.2
 
 
 def muon(weights: Any, gradients: Any, state: AdamState, learning_rate: float, weight_decay: float) -> AdamState:
-    """One update of all weights, in place: the matrices of the layers by Muon, all else by `adamw`.
+    """Update all weights in place: the matrices of the encoder layers by Muon, all others by `adamw`.
 
-    A gradient of a matrix has a few large singular values, and directions that matter among the small ones. Muon steps
-    in all of them alike: by the orthogonal matrix next to the momentum M = U S V^T, which is U V^T.
+    The gradient of a matrix has a few large singular values, but the directions of the small ones matter too. Muon
+    moves equally far in all of them: by the orthogonal matrix that is closest to the momentum M = U S V^T, which is U
+    V^T.
 
         M <- mu M + G        O = U V^T of (G + mu M)        W <- W - lr (0.2 sqrt(max(out, in)) O + decay W)
 
     Args:
-        weights, gradients: trees alike, with the encoder under `roberta`.
-        state: as `adamw` takes it; for the layers' matrices `mean` holds the momentum, and `square` is left at 0.
+        weights, gradients: trees of arrays of the same shapes, with the encoder as `roberta`.
+        state: as for `adamw`; for the layers' matrices `mean` holds the momentum, and `square` stays 0.
         learning_rate, weight_decay: lr and decay.
     """
     step = state.updates + 1
@@ -45,29 +46,29 @@ def muon(weights: Any, gradients: Any, state: AdamState, learning_rate: float, w
         mean += gradient
         direction = orthogonal(gradient + MOMENTUM * mean)
         weight *= 1 - learning_rate * weight_decay
-        weight -= (learning_rate * _LIKE_ADAMW * math.sqrt(max(weight.shape))) * direction
+        weight -= (learning_rate * _ADAMW_SCALE * math.sqrt(max(weight.shape))) * direction
 
     trees = (weights, gradients, state.mean, state.square)
     leaves = list(zip(*(tree_leaves(tree) for tree in trees), strict=True))
     if isinstance(leaves[0][0], np.ndarray):
         map_in_threads(update, leaves)
-    else:  # a GPU makes one product after the other, whoever asks for it
+    else:  # a GPU computes one product after the other
         for leaf in leaves:
             update(leaf)
     return state._replace(updates=step)
 
 
 def orthogonal(matrix: Array) -> Array:
-    """About U V^T of a matrix U S V^T: singular values between 0.7 and 1.2 in the place of S.
+    """Approximate U V^T for a matrix U S V^T: its singular values become 0.7 to 1.2.
 
-    A polynomial of odd powers, X (X^T X)^k, acts on the singular values alone, and needs no decomposition.
+    A polynomial of odd powers, X (X^T X)^k, changes the singular values only and needs no decomposition.
 
-    Shapes: (out, in) -> the same.
+    Shapes: (out, in) -> (out, in).
     """
     a, b, c = _COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = x / (np.sqrt(np.square(x).sum()) + 1e-7)  # no singular value is larger than this norm
+    x = x / (np.sqrt(np.square(x).sum()) + 1e-7)  # no singular value exceeds this norm
     for _ in range(_STEPS):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np.training.optim.adamw import adamw, clip, global_norm, linear_schedule, start
+from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, start
 
 
 def test_adamw_equals_the_algorithm_number_by_number():
@@ -37,9 +37,9 @@ def test_large_arrays_are_updated_as_a_whole():
 def test_gradients_are_clipped_together(dtype):
     gradients = (np.array([3.0, 0], dtype), np.array([[4.0]], dtype))
     assert clip(gradients, 10) == 5
-    assert global_norm(gradients) == 5
+    assert clip(gradients, np.inf) == 5
     assert clip(gradients, 0.5) == 5
-    assert global_norm(gradients) == pytest.approx(0.5)
+    assert clip(gradients, np.inf) == pytest.approx(0.5)
     assert gradients[0].tolist() == pytest.approx([0.3, 0])
     assert gradients[0].dtype == dtype
 

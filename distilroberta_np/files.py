@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from .messages import shown
 
-_LARGEST_FILE = 64 * 2**20
+LARGEST_JSON = 64 * 2**20
 
 
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
@@ -22,8 +22,8 @@ def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
     try:
         if path.exists() and not path.is_file():
             raise error_type(f"{path}: not a regular file")
-        if path.stat().st_size > _LARGEST_FILE:
-            raise error_type(f"{path}: larger than {_LARGEST_FILE // 2**20} MiB")
+        if path.stat().st_size > LARGEST_JSON:
+            raise error_type(f"{path}: larger than {LARGEST_JSON // 2**20} MiB")
         return json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise error_type(f"{path}: no such file") from None
@@ -51,7 +51,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
     a link.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.incomplete")
     try:
         with open(temporary, "xb") as file:
             yield file

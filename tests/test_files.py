@@ -24,7 +24,7 @@ def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):
     precious.write_text("mine")
     folder = tmp_path / "folder"
     folder.mkdir()
-    for name in ("config.json", "config.json.new"):
+    for name in ("config.json", "config.json.incomplete"):
         (folder / name).symlink_to(precious)
     write_text(folder / "config.json", "{}")
     assert precious.read_text() == "mine"
@@ -34,7 +34,7 @@ def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):
 
 def test_a_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr("secrets.token_hex", lambda _: "00")
-    (tmp_path / "a.00.new").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "a.00.incomplete").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
         write_text(tmp_path / "a", "text")
     assert not (tmp_path / "elsewhere").exists()

@@ -1,7 +1,8 @@
 """A stand-in for the Hugging Face hub on 127.0.0.1, for the real huggingface_hub to talk to through HF_ENDPOINT.
 
 It serves what the hub serves for a download: a model's description, the headers of a file, and the file, the large ones
-by a redirect to a second server (the hub's CDN). It notes every request, and does wrong what a test asks it to.
+by a redirect to a second server (the hub's CDN). It notes every request, and does wrong what a test tells it to: it
+fails, damages a file, or lies as a hostile hub would.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -20,11 +22,18 @@ COMMIT = "c0ffee" + 34 * "0"
 
 @dataclass
 class Repo:
-    """A model: its files, and whom it lets in."""
+    """A model: its files, and who may have them.
+
+    Attributes:
+        lies: values of its description that are not true.
+        lies_about: values of a file's description that are not true, by the file's name.
+    """
 
     files: dict[str, bytes]
     commit: str = COMMIT
     gated: bool = False
+    lies: Mapping[str, object] = field(default_factory=dict)
+    lies_about: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def is_lfs(self, filename: str) -> bool:
         return filename.endswith((".safetensors", ".bin"))
@@ -32,19 +41,23 @@ class Repo:
     def sha256(self, filename: str) -> str:
         return hashlib.sha256(self.files[filename]).hexdigest()
 
-    def etag(self, filename: str) -> str:
+    def blob_id(self, filename: str) -> str:
         content = self.files[filename]
-        blob = b"blob %d\0" % len(content) + content
-        return self.sha256(filename) if self.is_lfs(filename) else hashlib.sha1(blob).hexdigest()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+    def etag(self, filename: str) -> str:
+        return self.sha256(filename) if self.is_lfs(filename) else self.blob_id(filename)
 
     def info(self, name: str) -> dict[str, object]:
         about = {"id": name, "sha": self.commit, "private": False, "downloads": 0, "likes": 0, "tags": []}
-        return about | {"gated": "manual" if self.gated else False, "siblings": [*map(self.sibling, self.files)]}
+        siblings = [self.sibling(filename) for filename in self.files]
+        return about | {"gated": "manual" if self.gated else False, "siblings": siblings} | dict(self.lies)
 
     def sibling(self, filename: str) -> dict[str, object]:
         size = len(self.files[filename])
         lfs = {"lfs": {"sha256": self.sha256(filename), "size": size, "pointerSize": 134}}
-        return {"rfilename": filename, "size": size, "blobId": 40 * "b"} | (lfs if self.is_lfs(filename) else {})
+        about: dict[str, object] = {"rfilename": filename, "size": size, "blobId": self.blob_id(filename)}
+        return about | (lfs if self.is_lfs(filename) else {}) | dict(self.lies_about.get(filename, {}))
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Request:
 
 @dataclass
 class Fault:
-    """Something to do wrong: answer with a status, cut a file short, change its bytes, or keep silent for 10 s."""
+    """Something to do wrong: answer with a status, cut a file short, change its bytes, keep silent for 10 s, send
+    without end, or send a byte at a time."""
 
     method: str
     path_end: str
@@ -69,6 +83,8 @@ class Fault:
     hides_the_cut: bool = False  # by a Content-Length that fits
     damaged: bool = False
     hangs: bool = False
+    endless: bool = False
+    drips: bool = False
     times: int | None = None  # how often; None: always
 
     def applies_to(self, request: Request) -> bool:
@@ -182,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.fault = next((fault for fault in self.hub.faults if fault.applies_to(request)), None)
         if self.fault is not None and self.fault.hangs:
             self.hub.closing.wait(10)
+        elif self.fault is not None and (self.fault.endless or self.fault.drips):
+            self.send_for_ever(self.fault)
         elif self.fault is not None and self.fault.status is not None:
             self.send(self.fault.status, self.fault.headers)
         else:
@@ -199,6 +217,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault is not None and self.fault.damaged:
             sent = sent[:-1] + bytes([sent[-1] ^ 1])
         self.send(206 if first else 200, {**headers, **ranged, "Content-Length": str(length)}, sent)
+
+    def send_for_ever(self, fault: Fault) -> None:
+        self.send_response(fault.status or 200)
+        self.end_headers()
+        with suppress(OSError):  # until the other side has had enough
+            while not self.hub.closing.is_set():
+                self.wfile.write(b" " if fault.drips else bytes(2**16))
+                if fault.drips:
+                    self.hub.closing.wait(0.02)
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.send_response(status)

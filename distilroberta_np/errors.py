@@ -44,3 +44,19 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
 
 class TrainingError(DistilRobertaError, ValueError):
     """A training run that cannot start or continue."""
+
+
+class ExplainError(DistilRobertaError, ValueError):
+    """A sentence that cannot be explained."""
+
+
+class ServeError(DistilRobertaError, ValueError):
+    """A model that cannot be served."""
+
+
+class CorpusError(DistilRobertaError, ValueError):
+    """A corpus job that cannot start or go on."""
+
+
+class OutputError(DistilRobertaError, OSError):
+    """A file or folder that cannot be written, because something is there or missing."""

@@ -8,15 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DistilRobertaError
+from ..errors import CorpusError, DistilRobertaError
 from ..pipelines import pipeline
 from ..sentence.sentence_encoder import SentenceEncoder
 
 ERROR = "error"
-
-
-class CorpusError(DistilRobertaError, ValueError):
-    """A job that cannot start or go on."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import CorpusError
 from ..files import atomic_write, read_json, write_json
 from ..hub import default_model, resolve_model
-from .columns import CorpusError, Task, add_columns, check
+from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .columns import ERROR, CorpusError
+from ..errors import CorpusError
+from .columns import ERROR
 
 _LARGEST_CELL = 2**31 - 1
 Compute = Callable[[list[list[Any]]], dict[str, list[Any]]]

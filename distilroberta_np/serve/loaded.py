@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..config import RobertaConfig
-from ..errors import DistilRobertaError
+from ..errors import ServeError
 from ..hub import default_model, resolve_model
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM, RobertaModel
@@ -41,10 +41,6 @@ _BY_ARCHITECTURE = {
     "RobertaForQuestionAnswering": "question-answering",
     "RobertaModel": "feature-extraction",
 }
-
-
-class ServeError(DistilRobertaError, ValueError):
-    """A model that cannot be served."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilroberta_np import SentenceEncoder, pipeline
-from distilroberta_np.corpus.columns import CorpusError, Task
+from distilroberta_np import CorpusError, SentenceEncoder, pipeline
+from distilroberta_np.corpus.columns import Task
 from distilroberta_np.corpus.job import MANIFEST, PARTS, in_processes, run_job
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import write_classifier

@@ -32,11 +32,11 @@ from .device import to_device, to_host
 from .initial_weights import initial_weights
 from .loop import Job, Options, RunOptions, train
 from .run_folder import EVALUATIONS, Log, RunFolder, read_record, write_record, writing
-from .settings import FinetuneSettings, default_learning_rate
+from .settings import FinetuneSettings, default_epochs, default_learning_rate
 from .tasks import Context, Example, Task, find_task
 
 Item = TypeVar("Item")
-_CHOSEN = ("model", "learning_rate")  # settings that None leaves to the run
+_CHOSEN = ("model", "learning_rate", "epochs")  # settings that None leaves to the run
 
 
 def finetune(
@@ -76,26 +76,19 @@ def finetune(
         )
         config, tokenizer = RobertaConfig.from_file(source / "config.json"), RobertaTokenizer.from_folder(source)
         context = _context(settings, config, tokenizer, task, options.say)
-        rows = task.read(Path(settings.train), context)
-        config = task.configure(rows, config, context)
+        config, examples, eval_rows, eval_examples = _read_data(task, config, context)
         metric = _metric(task.metric_names(config), settings)
-        if settings.eval is None:
-            rows, eval_rows = _hold_out(rows, settings, options.say)
-        examples = _examples(task, settings.train, rows, config, context)
-        if settings.eval is not None:
-            eval_rows = task.read(Path(settings.eval), context)
-        eval_examples = _examples(task, settings.eval or f"{settings.train} (held out)", eval_rows, config, context)
-
         weights = _weights(task, source, config, settings.seed, resumed=run.checkpoint is not None)
-        if settings.learning_rate is None:
-            parameters = sum(leaf.size for leaf in tree_leaves(weights))
-            settings = replace(settings, learning_rate=default_learning_rate(parameters))
-            options.say(f"learning rate {settings.learning_rate:g} for {parameters:,} parameters")
+        parameters = sum(leaf.size for leaf in tree_leaves(weights))
+        per_epoch = math.ceil(len(examples) / settings.batch_size)
+        epochs = settings.epochs or default_epochs(per_epoch)
+        rate = settings.learning_rate or default_learning_rate(parameters)
+        settings = replace(settings, learning_rate=rate, epochs=epochs)
+        options.say(f"{parameters:,} parameters, learning rate {rate:g}, {epochs} epochs of {per_epoch:,} updates")
         data = {name: [Path(path)] for name, path in files.items()}
         run.begin(settings, data, free=("train", "eval", "epochs"))
         model = task.model_class(config, to_device(weights, options.device))
         state = run.resume(model.weights, options.device, options.say)
-        per_epoch = math.ceil(len(examples) / settings.batch_size)
         evaluations = Evaluations(run, task.metric_names(config), metric)
 
         def gradients(update: int) -> tuple[float, Any, int]:
@@ -135,9 +128,9 @@ def finetune(
                 with writing(folder / "best"):
                     replace_folder(folder / "best", fill)
             evaluations.add(made, epoch, scores)
-            options.say(f"epoch {epoch} of {settings.epochs}: {show_scores(scores)}{' (the best so far)' * best}")
+            options.say(f"epoch {epoch} of {epochs}: {show_scores(scores)}{' (the best so far)' * best}")
 
-        job = Job(settings.epochs * per_epoch, gradients, save, after)
+        job = Job(epochs * per_epoch, gradients, save, after)
         return train(run, model.weights, state, settings, job, options)
 
 
@@ -189,6 +182,21 @@ def _context(
     return Context(settings, tokenizer, settings.max_length or min(task.default_max_length or longest, longest), say)
 
 
+def _read_data(
+    task: Task[object], config: RobertaConfig, context: Context
+) -> tuple[RobertaConfig, list[Example], Sequence[object], list[Example]]:
+    """The config with the labels of the training data, their examples, and the rows and examples to evaluate on."""
+    train, eval_file = context.settings.train, context.settings.eval
+    rows = task.read(Path(train), context)
+    config = task.configure(rows, config, context)
+    held_out: Sequence[object] = ()
+    if eval_file is None:
+        rows, held_out = _hold_out(rows, context)
+    examples = _examples(task, train, rows, config, context)
+    eval_rows = held_out if eval_file is None else task.read(Path(eval_file), context)
+    return config, examples, eval_rows, _examples(task, eval_file or "held out", eval_rows, config, context)
+
+
 def _examples(
     task: Task[object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
 ) -> list[Example]:
@@ -204,15 +212,13 @@ def _examples(
     return examples
 
 
-def _hold_out(
-    rows: Sequence[Item], settings: FinetuneSettings, say: Callable[[str], None]
-) -> tuple[list[Item], list[Item]]:
-    """Split a tenth of the rows off, at random, to evaluate on."""
-    count = max(1, round(len(rows) / 10))
+def _hold_out(rows: Sequence[Item], context: Context) -> tuple[list[Item], list[Item]]:
+    """Split off a tenth of the rows, at random, to evaluate on."""
+    settings, count = context.settings, max(1, round(len(rows) / 10))
     if len(rows) < 2:
-        raise TrainingError(f"{settings.train}: too few rows to hold a tenth out; give a file with --eval")
+        raise TrainingError(f"{settings.train}: too few rows to hold out a tenth; give a file with --eval")
     order = np.random.default_rng([settings.seed, 3]).permutation(len(rows)).tolist()
-    say(f"{settings.train}: no evaluation data are given, so {count:,} of {len(rows):,} rows are held out")
+    context.say(f"{settings.train}: without --eval, {count:,} of {len(rows):,} rows are held out for evaluation")
     training, held_out = ([rows[index] for index in sorted(part)] for part in (order[count:], order[:count]))
     return training, held_out
 

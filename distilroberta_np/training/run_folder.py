@@ -90,7 +90,7 @@ class RunFolder:
     def noted(self) -> dict[str, Any]:
         """The settings that the run was begun with; empty if it was not."""
         path = self.path / "settings.json"
-        return read_record(path) if path.exists() else {}
+        return read_record(path) if path.exists() or self._state else {}
 
     def begin(
         self,
@@ -215,7 +215,7 @@ class RunFolder:
             size, digest = logs.get(path.name, (0, None))
             content = path.read_bytes()[:size] if path.exists() else b""
             if size and hashlib.sha256(content).hexdigest() != digest:
-                raise _damaged(path)
+                raise _unusable(path)
             if path.exists():
                 with writing(path), atomic_write(path) as file:
                     file.write(content)
@@ -255,19 +255,20 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         TrainingError: a file is missing or damaged.
     """
-    record = read_json(path, TrainingError)
+    if not path.is_file():
+        raise _unusable(path, "missing")
     try:
-        digest = record["sha256"].pop(path.name)
-        if digest != _digest(record):
-            raise _damaged(path)
-    except (AttributeError, KeyError, TypeError):
-        raise _damaged(path) from None
+        record = read_json(path, ValueError)
+        if record["sha256"].pop(path.name) != _digest(record):
+            raise ValueError
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _unusable(path) from None
     for name, expected in record["sha256"].items():
         file = path.parent / name
         if not file.is_file():
-            raise TrainingError(f"{file}: missing; restore the file from a copy, or begin a new run in another folder")
+            raise _unusable(file, "missing")
         if _sha256(file) != expected:
-            raise _damaged(file)
+            raise _unusable(file)
     return dict(record)
 
 
@@ -289,11 +290,8 @@ def _sha256(*files: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _damaged(path: Path) -> TrainingError:
-    return TrainingError(
-        f"{path}: damaged: its SHA-256 is not the one that was recorded; restore the file from a copy, or begin a new "
-        "run in another folder"
-    )
+def _unusable(path: Path, why: str = "damaged, as its SHA-256 is not the recorded one") -> TrainingError:
+    return TrainingError(f"{path}: {why}; restore the file from a copy, or begin a new run in another folder")
 
 
 @contextmanager

@@ -185,8 +185,7 @@ class FinetuneSettings(TrainingSettings):
     """The settings of fine-tuning.
 
     The defaults are those of Liu et al. 2019 (table 10) for GLUE, except for the epochs (10 there) and the learning
-    rate, which follows the size of the model. A setting that is None is chosen from the model or the data; a run that
-    is resumed keeps the choice.
+    rate. A setting that is None is chosen from the model or the data; a run that is resumed keeps the choice.
     """
 
     task: str = setting(help="task to train for", choices=task_names(), group="data")
@@ -215,7 +214,9 @@ class FinetuneSettings(TrainingSettings):
     learning_rate: float | None = setting(
         None, "peak learning rate (default: 4000 / number of parameters, at most 0.001)", metavar="RATE", above=0
     )
-    epochs: int = setting(3, "passes over the training data", at_least=1)
+    epochs: int | None = setting(
+        None, "passes over the training data (default: 3; up to 20 for small data, to make 100 updates)", at_least=1
+    )
     batch_size: int = setting(32, "inputs per update", at_least=1)
     warmup: float = setting(
         0.06, "fraction of the updates over which the learning rate rises to its peak", metavar="P", at_least=0,
@@ -240,6 +241,12 @@ class FinetuneSettings(TrainingSettings):
         """A linear warm-up and a linear decay, with the rounding of transformers' schedule."""
         assert self.learning_rate is not None
         return linear_schedule(update, updates, math.ceil(self.warmup * updates), self.learning_rate)
+
+
+def default_epochs(updates_per_epoch: int) -> int:
+    """The number of epochs of fine-tuning: 3; more for small data, to make 100 updates, but at most 20 (Mosbach et al.
+    2021, "On the Stability of Fine-tuning BERT": too few updates explain many failures on small data)."""
+    return min(20, max(3, math.ceil(100 / updates_per_epoch)))
 
 
 def default_learning_rate(parameters: int) -> float:

@@ -25,7 +25,6 @@ from .errors import (
     TokenizerError,
     TrainingError,
 )
-from .layers.roberta import RobertaModelOutput
 from .models import *
 from .pipelines import *
 from .sentence.cross_encoder import CrossEncoder
@@ -44,7 +43,6 @@ __all__ = [
     "OutputError",
     "PipelineException",
     "RobertaConfig",
-    "RobertaModelOutput",
     "RobertaTokenizer",
     "SentenceEncoder",
     "ServeError",

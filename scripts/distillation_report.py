@@ -30,7 +30,6 @@ from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.cli.training_options import run_training
 from distilroberta_np.layers.losses import cross_entropy
 from distilroberta_np.layers.params import Array, tree_leaves
-from distilroberta_np.runtime.batching import encode_at
 from distilroberta_np.training.data.masking import mask_tokens
 from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
 from distilroberta_np.training.distill import distill
@@ -64,7 +63,7 @@ def held_out_batch(text: Path, tokenizer: Tokenizer, length: int, most: int) -> 
 def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
     """The mean loss of a masked token."""
     places = [np.flatnonzero(row >= 0).tolist() for row in labels]
-    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
+    vectors = np.concatenate(model.encode(sequences, places))
     wanted = np.concatenate([row[row >= 0] for row in labels])
     total = 0.0
     for start in range(0, len(wanted), 512):

@@ -17,11 +17,9 @@ import numpy as np
 import torch
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import Array, tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
 from distilroberta_np.training.data.masking import mask_tokens
-from distilroberta_np.training.masked_lm import masked_lm_gradients
 from scripts.machine import describe_machine
 from tests.support.transformers_models import random_batch, seeded_masked_lm
 
@@ -58,8 +56,7 @@ def our_gradients(theirs: Any) -> Gradients:
     state, keys = theirs.state_dict(), masked_lm_keys(config)
     weights = tree_map(lambda key: state[key.name].numpy(), keys)
     texts, labels = map(list, zip(*batch(), strict=True))
-    none = Dropout(0.0, None)
-    _, gradients = masked_lm_gradients(texts, labels, weights, config, none, none)
+    _, gradients = masked_lm_gradients(texts, labels, weights, config)
     return {key.name: leaf for key, leaf in zip(tree_leaves(keys), tree_leaves(gradients), strict=True)}
 
 

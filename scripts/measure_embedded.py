@@ -21,7 +21,6 @@ import numpy as np
 from held_out import documents
 
 from distilroberta_np import FillMaskPipeline, pipeline
-from distilroberta_np.runtime.batching import encode_at
 
 EVERYDAY = Path(__file__).with_name("everyday.json")
 # One word in so many is hidden.
@@ -82,7 +81,7 @@ def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> di
             ids[place] = tokenizer.mask_token_id
         sequences.append(ids)
         places.append(at)
-    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
+    vectors = np.concatenate(model.encode(sequences, places))
     nats = 0.0
     right = 0
     for start in range(0, len(vectors), 512):

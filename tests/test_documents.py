@@ -17,9 +17,10 @@ from typing import NamedTuple
 import pytest
 
 from distilroberta_np import cli
-from distilroberta_np.checkpoint.keys import question_answering_keys, token_classification_keys
 from distilroberta_np.cli.main import find_commands
 from distilroberta_np.hub import find_published
+from distilroberta_np.models.question_answering import question_answering_keys
+from distilroberta_np.models.token_classification import token_classification_keys
 from tests.support.seeded import write_json, write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 from tests.support.sentence_folders import write_sentence_encoder

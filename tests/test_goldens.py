@@ -19,8 +19,8 @@ from distilroberta_np.layers.encoder import encoder_layer
 from distilroberta_np.layers.feed_forward import feed_forward
 from distilroberta_np.layers.layer_norm import layer_norm
 from distilroberta_np.layers.linear import LinearWeights, linear
-from distilroberta_np.layers.lm_head import lm_head
-from distilroberta_np.layers.pooler import pooler
+from distilroberta_np.models.masked_lm import lm_head
+from distilroberta_np.models.roberta import pooler
 
 DATA = Path(__file__).parent / "data"
 SEEDED = DATA / "seeded"

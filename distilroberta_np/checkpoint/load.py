@@ -52,15 +52,6 @@ def load_tree(folder: Path, stored: Mapping[str, StoredTensor], keys: Any, unuse
     return tree_map(read, keys)
 
 
-def require_head(folder: Path, stored: Mapping[str, StoredTensor], prefix: str, task: str) -> None:
-    """Check that a checkpoint has the head for a task. Raises CheckpointError if no tensor's name has the prefix."""
-    if not any(name.startswith(prefix) for name in stored):
-        raise CheckpointError(
-            f"{folder}: the checkpoint has no {task} head ({prefix}* is missing); "
-            "choose a model that is fine-tuned for the task, or load the encoder alone with RobertaModel"
-        )
-
-
 def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:
     """Open a folder's model.safetensors, or the shards that its index names, without reading any tensor.
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.keys import masked_lm_keys, stored_roberta_keys
 from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
 from ..hub import default_model, resolve_model
 from ..layers.params import tree_leaves
+from ..models.masked_lm import masked_lm_keys
+from ..models.roberta import stored_roberta_keys
 from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .command import Command

@@ -1,4 +1,4 @@
-"""GELU and softmax, forward and backward; sigmoid."""
+"""GELU, softmax and sigmoid, forward and backward."""
 
 from __future__ import annotations
 
@@ -6,39 +6,24 @@ import math
 
 import numpy as np
 
-from .kernels import blocks
+from .kernels import blocks, normal_cdf, row_of
 from .params import Array
 
-# P of tanh(x P(x^2)), which stands in for erf(x / sqrt 2): fitted by scripts/fit_gelu.py, which also measures it.
-_GELU_COEFFICIENTS = (
-    0.7978851670366199,
-    0.036332368612334943,
-    -3.1939592349664565e-05,
-    -5.5550149487504286e-05,
-    4.005932590357823e-06,
-    -1.353655884067214e-07,
-    1.8397451476914192e-09,
-)
-
-# exp of no greater number, and no sum of those over any vocabulary, leaves the float32 range on either side.
+# Neither exp of a number in -60 .. 60 nor a sum of those over any vocabulary leaves the float32 range.
 _SAFE = 60.0
 
 
 def gelu(x: Array, out: Array | None = None) -> Array:
-    """x times the probability that a standard normal variable is below x: x * (1 + erf(x / sqrt 2)) / 2.
+    """x Phi(x), with Phi the standard normal distribution: x * (1 + erf(x / sqrt 2)) / 2.
 
-    The exact form of Hendrycks & Gimpel 2016, "Gaussian Error Linear Units" (section 2). NumPy has no erf; what is
-    computed is x * (1 + tanh(x P(x^2))) / 2 with a polynomial P fitted to it. In float32 that is within 5.6e-7 of the
-    exact value and on average closer than torch's, in float64 within 9e-8. (The well-known tanh approximation, which
-    some BERTs use, has the first two terms of P only, is off by 4.7e-4 and gives other predictions.)
+    The exact form of Hendrycks & Gimpel 2016, "Gaussian Error Linear Units" (section 2).
 
     Shapes: any but () -> the same, same dtype, in `out` if given, which may be x itself.
     """
     out = np.empty_like(x) if out is None else out
-    # Far out the polynomial overflows, to the infinity of the right sign, of which tanh is 1.
     with np.errstate(over="ignore"):
         for block, result in blocks(x, out):
-            np.multiply(block, _normal_distribution(block, np.square(block)), out=result)
+            np.multiply(block, normal_cdf(block, np.square(block)), out=result)
     return out
 
 
@@ -53,7 +38,7 @@ def gelu_backward(d_outputs: Array, x: Array, out: Array | None = None) -> Array
     with np.errstate(over="ignore"):
         for d_block, block, result in blocks(d_outputs, x, out):
             squared = np.square(block)
-            slope = _normal_distribution(block, squared)
+            slope = normal_cdf(block, squared)
             squared *= -0.5
             np.exp(squared, out=squared)
             squared *= block
@@ -61,20 +46,6 @@ def gelu_backward(d_outputs: Array, x: Array, out: Array | None = None) -> Array
             slope += squared
             np.multiply(d_block, slope, out=result)
     return out
-
-
-def _normal_distribution(x: Array, x_squared: Array) -> Array:
-    """Phi(x), the probability that a standard normal variable is below x: a new array."""
-    inner = x_squared * _GELU_COEFFICIENTS[-1]
-    for coefficient in _GELU_COEFFICIENTS[-2:0:-1]:  # Horner's rule
-        inner += coefficient
-        inner *= x_squared
-    inner += _GELU_COEFFICIENTS[0]
-    inner *= x
-    np.tanh(inner, out=inner)
-    inner += 1.0
-    inner *= 0.5
-    return inner
 
 
 def sigmoid(x: Array) -> Array:
@@ -90,14 +61,14 @@ def sigmoid(x: Array) -> Array:
 def softmax(scores: Array, out: Array | None = None) -> Array:
     """exp(scores) / sum(exp(scores)) over the last axis.
 
-    The largest score is taken off first: it changes nothing in the quotient, and keeps exp from overflowing. Where no
-    score is so large, it is left out, as finding the largest of each row takes as long as the rest.
+    Subtracting the largest score first changes nothing in the quotient and keeps exp from overflowing. Blocks without
+    large scores skip it, as finding the largest of each row takes as long as the rest.
 
     Shapes: (..., S) or (..., V) -> the same, same dtype, in `out` if given, which may be scores itself; every row
     sums to 1.
     """
     out = np.empty_like(scores) if out is None else out
-    ones = np.ones_like(scores, shape=scores.shape[-1])  # a product with it is the sum, five times as fast
+    ones = row_of(1, like=scores)
     for block, result in blocks(scores, out):
         if block.max() > _SAFE or block.min() < -_SAFE:
             block = np.subtract(block, block.max(axis=-1, keepdims=True), out=result)
@@ -114,7 +85,7 @@ def softmax_backward(d_probabilities: Array, probabilities: Array, out: Array | 
     Shapes: both (..., S) -> (..., S), in `out` if given, which may be d_probabilities itself.
     """
     out = np.empty_like(d_probabilities) if out is None else out
-    ones = np.ones_like(probabilities, shape=probabilities.shape[-1])
+    ones = row_of(1, like=probabilities)
     for d_block, block, result in blocks(d_probabilities, probabilities, out):
         product = d_block * block
         total = (product @ ones)[..., None]

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014): in training alone, some numbers are left out and the others made up for it."""
+"""Inverted dropout (Srivastava et al. 2014): zeroes activations at random in training and scales up the others."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from .params import Array
 
 
 class Dropout:
-    """Draws what is kept.
+    """Samples dropout masks.
 
     Args:
-        rate: the probability that a number is left out, at least 0 and below 1. At 0 nothing is drawn.
+        rate: the probability that an activation is zeroed, at least 0 and below 1. At 0 nothing is sampled.
         rng: a NumPy Generator, or CuPy's for arrays on a GPU.
     """
 
     def __init__(self, rate: float, rng: Any) -> None:
         self.rate, self.rng = rate, rng
 
-    def factors(self, like: Array) -> Array | None:
-        """What to multiply by, forward and backward alike: 0 with the probability `rate`, else 1 / (1 - rate), so that
-        the expectation stays as it is. None where nothing is left out. Shapes: as `like`."""
-        if self.rate == 0:
-            return None
+    def mask(self, like: Array) -> Array:
+        """0 with the probability `rate`, else 1 / (1 - rate), so that the expectation stays. Shapes: as `like`."""
         kept = self.rng.random(like.shape, dtype=np.float32) >= self.rate
-        factors: Array = np.multiply(kept, 1 / (1 - self.rate), dtype=like.dtype)
-        return factors
+        mask: Array = np.multiply(kept, 1 / (1 - self.rate), dtype=like.dtype)
+        return mask
 
 
-def dropped(values: Array, factors: Array | None) -> Array:
-    """Values times their factors; the values themselves where nothing is left out."""
-    return values if factors is None else values * factors
+def drop(inputs: Array, dropout: Dropout | None) -> tuple[Array, Array | None]:
+    """Inputs times a sampled mask, and the mask. Without dropout the inputs themselves, and None."""
+    mask = dropout.mask(inputs) if dropout is not None and dropout.rate else None
+    return drop_backward(inputs, mask), mask
+
+
+def drop_backward(d_outputs: Array, mask: Array | None) -> Array:
+    """The gradient of y = x m: dL/dx = dL/dy m. It is the forward map too, given a mask."""
+    return d_outputs if mask is None else d_outputs * mask

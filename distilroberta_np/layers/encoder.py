@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from .attention import (
-    AttentionKept,
-    AttentionWeights,
-    TextGroup,
-    multi_head_attention,
-    multi_head_attention_backward,
-    multi_head_attention_forward,
-)
-from .dropout import Dropout, dropped
-from .feed_forward import (
-    FeedForwardKept,
-    FeedForwardWeights,
-    feed_forward,
-    feed_forward_backward,
-    feed_forward_forward,
-)
+from .attention import AttentionWeights, SequenceGroup, attention, attention_backward
+from .dropout import Dropout, drop, drop_backward
+from .feed_forward import FeedForwardWeights, feed_forward, feed_forward_backward
 from .layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
-from .linear import ignore_stray_flags
 from .params import Array, Leaf
+
+Cache = TypeVar("Cache")
+# The caches of all steps in the order in which they were computed; the backward pass pops them.
+Caches = list[Any]
 
 
 class EncoderLayerWeights(NamedTuple, Generic[Leaf]):
@@ -33,116 +23,159 @@ class EncoderLayerWeights(NamedTuple, Generic[Leaf]):
     feed_forward_layer_norm: LayerNormWeights[Leaf]
 
 
-@ignore_stray_flags
-def encoder_layer(
-    queries: Array,
-    hidden_states: Array,
-    groups: Sequence[TextGroup],
-    weights: EncoderLayerWeights[Array],
-    num_heads: int,
-    eps: float,
-) -> tuple[Array, list[Array]]:
-    """Attention, then feed-forward; round each a residual connection, and layer norm after the sum.
+class AddAndNormCache(NamedTuple):
+    """Activations saved for the backward pass; (M, H) each."""
+
+    dropout_mask: Array | None
+    summed: Array  # before the norm
+
+
+def keep(step: tuple[Array, Cache], caches: Caches | None) -> Array:
+    """The output of a step, with its cache appended to `caches`; or dropped at once, if that is None (inference)."""
+    output, cache = step
+    if caches is not None:
+        caches.append(cache)
+    return output
+
+
+def add_and_norm(
+    residual: Array, outputs: Array, weights: LayerNormWeights[Array], eps: float, dropout: Dropout | None = None
+) -> tuple[Array, AddAndNormCache]:
+    """Layer norm of the residual sum x + f(x), with dropout on f(x), which is overwritten with the sum.
 
     Norm after the sum ("post-norm") is the original order of Vaswani et al. 2017 (section 3.1). Most later models
     norm before; weights trained for one order are useless in the other.
 
-    Shapes: queries (M, H), the rows to compute; hidden_states (N, H), the rows that they attend to, and groups, as
-    `multi_head_attention` takes them -> hidden_states (M, H), probabilities (B, A, Q, S) of each group.
+    Shapes: residual x and outputs f(x) (M, H) -> (M, H).
     """
-    attended, probabilities = multi_head_attention(queries, hidden_states, groups, weights.attention, num_heads)
-    computed = layer_norm(attended, weights.attention_layer_norm, eps, residual=queries)  # [M, H]
-
-    transformed = feed_forward(computed, weights.feed_forward)
-    computed = layer_norm(transformed, weights.feed_forward_layer_norm, eps, residual=computed)  # [M, H]
-    return computed, probabilities
+    summed, mask = drop(outputs, dropout)
+    summed += residual
+    return layer_norm(summed, weights, eps), AddAndNormCache(mask, summed)
 
 
-def encoder(
-    hidden_states: Array,
-    groups: Sequence[TextGroup],
-    layers: tuple[EncoderLayerWeights[Array], ...],
-    num_heads: int,
-    eps: float,
-    *,
-    keep_hidden_states: bool = False,
-    keep_attentions: bool = False,
-) -> tuple[Array, list[Array], list[list[Array]]]:
-    """All layers in turn. What is not asked for is let go as soon as the next layer has it.
+def add_and_norm_backward(
+    d_outputs: Array, cache: AddAndNormCache, weights: LayerNormWeights[Array], eps: float
+) -> tuple[Array, Array, LayerNormWeights[Array]]:
+    """The gradient of a sum goes to both of its terms.
 
-    Shapes: hidden_states (N, H) -> the last hidden_states (N, H); where kept, L + 1 hidden states, the embeddings
-    first, and each layer's probabilities, (B, A, S, S) a group.
+    Shapes: d_outputs (M, H) -> the gradients of the residual and of f(x), (M, H) each, and of the weights.
     """
-    all_hidden_states = [hidden_states] if keep_hidden_states else []
-    all_attentions = []
-    for layer in layers:
-        hidden_states, probabilities = encoder_layer(hidden_states, hidden_states, groups, layer, num_heads, eps)
-        if keep_hidden_states:
-            all_hidden_states.append(hidden_states)
-        if keep_attentions:
-            all_attentions.append(probabilities)
-    return hidden_states, all_hidden_states, all_attentions
+    d_sum, d_weights = layer_norm_backward(d_outputs, cache.summed, weights, eps)
+    return d_sum, drop_backward(d_sum, cache.dropout_mask), d_weights
 
 
-class EncoderLayerKept(NamedTuple):
-    """What the backward pass needs of the forward pass: of the two halves, and the sums (M, H) before the norms."""
-
-    attention: AttentionKept
-    attention_factors: Array | None  # of dropout on what attention gives
-    attended_sum: Array
-    feed_forward: FeedForwardKept
-    feed_forward_factors: Array | None
-    transformed_sum: Array
-
-
-def encoder_layer_forward(
+def encoder_layer(
     queries: Array,
     hidden_states: Array,
-    groups: Sequence[TextGroup],
+    groups: Sequence[SequenceGroup],
     weights: EncoderLayerWeights[Array],
     num_heads: int,
     eps: float,
-    attention_dropout: Dropout,
-    hidden_dropout: Dropout,
-) -> tuple[Array, EncoderLayerKept]:
-    """`encoder_layer` with dropout on both halves before they are added, keeping what backward needs."""
-    attended_sum, attention = multi_head_attention_forward(
-        queries, hidden_states, groups, weights.attention, num_heads, attention_dropout
-    )
-    attention_factors = hidden_dropout.factors(attended_sum)
-    attended_sum = dropped(attended_sum, attention_factors) + queries
-    computed = layer_norm(attended_sum, weights.attention_layer_norm, eps)
+    dropout: Dropout | None = None,
+    caches: Caches | None = None,
+) -> Array:
+    """Attention, then feed-forward; a residual connection around each, and layer norm after the sum.
 
-    transformed_sum, forward = feed_forward_forward(computed, weights.feed_forward)
-    forward_factors = hidden_dropout.factors(transformed_sum)
-    transformed_sum = dropped(transformed_sum, forward_factors) + computed
-    kept = EncoderLayerKept(attention, attention_factors, attended_sum, forward, forward_factors, transformed_sum)
-    return layer_norm(transformed_sum, weights.feed_forward_layer_norm, eps), kept
+    Args:
+        queries, hidden_states, groups, num_heads: as `attention` takes them.
+        weights: of the layer.
+        eps: of the layer norms.
+        dropout: None at inference.
+        caches: where the caches of the four steps are appended; None at inference.
+
+    Returns:
+        The new hidden states of the query rows, (M, H).
+    """
+    attended = keep(attention(queries, hidden_states, groups, weights.attention, num_heads, dropout), caches)
+    attended = keep(add_and_norm(queries, attended, weights.attention_layer_norm, eps, dropout), caches)  # [M, H]
+    transformed = keep(feed_forward(attended, weights.feed_forward), caches)
+    return keep(add_and_norm(attended, transformed, weights.feed_forward_layer_norm, eps, dropout), caches)  # [M, H]
 
 
 def encoder_layer_backward(
     d_outputs: Array,
-    kept: EncoderLayerKept,
-    groups: Sequence[TextGroup],
+    caches: Caches,
+    groups: Sequence[SequenceGroup],
     weights: EncoderLayerWeights[Array],
     num_heads: int,
     eps: float,
 ) -> tuple[Array, Array, EncoderLayerWeights[Array]]:
-    """Back through the two halves, the last first. Of a sum y = x + f(x), dL/dy goes to both
-    x and f(x), and what comes back through f is added: dL/dx = dL/dy + (df/dx)^T dL/dy.
+    """Back through the four steps, the last first. The gradient of x is the sum of those that come back through
+    the residual connection and through f(x).
 
-    Shapes: d_outputs (M, H) -> d_queries (M, H), d_hidden_states (N, H), and the gradients of the weights. Where the
-    queries are the hidden states themselves, the gradient of those is the sum of the two.
+    Shapes: d_outputs (M, H) -> d_queries (M, H), d_hidden_states (N, H), and the gradients of the weights. If the
+    queries are the hidden states themselves, their gradient is the sum of the two.
     """
-    d_sum, d_second_norm = layer_norm_backward(d_outputs, kept.transformed_sum, weights.feed_forward_layer_norm, eps)
-    d_computed, d_feed_forward = feed_forward_backward(
-        dropped(d_sum, kept.feed_forward_factors), kept.feed_forward, weights.feed_forward
+    d_attended, d_transformed, d_second_norm = add_and_norm_backward(
+        d_outputs, caches.pop(), weights.feed_forward_layer_norm, eps
     )
-    d_computed += d_sum
-
-    d_sum, d_first_norm = layer_norm_backward(d_computed, kept.attended_sum, weights.attention_layer_norm, eps)
-    d_queries, d_hidden_states, d_attention = multi_head_attention_backward(
-        dropped(d_sum, kept.attention_factors), kept.attention, groups, weights.attention, num_heads
+    d_through, d_feed_forward = feed_forward_backward(d_transformed, caches.pop(), weights.feed_forward)
+    d_through += d_attended
+    d_residual, d_attended, d_first_norm = add_and_norm_backward(
+        d_through, caches.pop(), weights.attention_layer_norm, eps
     )
-    d_queries += d_sum
+    d_queries, d_hidden_states, d_attention = attention_backward(
+        d_attended, caches.pop(), groups, weights.attention, num_heads
+    )
+    d_queries += d_residual
     return d_queries, d_hidden_states, EncoderLayerWeights(d_attention, d_first_norm, d_feed_forward, d_second_norm)
+
+
+def encoder(
+    hidden_states: Array,
+    groups: Sequence[SequenceGroup],
+    selected: Array | slice,
+    layers: tuple[EncoderLayerWeights[Array], ...],
+    num_heads: int,
+    eps: float,
+    dropout: Dropout | None = None,
+    caches: Caches | None = None,
+) -> Array:
+    """All layers in turn. The last one computes the selected rows only: the keys and values of all tokens, and the
+    rest, five sixths of the work, at M of the N rows.
+
+    Args:
+        hidden_states: (N, H), of the embeddings.
+        groups: with the queries of the last layer.
+        selected: the indices (M,) of the rows that the last layer computes, group by group; `slice(None)` for all.
+        layers, num_heads, eps, dropout, caches: as `encoder_layer` takes them.
+
+    Returns:
+        The final hidden states (M, H).
+    """
+    *others, last = layers
+    all_queries = _with_all_queries(groups)
+    for layer in others:
+        hidden_states = encoder_layer(hidden_states, hidden_states, all_queries, layer, num_heads, eps, dropout, caches)
+    return encoder_layer(hidden_states[selected], hidden_states, groups, last, num_heads, eps, dropout, caches)
+
+
+def encoder_backward(
+    d_outputs: Array,
+    caches: Caches,
+    groups: Sequence[SequenceGroup],
+    selected: Array | slice,
+    layers: tuple[EncoderLayerWeights[Array], ...],
+    num_heads: int,
+    eps: float,
+) -> tuple[Array, tuple[EncoderLayerWeights[Array], ...]]:
+    """Back through the layers, the last first; no row may be selected twice.
+
+    Shapes: d_outputs (M, H) -> d_hidden_states (N, H), and the gradients of the weights.
+    """
+    *others, last = layers
+    d_queries, d_hidden_states, d_layer = encoder_layer_backward(d_outputs, caches, groups, last, num_heads, eps)
+    d_hidden_states[selected] += d_queries  # [M, H] at M of [N, H]
+    d_layers = [d_layer]
+    all_queries = _with_all_queries(groups)
+    for layer in reversed(others):
+        d_queries, d_hidden_states, d_layer = encoder_layer_backward(
+            d_hidden_states, caches, all_queries, layer, num_heads, eps
+        )
+        d_hidden_states += d_queries
+        d_layers.append(d_layer)
+    return d_hidden_states, tuple(reversed(d_layers))
+
+
+def _with_all_queries(groups: Sequence[SequenceGroup]) -> list[SequenceGroup]:
+    return [group._replace(queries=group.tokens) for group in groups]

@@ -1,4 +1,4 @@
-"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3), with GELU in ReLU's place."""
+"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3), with GELU in place of ReLU."""
 
 from __future__ import annotations
 
@@ -14,38 +14,32 @@ class FeedForwardWeights(NamedTuple, Generic[Leaf]):
     output: LinearWeights[Leaf]  # [H, F]
 
 
-def feed_forward(hidden_states: Array, weights: FeedForwardWeights[Array]) -> Array:
-    """gelu(x W1 + b1) W2 + b2, for each token by itself.
-
-    Shapes: hidden_states (N, H) -> (N, H), by way of (N, F).
-    """
-    intermediate = linear(hidden_states, weights.intermediate, then=gelu)  # [N, H] -> [N, F]
-    return linear(intermediate, weights.output)  # [N, F] -> [N, H]
-
-
-class FeedForwardKept(NamedTuple):
-    """What the backward pass needs of the forward pass."""
+class FeedForwardCache(NamedTuple):
+    """Activations saved for the backward pass."""
 
     hidden_states: Array  # (N, H)
     intermediate: Array  # (N, F), before the GELU
     active: Array  # (N, F), after it
 
 
-def feed_forward_forward(hidden_states: Array, weights: FeedForwardWeights[Array]) -> tuple[Array, FeedForwardKept]:
-    """`feed_forward`, keeping what backward needs."""
+def feed_forward(hidden_states: Array, weights: FeedForwardWeights[Array]) -> tuple[Array, FeedForwardCache]:
+    """gelu(x W1 + b1) W2 + b2, for each token by itself.
+
+    Shapes: hidden_states (N, H) -> (N, H), by way of (N, F).
+    """
     intermediate = linear(hidden_states, weights.intermediate)  # [N, H] -> [N, F]
     active = gelu(intermediate)
-    return linear(active, weights.output), FeedForwardKept(hidden_states, intermediate, active)  # [N, F] -> [N, H]
+    return linear(active, weights.output), FeedForwardCache(hidden_states, intermediate, active)  # [N, F] -> [N, H]
 
 
 def feed_forward_backward(
-    d_outputs: Array, kept: FeedForwardKept, weights: FeedForwardWeights[Array]
+    d_outputs: Array, cache: FeedForwardCache, weights: FeedForwardWeights[Array]
 ) -> tuple[Array, FeedForwardWeights[Array]]:
     """Back through the second map, the GELU and the first map.
 
     Shapes: d_outputs (N, H) -> d_hidden_states (N, H), and the gradients of the weights.
     """
-    d_active, d_output = linear_backward(d_outputs, kept.active, weights.output)  # [N, H] -> [N, F]
-    d_intermediate = gelu_backward(d_active, kept.intermediate, out=d_active)
-    d_hidden_states, d_first = linear_backward(d_intermediate, kept.hidden_states, weights.intermediate)
+    d_active, d_output = linear_backward(d_outputs, cache.active, weights.output)  # [N, H] -> [N, F]
+    d_intermediate = gelu_backward(d_active, cache.intermediate, out=d_active)
+    d_hidden_states, d_first = linear_backward(d_intermediate, cache.hidden_states, weights.intermediate)
     return d_hidden_states, FeedForwardWeights(d_first, d_output)

@@ -1,6 +1,6 @@
-"""Weights are trees of named tuples; this walks them.
+"""Weights are trees of named tuples; these functions walk them.
 
-A tree's leaves are arrays, or whatever else belongs to each weight, such as its name and shape in a checkpoint
+A tree's leaves are arrays, or something else for each weight, such as its name and shape in a checkpoint
 (`checkpoint/keys.py`).
 """
 
@@ -16,7 +16,7 @@ Leaf = TypeVar("Leaf")
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
-    """A tree of the same form with `function` applied to every leaf. A part that is None stays None."""
+    """A tree of the same structure with `function` applied to every leaf. A part that is None stays None."""
     if tree is None:
         return None
     if not isinstance(tree, tuple):

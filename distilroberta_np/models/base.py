@@ -1,4 +1,4 @@
-"""What every model can do: be loaded from a folder or the hub, and saved to a folder."""
+"""What all models share: loading, saving, and what can be asked of their weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -14,29 +14,44 @@ from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import CheckpointError
 from ..hub import resolve_model
-from ..layers.params import Array
+from ..layers.params import Array, tree_leaves
+
+Weights = TypeVar("Weights", bound=tuple[Any, ...])
+Model = TypeVar("Model", bound="PretrainedModel[Any]")
+
+# Every model by the name of its class, which is how a config.json names its architecture.
+MODELS: dict[str, type[PretrainedModel[Any]]] = {}
 
 
-class PretrainedModel(ABC):
-    """A config, and weights shaped as it says.
+def register(model: type[Model]) -> type[Model]:
+    """Add a model to `MODELS`."""
+    MODELS[model.__name__] = model
+    return model
+
+
+class PretrainedModel(ABC, Generic[Weights]):
+    """A config, and weights of the shapes that it says.
 
     Args:
         config: the shape of the model.
-        weights: its float32 arrays, as a tree of `model/roberta.py` (`from_pretrained` loads and checks them).
+        weights: a tree of float32 arrays (`from_pretrained` loads and checks them).
     """
 
-    def __init__(self, config: RobertaConfig, weights: Any) -> None:
+    # How the names of the head's tensors begin in a checkpoint ("lm_head"); empty for the encoder alone.
+    head: ClassVar[str] = ""
+
+    def __init__(self, config: RobertaConfig, weights: Weights) -> None:
         self.config = config
         self.weights = weights
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _load(folder: Path, config: RobertaConfig) -> Any:
-        """The weights in a folder. Raises CheckpointError."""
+    def load(cls, folder: Path, config: RobertaConfig) -> Weights:
+        """The weights in a folder. Raises CheckpointError if they can't be used, or belong to another kind of model."""
 
     @abstractmethod
-    def _keys(self) -> Any:
-        """The names of the weights in a checkpoint, as a tree alike."""
+    def _keys(self) -> Weights:
+        """The names of the weights in a checkpoint: a tree like the weights, with a `Key` per array."""
 
     @classmethod
     def from_pretrained(
@@ -51,32 +66,49 @@ class PretrainedModel(ABC):
 
         Args:
             name_or_path: a folder with config.json and model.safetensors, or a name such as "distilroberta-base".
-            revision: branch, tag or commit of the hub's repository; distilroberta-base has its own pinned one.
-            cache_dir: the hub's cache, where it isn't the usual one.
-            local_files_only: never connect; use what is already on this machine.
+            revision: branch, tag or commit of the hub's repository; distilroberta-base has a pinned one.
+            cache_dir: the cache of the hub, if it is not the usual one.
+            local_files_only: never connect; use the files that are already on this machine.
 
         Raises:
             HubError: the model can't be found or fetched.
             ConfigError: its config.json can't be used.
-            CheckpointError: its weights can't be used, or are another kind of model's.
+            CheckpointError: its weights can't be used, or belong to another kind of model.
         """
         folder = resolve_model(name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
         config = RobertaConfig.from_file(folder / "config.json")
-        return cls(config, cls._load(folder, config))
+        return cls(config, cls.load(folder, config))
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> None:
         """Write config.json and model.safetensors, as this package and transformers load them.
 
-        The tokenizer has a `save_pretrained` of its own.
+        The tokenizer has its own `save_pretrained`.
 
         Args:
-            folder: made if it isn't there.
-            dtype: "float32" or "float16", to store the weights in.
+            folder: created if it does not exist.
+            dtype: "float32" or "float16", of the stored weights.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         config = replace(self.config, architectures=(type(self).__name__,))
         save_model(path, config, self._keys(), self.weights, dtype)
+
+    def state_dict(self) -> dict[str, Array]:
+        """The weights by their names in a checkpoint. The arrays are the model's own, not copies."""
+        names = (key.name for key in tree_leaves(self._keys()))
+        return dict(zip(names, tree_leaves(self.weights), strict=True))
+
+    def num_parameters(self) -> int:
+        """The number of weights, tied ones counted once."""
+        return sum(array.size for array in tree_leaves(self.weights))
+
+    def __repr__(self) -> str:
+        config = self.config
+        return (
+            f"{type(self).__name__}({config.num_hidden_layers} layers, hidden_size {config.hidden_size}, "
+            f"{config.num_attention_heads} heads, vocab_size {config.vocab_size:,}; "
+            f"{self.num_parameters():,} parameters)"
+        )
 
 
 def check_finite(logits: Array) -> Array:

@@ -26,7 +26,7 @@ from .token_classification import TokenClassificationPipeline
 from .zero_shot_classification import ZeroShotClassificationPipeline
 
 # Each task's pipeline, and the model that it takes.
-_TASKS: dict[str, tuple[Any, type[PretrainedModel]]] = {
+_TASKS: dict[str, tuple[Any, type[PretrainedModel[Any]]]] = {
     "feature-extraction": (FeatureExtractionPipeline, RobertaModel),
     "fill-mask": (FillMaskPipeline, RobertaForMaskedLM),
     "ner": (TokenClassificationPipeline, RobertaForTokenClassification),
@@ -43,7 +43,7 @@ _WITHOUT_A_MODEL = ("fill-mask", "feature-extraction")
 
 def pipeline(
     task: str,
-    model: str | os.PathLike[str] | PretrainedModel | None = None,
+    model: str | os.PathLike[str] | PretrainedModel[Any] | None = None,
     tokenizer: str | os.PathLike[str] | RobertaTokenizer | None = None,
     *,
     revision: str | None = None,

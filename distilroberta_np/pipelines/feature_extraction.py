@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import PipelineException
 from ..models import RobertaModel
-from ..runtime.batching import encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, as_truncation
 from .truncation import truncate
@@ -161,6 +160,6 @@ class FeatureExtractionPipeline(Pipeline):
         if not sequences:
             return []
         places = [range(len(sequence)) for sequence in sequences]
-        vectors = encode_at(sequences, places, self.model.weights, self.model.config)  # [S, H] each
+        vectors = self.model.encode(sequences, places)  # [S, H] each
         # Copies: a view would keep the vectors of all texts computed together.
         return [np.array(rows[None]) if options.return_tensors else [rows.tolist()] for rows in vectors]

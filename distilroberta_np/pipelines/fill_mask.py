@@ -14,7 +14,7 @@ from ..layers.activation import softmax
 from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaForMaskedLM
-from ..runtime.batching import encode_at, threads_for
+from ..runtime.batching import threads_for
 from ..runtime.threads import map_in_threads
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, as_truncation
@@ -305,7 +305,7 @@ class FillMaskPipeline(Pipeline):
     ) -> Iterator[Result]:
         """The function's results for the scores of all tokens at some places of each sequence, one place under the
         other: for some rows (N, V) float32 at a time, in order, in as many threads as there are."""
-        vectors = np.concatenate(encode_at(sequences, places, self.model.weights.roberta, self.model.config))  # [M, H]
+        vectors = np.concatenate(self.model.encode(sequences, places))  # [M, H]
 
         vocab_size = self.model.config.vocab_size
         threads = threads_for(sum(map(len, sequences)))

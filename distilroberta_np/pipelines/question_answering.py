@@ -16,7 +16,6 @@ from ..errors import CheckpointError, PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
-from ..runtime.batching import encode_at
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, place_of
 from .beam_search import top
@@ -297,7 +296,7 @@ class QuestionAnsweringPipeline(Pipeline):
             some = [sequences[place] for place in block]
             # At all places: texts of one length make one group then, however long their questions are.
             places = [range(len(sequence)) for sequence in some]
-            vectors = encode_at(some, places, self.model.weights.roberta, self.model.config)
+            vectors = self.model.encode(some, places)
             for place, rows in zip(block, vectors, strict=True):
                 logits[place] = self.model.logits(rows)  # [S, H] -> [S, 2]
                 if not np.isfinite(logits[place]).all():

@@ -13,7 +13,7 @@ from ..errors import CheckpointError, PipelineException
 from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..runtime.batching import distinct, encode_at
+from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, as_integer
 from .truncation import STRATEGIES, truncate
@@ -202,7 +202,7 @@ def classification_logits(model: RobertaForSequenceClassification, sequences: Se
         CheckpointError: they are not finite.
     """
     sequences, index = distinct(map(tuple, sequences))
-    vectors = encode_at(sequences, [[0]] * len(sequences), model.weights.roberta, model.config)
+    vectors = model.encode(sequences, [[0]] * len(sequences))
     logits = model.logits(np.concatenate(vectors))  # [B, H] -> [B, C]
     if not np.isfinite(logits).all():
         raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")

@@ -14,7 +14,6 @@ from ..layers.activation import softmax
 from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaForTokenClassification
-from ..runtime.batching import encode_at
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
 from .base import Pipeline, as_boolean, as_integer, place_of
 
@@ -269,7 +268,7 @@ class TokenClassificationPipeline(Pipeline):
         for part in _runs([len(sequence) for sequence in sequences]):
             run = sequences[part]
             places = [range(1, len(sequence) - 1) for sequence in run]
-            vectors = np.concatenate(encode_at(run, places, self.model.weights.roberta, self.model.config))  # [N, H]
+            vectors = np.concatenate(self.model.encode(run, places))  # [N, H]
             logits = self.model.logits(vectors)  # [N, H] -> [N, C]
             if not np.isfinite(logits).all():
                 raise CheckpointError(

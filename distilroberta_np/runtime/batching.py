@@ -1,4 +1,4 @@
-"""Texts of unequal length through the encoder: sorted, cut into pieces without padding, and given back in order."""
+"""Batches: bounded by a number of tokens for memory, or split evenly for threads; and inputs that occur twice."""
 
 from __future__ import annotations
 
@@ -8,76 +8,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..config import RobertaConfig
-from ..layers.params import Array
-from ..layers.roberta import RobertaWeights, roberta_at
-from .threads import map_in_threads, worker_threads
+from .threads import worker_threads
 
 # Tokens whose final hidden states are held at a time: 50 MB at a hidden size of 768.
 MAX_TOKENS = 16_384
+# Tokens of a micro-batch. Twice as many make the products 1% faster and double the memory; half as many cost them 4%.
+_MICRO_BATCH_TOKENS = 1024
+# With fewer tokens per thread, BLAS uses the cores better than threads of ours.
+_MIN_THREAD_TOKENS = 128
 
 Key = TypeVar("Key", bound=Hashable)
-
-# Tokens computed together by a thread. Twice as many make the products 1% faster and twice the memory; half as many
-# cost them 4%.
-_MOST_TOKENS = 1024
-# With fewer tokens a thread, BLAS makes more of the cores than threads of ours.
-_LEAST_TOKENS = 128
-
-
-def encode_at(
-    sequences: Sequence[Sequence[int]],
-    places: Sequence[Sequence[int]],
-    weights: RobertaWeights[Array],
-    config: RobertaConfig,
-) -> list[Array]:
-    """The encoder's last vectors at some places of each text: (Q, H) float32 a text, in the order of the texts.
-
-    Args:
-        sequences: the ids of each text, none too long for the model.
-        places: of each text, at least one.
-    """
-    # Equal lengths make groups, and equally many places.
-    order = sorted(range(len(sequences)), key=lambda text: (len(sequences[text]), len(places[text])))
-    pieces = cut([len(sequences[text]) for text in order])
-
-    def encode(piece: slice) -> Array:
-        texts = order[piece]
-        return roberta_at([sequences[text] for text in texts], [places[text] for text in texts], weights, config)
-
-    vectors = np.concatenate(map_in_threads(encode, pieces))  # text after text, as they are sorted
-    ends = np.cumsum([len(places[text]) for text in order])
-    results: list[Array] = [vectors] * len(order)
-    for text, end in zip(order, ends.tolist(), strict=True):
-        results[text] = vectors[end - len(places[text]) : end]
-    return results
-
-
-def threads_for(tokens: int) -> int:
-    """How many threads to cut so much work for; 1 where BLAS should spread each product instead.
-
-    Never the one right after the other: BLAS's threads wait for more work in a loop that takes a core for some 20 ms.
-    """
-    threads = worker_threads()
-    return threads if tokens >= threads * _LEAST_TOKENS else 1
-
-
-def cut(lengths: Sequence[int]) -> list[slice]:
-    """Cut a list of texts into runs of about equally many tokens, so many runs that all threads have the same work."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1])
-    threads = threads_for(total)
-    runs = threads * -(-total // (threads * _MOST_TOKENS))
-    # A text belongs to the run in which its middle lies.
-    middles = ends - np.asarray(lengths) / 2
-    borders = [0, *np.searchsorted(middles, total * np.arange(1, runs) / runs).tolist(), len(lengths)]
-    return [slice(start, end) for start, end in pairwise(borders) if start < end]
 
 
 def batches(lengths: Sequence[int], max_tokens: int = MAX_TOKENS) -> Iterator[slice]:
     """Consecutive slices of a list of sequences, each with at most `max_tokens` tokens, or with a single sequence.
 
-    This bounds memory: process one batch after the other. `cut` splits a batch for threads.
+    This bounds memory: process one batch after the other. `micro_batches` splits a batch for threads.
 
     Args:
         lengths: the number of tokens of each sequence, at least 1.
@@ -91,6 +37,33 @@ def batches(lengths: Sequence[int], max_tokens: int = MAX_TOKENS) -> Iterator[sl
         tokens += length
     if start < len(lengths):
         yield slice(start, len(lengths))
+
+
+def micro_batches(lengths: Sequence[int]) -> list[slice]:
+    """Split a list of sequences into consecutive slices with about the same number of tokens, for threads.
+
+    The number of slices is a multiple of the number of threads, so that all threads have the same work.
+
+    Args:
+        lengths: the number of tokens of each sequence; at least one sequence.
+    """
+    ends = np.cumsum(lengths)
+    total = int(ends[-1])
+    threads = threads_for(total)
+    count = threads * -(-total // (threads * _MICRO_BATCH_TOKENS))
+    # A sequence belongs to the slice that contains its middle.
+    middles = ends - np.asarray(lengths) / 2
+    borders = [0, *np.searchsorted(middles, total * np.arange(1, count) / count).tolist(), len(lengths)]
+    return [slice(start, end) for start, end in pairwise(borders) if start < end]
+
+
+def threads_for(tokens: int) -> int:
+    """The number of threads to split this much work for; 1 if BLAS should spread each product instead.
+
+    The two must not alternate: the threads of BLAS wait for more work in a loop that occupies a core for some 20 ms.
+    """
+    threads = worker_threads()
+    return threads if tokens >= threads * _MIN_THREAD_TOKENS else 1
 
 
 def distinct(keys: Iterable[Key]) -> tuple[list[Key], list[int]]:

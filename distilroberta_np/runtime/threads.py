@@ -1,7 +1,7 @@
-"""Several threads where BLAS would leave cores idle.
+"""Threads for work that BLAS would leave to a single core.
 
-A BLAS spreads a product over the cores, and everything between the products runs on one. So where there is enough work
-it is cut into pieces, each thread takes whole pieces, and BLAS keeps to the thread that calls it meanwhile.
+BLAS spreads a product over the cores, but everything between the products runs on one. So larger work is split into
+shards, each thread takes whole shards, and BLAS uses only the calling thread meanwhile.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-Piece = TypeVar("Piece")
+Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
-# OpenBLAS's functions under the names that they have in NumPy's own wheels, and in builds for a whole system.
+# The names of OpenBLAS's functions in NumPy's own wheels, and in system-wide builds.
 _NAMES = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}")
-# A little less than the 32 MB that glibc goes up to.
-_KEPT_BYTES = 2**25 - 2**16
+# A little less than the largest threshold of glibc, 32 MB.
+_LARGE_BLOCK_BYTES = 2**25 - 2**16
 _lock = threading.Lock()
-_users = 0  # of BLAS on a single thread
-_before = 1  # BLAS's threads when the first of them came
+_users = 0  # of single-threaded BLAS
+_before = 1  # threads of BLAS when the first user came
 
 
 def worker_threads() -> int:
-    """How many threads there are for pieces: as many as BLAS has; 1 where that can't be read and set."""
+    """The number of threads for shards: as many as BLAS has, or 1 if that number can't be read and set."""
     blas = _openblas()
     if blas is None:
         return 1
@@ -38,19 +38,20 @@ def worker_threads() -> int:
         return _before if _users else max(1, int(blas[0]()))
 
 
-def map_in_threads(function: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
-    """The function's results of all pieces, in order. The first exception is raised, and pieces not begun are dropped.
+def map_in_threads(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> list[Result]:
+    """The results of a function for all shards, in order.
 
-    A single piece is computed by the calling thread, and BLAS spreads its products.
+    A single shard is computed by the calling thread, and BLAS spreads its products. The first exception is raised, and
+    shards that have not started are dropped.
     """
-    _keep_freed_memory()
-    threads = min(worker_threads(), len(pieces))
+    _retain_freed_memory()
+    threads = min(worker_threads(), len(shards))
     if threads <= 1:
-        return [function(piece) for piece in pieces]
+        return [function(shard) for shard in shards]
     # NumPy's errstate is a context variable, which threads don't inherit.
-    contexts = [contextvars.copy_context() for _ in pieces]
+    contexts = [contextvars.copy_context() for _ in shards]
     with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(context.run, function, piece) for context, piece in zip(contexts, pieces, strict=True)]
+        futures = [pool.submit(context.run, function, shard) for context, shard in zip(contexts, shards, strict=True)]
         try:
             return [future.result() for future in futures]
         except BaseException:
@@ -58,19 +59,19 @@ def map_in_threads(function: Callable[[Piece], Result], pieces: Sequence[Piece])
             raise
 
 
-def _keep_freed_memory() -> None:
-    """Have the C library keep the memory of arrays that are let go, for the next ones.
+def _retain_freed_memory() -> None:
+    """Make the C library retain the memory of freed arrays for the next ones.
 
-    glibc gives memory back to the system when a block larger than any freed before comes free, and the system fills it
-    with zeros anew: a tenth of a pass over many texts. A large array that is never written to, so takes no memory, and
-    is let go raises that limit (M_MMAP_THRESHOLD in mallopt(3)) to its size, 32 MB at most.
+    glibc returns memory to the system when a block larger than any freed before is freed, and the system fills it with
+    zeros again, which takes a tenth of a forward pass over many sequences. Freeing a large array that is never written
+    to, and so takes no memory, raises that limit (M_MMAP_THRESHOLD in mallopt(3)) to its size, 32 MB at most.
     """
-    np.empty(_KEPT_BYTES, np.uint8)
+    np.empty(_LARGE_BLOCK_BYTES, np.uint8)
 
 
 @contextmanager
 def _single_threaded_blas() -> Iterator[None]:
-    """BLAS's number of threads is the process's: it is set when the first comes, and set back when the last leaves."""
+    """The number of BLAS threads is global: the first user sets it to 1, and the last one restores it."""
     global _users, _before
     blas = _openblas()
     assert blas is not None
@@ -91,9 +92,9 @@ def _single_threaded_blas() -> Iterator[None]:
 
 @functools.cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
-    """The functions that read and set the number of threads of NumPy's OpenBLAS; None with another BLAS."""
+    """The functions that read and set the number of threads of OpenBLAS; None if NumPy uses another BLAS."""
     try:
-        # The library that NumPy has loaded already: its symbols, and those of what it is linked to.
+        # The library that NumPy has already loaded, with the symbols of the libraries that it is linked to.
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     except (AttributeError, OSError):
         return None

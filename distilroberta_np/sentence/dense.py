@@ -13,7 +13,8 @@ from ..checkpoint.safetensors_file import write_safetensors
 from ..checkpoint.shards import WEIGHTS_FILE
 from ..errors import CheckpointError, ConfigError
 from ..files import atomic_write, write_json
-from ..layers.linear import LinearWeights, ignore_stray_flags, linear
+from ..layers.kernels import ignore_spurious_flags
+from ..layers.linear import LinearWeights, linear
 from ..layers.params import Array
 from ..messages import shown
 from .sentence_settings import read_module_config
@@ -33,7 +34,8 @@ class Dense:
         return len(self.weights.weight)
 
     def __call__(self, embeddings: Array) -> Array:
-        return self.activation(ignore_stray_flags(linear)(embeddings, self.weights))
+        with ignore_spurious_flags():
+            return self.activation(linear(embeddings, self.weights))
 
     @classmethod
     def load(cls, folder: Path, width: int) -> Self:

@@ -19,8 +19,8 @@ from ..config import RobertaConfig
 from ..errors import TrainingError
 from ..hub import resolve_model
 from ..layers.params import Array, tree_map
-from ..layers.roberta import MaskedLMWeights
 from ..models import RobertaForMaskedLM
+from ..models.masked_lm import MaskedLMWeights
 from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
 from .data.batches import MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
 from .data.source import check_file
@@ -99,7 +99,6 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
                     config,
                     teacher,
                     objective,
-                    part.dropout,
                     part.dropout,
                     masked,
                     tokens,

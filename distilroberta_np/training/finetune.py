@@ -99,9 +99,7 @@ def finetune(
             count = task.count([example.labels for example in batch])
             loss, total = batch_gradients(
                 [(example.ids, example.labels) for example in batch],
-                lambda part: task.gradients(
-                    part.ids, part.labels, model.weights, config, part.dropout, part.dropout, count
-                ),
+                lambda part: task.gradients(part.ids, part.labels, model.weights, config, part.dropout, count),
                 settings.dropout,
                 [settings.seed, 2, update],
                 options.device,

@@ -17,13 +17,12 @@ from typing import Unpack
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..checkpoint.keys import masked_lm_keys
 from ..checkpoint.save import save_tokenizer
 from ..errors import TrainingError
 from ..files import write_text
 from ..layers.params import Array, tree_map
-from ..layers.roberta import MaskedLMWeights
 from ..models import RobertaForMaskedLM
+from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
 from ..tokenizer import SPECIAL_TOKENS
 from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
 from .data.source import check_file
@@ -31,7 +30,6 @@ from .data.text import MASK, train_tokenizer
 from .device import to_device, to_host
 from .initial_weights import initial_weights
 from .loop import Job, Options, RunOptions, train
-from .masked_lm import masked_lm_gradients
 from .run_folder import RunFolder
 from .settings import MaskedLMSettings, PretrainSettings
 
@@ -87,9 +85,7 @@ def pretrain(
             masked = count_masked(batch)
             loss, total = batch_gradients(
                 batch,
-                lambda part: masked_lm_gradients(
-                    part.ids, part.labels, weights, config, part.dropout, part.dropout, masked
-                ),
+                lambda part: masked_lm_gradients(part.ids, part.labels, weights, config, part.dropout, masked),
                 settings.dropout,
                 [settings.seed, 3, update],
                 options.device,

@@ -122,7 +122,7 @@ def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[st
     from itertools import groupby
 
     from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-    from distilroberta_np.runtime.batching import cut
+    from distilroberta_np.runtime.batching import micro_batches
     from distilroberta_np.runtime.threads import map_in_threads
 
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
@@ -178,7 +178,7 @@ def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[st
         lengths = sorted(len(tokenizer.encode(text).ids) for text in texts)
         began = time.perf_counter()
         if by_threads:
-            pieces = [lengths[piece] for piece in cut(lengths)]
+            pieces = [lengths[piece] for piece in micro_batches(lengths)]
             map_in_threads(lambda piece: multiply(piece % threads, pieces[piece]), range(len(pieces)))
         else:
             for start in range(0, len(lengths), 128):

@@ -30,10 +30,11 @@ def ours(folder: Path, threads: int) -> Update:
 
 def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     """The same on arrays of a kind."""
+    from distilroberta_np.training.masked_lm import masked_lm_gradients
+
     from distilroberta_np import RobertaForMaskedLM
     from distilroberta_np.layers.params import tree_map
     from distilroberta_np.training.data.batches import MicroBatch, batch_gradients, count_masked
-    from distilroberta_np.training.masked_lm import masked_lm_gradients
     from distilroberta_np.training.optim.adamw import adamw, clip, start
 
     model = RobertaForMaskedLM.from_pretrained(folder)
@@ -44,7 +45,7 @@ def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     masked = count_masked(batch)
 
     def compute(part: MicroBatch) -> tuple[float, Any]:
-        return masked_lm_gradients(part.ids, part.labels, weights, model.config, part.dropout, part.dropout, masked)
+        return masked_lm_gradients(part.ids, part.labels, weights, model.config, part.dropout, masked)
 
     def update() -> float:
         nonlocal state

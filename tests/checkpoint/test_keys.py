@@ -1,12 +1,10 @@
 import pytest
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import (
-    Key,
-    masked_lm_keys,
-    roberta_keys,
-)
+from distilroberta_np.checkpoint.keys import Key
 from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.models.roberta import roberta_keys
 
 CONFIG = RobertaConfig(
     vocab_size=11,

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from distilroberta_np.layers.lm_head import lm_head_forward
 
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.activation import gelu, gelu_backward, softmax, softmax_backward
@@ -32,8 +33,8 @@ from distilroberta_np.layers.feed_forward import (
 )
 from distilroberta_np.layers.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from distilroberta_np.layers.linear import LinearWeights, linear, linear_backward
-from distilroberta_np.layers.lm_head import LMHeadWeights, lm_head, lm_head_backward, lm_head_forward
 from distilroberta_np.layers.losses import cross_entropy
+from distilroberta_np.models.masked_lm import LMHeadWeights, lm_head, lm_head_backward
 from tests.layers.test_attention import attention_weights
 from tests.layers.test_encoder import EPS, HEADS, HIDDEN, layer_weights
 from tests.support.gradients import Repeated, check, exact_normal_distribution, numbers, writable

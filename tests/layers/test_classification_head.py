@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+from distilroberta_np.layers.classification_head import classification_head_forward
 
-from distilroberta_np.layers.classification_head import (
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.linear import LinearWeights
+from distilroberta_np.models.sequence_classification import (
     ClassificationHeadWeights,
     classification_head,
     classification_head_backward,
-    classification_head_forward,
 )
-from distilroberta_np.layers.dropout import Dropout
-from distilroberta_np.layers.linear import LinearWeights
 from tests.support.gradients import Repeated, check, numbers
 from tests.support.seeded import draw
 

@@ -5,7 +5,7 @@ import pytest
 
 from distilroberta_np.layers.layer_norm import LayerNormWeights
 from distilroberta_np.layers.linear import LinearWeights
-from distilroberta_np.layers.lm_head import LMHeadWeights, lm_head
+from distilroberta_np.models.masked_lm import LMHeadWeights, lm_head
 from tests.support.seeded import draw
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distilroberta_np.layers.linear import LinearWeights
-from distilroberta_np.layers.pooler import pooler
+from distilroberta_np.models.roberta import pooler
 from tests.support.seeded import draw
 
 

@@ -2,9 +2,10 @@
 this, with random texts and places, is in `tests/properties/`."""
 
 import numpy as np
+from distilroberta_np.layers.roberta import roberta_at
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.layers.roberta import roberta, roberta_at
+from distilroberta_np.models.roberta import roberta
 from tests.support.seeded import write_model
 
 

@@ -35,8 +35,8 @@ def test_many_texts_are_cut_for_threads_and_joined_again(model, monkeypatch):
     mask = (np.arange(20) < np.array([[20, 3, 7, 20, 1, 20, 20, 15, 20]]).T).astype(np.int64)
     wanted = model(ids, mask, output_hidden_states=True, output_attentions=True)
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
-    monkeypatch.setattr(batching, "_LEAST_TOKENS", 1)
-    monkeypatch.setattr(batching, "_MOST_TOKENS", 30)
+    monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
+    monkeypatch.setattr(batching, "_MICRO_BATCH_TOKENS", 30)
     monkeypatch.setattr(masked_lm, "_HEAD_ROWS", 7)
     result = model(ids, mask, output_hidden_states=True, output_attentions=True)
     for got, expected in zip(tree_leaves(result), tree_leaves(wanted), strict=True):
@@ -220,7 +220,7 @@ def test_encode_gives_the_hidden_states_at_the_selected_positions(model, encoder
 @pytest.mark.parametrize("count", [1, 3])
 def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, count):
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: count, lambda number: None))
-    monkeypatch.setattr(batching, "_LEAST_TOKENS", 1)
+    monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
     monkeypatch.setattr(masked_lm, "_MAPPED_ROWS", 2)
     wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
     assert model.logits_at([], []) == []

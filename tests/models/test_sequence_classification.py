@@ -14,13 +14,11 @@ from distilroberta_np import (
     RobertaForTokenClassification,
     RobertaModel,
 )
-from distilroberta_np.checkpoint.keys import (
-    question_answering_keys,
-    sequence_classification_keys,
-    token_classification_keys,
-)
 from distilroberta_np.checkpoint.safetensors_file import open_safetensors
 from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.models.question_answering import question_answering_keys
+from distilroberta_np.models.sequence_classification import sequence_classification_keys
+from distilroberta_np.models.token_classification import token_classification_keys
 from tests.support.seeded import CONFIG, VOCAB_SIZE, config_dict, seeded_tensors, write_model
 from tests.support.seeded_heads import tensors_with_head
 

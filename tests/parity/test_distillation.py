@@ -11,11 +11,10 @@ pytest.importorskip("transformers", reason="needs the parity extra")
 import torch
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.layers.cosine_distance import cosine_distance
 from distilroberta_np.layers.dropout import Dropout
-from distilroberta_np.layers.kl_divergence import kl_divergence
+from distilroberta_np.layers.losses import cosine_distance, kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_keys
 from distilroberta_np.training.student import Objective, Teacher, distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
 from tests.support.transformers_models import seeded_masked_lm

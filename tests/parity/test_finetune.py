@@ -21,20 +21,16 @@ import transformers
 
 import distilroberta_np
 from distilroberta_np import RobertaConfig, RobertaTokenizer
-from distilroberta_np.checkpoint.keys import (
-    question_answering_keys,
-    sequence_classification_keys,
-    token_classification_keys,
-)
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.question_answering import question_answering_gradients, question_answering_keys
+from distilroberta_np.models.sequence_classification import (
+    sequence_classification_gradients,
+    sequence_classification_keys,
+)
+from distilroberta_np.models.token_classification import token_classification_gradients, token_classification_keys
 from distilroberta_np.training.data.questions import Question
 from distilroberta_np.training.finetune import finetune
-from distilroberta_np.training.head_gradients import (
-    question_answering_gradients,
-    sequence_classification_gradients,
-    token_classification_gradients,
-)
 from distilroberta_np.training.metrics import classification as metrics
 from distilroberta_np.training.settings import FinetuneSettings
 from distilroberta_np.training.tasks import Context

@@ -18,8 +18,8 @@ from distilroberta_np import (  # noqa: E402
     RobertaTokenizer,
     pipeline,
 )
-from distilroberta_np.checkpoint.keys import token_classification_keys  # noqa: E402
 from distilroberta_np.layers.params import tree_map  # noqa: E402
+from distilroberta_np.models.token_classification import token_classification_keys  # noqa: E402
 from distilroberta_np.pipelines import TokenClassificationPipeline  # noqa: E402
 from tests.support import answers  # noqa: E402
 from tests.support.transformers_models import DISTILROBERTA, randomise  # noqa: E402

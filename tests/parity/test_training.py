@@ -12,11 +12,10 @@ import torch
 import transformers
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
 from distilroberta_np.training.data.masking import mask_tokens
-from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, start
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import PretrainSettings

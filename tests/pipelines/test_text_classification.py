@@ -10,7 +10,7 @@ from distilroberta_np import (
     RobertaTokenizer,
     pipeline,
 )
-from distilroberta_np.checkpoint.keys import sequence_classification_keys
+from distilroberta_np.models.sequence_classification import sequence_classification_keys
 from distilroberta_np.pipelines import TextClassificationPipeline
 from tests.support.answers import assert_same
 from tests.support.seeded import write_model

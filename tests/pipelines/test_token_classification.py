@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from distilroberta_np import CheckpointError, PipelineException, pipeline
-from distilroberta_np.checkpoint.keys import token_classification_keys
 from distilroberta_np.layers.activation import softmax
+from distilroberta_np.models.token_classification import token_classification_keys
 from distilroberta_np.pipelines import token_classification
 from distilroberta_np.pipelines.token_classification import TokenClassificationPipeline, _merge, _windows
 from tests.support import answers

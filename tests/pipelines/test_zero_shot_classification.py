@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distilroberta_np import PipelineException, RobertaTokenizer, TokenizerError, pipeline
-from distilroberta_np.checkpoint.keys import sequence_classification_keys
+from distilroberta_np.models.sequence_classification import sequence_classification_keys
 from distilroberta_np.pipelines import ZeroShotClassificationPipeline, zero_shot_classification
 from tests.support.answers import assert_same
 from tests.support.seeded import write_model

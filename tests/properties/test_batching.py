@@ -5,11 +5,12 @@ import pytest
 
 pytest.importorskip("hypothesis", reason="needs the test extra: pip install 'distilroberta-np[test]'")
 
+from distilroberta_np.layers.roberta import roberta_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.layers.roberta import roberta, roberta_at
+from distilroberta_np.models.roberta import roberta
 from distilroberta_np.runtime import batching
 from distilroberta_np.runtime.batching import cut
 from tests.support.seeded import VOCAB_SIZE, write_model

@@ -3,7 +3,7 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.runtime import batching, threads
-from distilroberta_np.runtime.batching import batches, cut, distinct, encode_at, threads_for
+from distilroberta_np.runtime.batching import batches, distinct, micro_batches, threads_for
 from tests.support.seeded import VOCAB_SIZE, write_model
 
 
@@ -15,8 +15,8 @@ def model(tmp_path_factory):
 @pytest.fixture
 def three_threads(monkeypatch):
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
-    monkeypatch.setattr(batching, "_LEAST_TOKENS", 4)
-    monkeypatch.setattr(batching, "_MOST_TOKENS", 30)
+    monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 4)
+    monkeypatch.setattr(batching, "_MICRO_BATCH_TOKENS", 30)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
@@ -24,7 +24,7 @@ def test_vectors_come_back_in_the_order_of_the_texts(model, three_threads, count
     rng = np.random.default_rng(count)
     sequences = [rng.integers(2, VOCAB_SIZE, rng.integers(1, 40)).tolist() for _ in range(count)]
     places = [rng.integers(0, len(sequence), rng.integers(1, 4)).tolist() for sequence in sequences]
-    results = encode_at(sequences, places, model.weights.roberta, model.config)
+    results = model.encode(sequences, places)
     assert len(results) == count
     for sequence, row, vectors in zip(sequences, places, results, strict=True):
         whole = model.roberta([sequence]).last_hidden_state[0]
@@ -33,14 +33,14 @@ def test_vectors_come_back_in_the_order_of_the_texts(model, three_threads, count
 
 def test_the_threads_have_the_same_work(monkeypatch):
     monkeypatch.setattr(batching, "worker_threads", lambda: 2)
-    assert [len(range(300)[piece]) for piece in cut([16] * 300)] == [50] * 6
+    assert [len(range(300)[piece]) for piece in micro_batches([16] * 300)] == [50] * 6
 
 
 def test_little_work_is_left_to_blas(monkeypatch):
     monkeypatch.setattr(batching, "worker_threads", lambda: 4)
-    assert threads_for(4 * batching._LEAST_TOKENS) == 4
-    assert threads_for(4 * batching._LEAST_TOKENS - 1) == 1
-    assert cut([16] * 8) == [slice(0, 8)]
+    assert threads_for(4 * batching._MIN_THREAD_TOKENS) == 4
+    assert threads_for(4 * batching._MIN_THREAD_TOKENS - 1) == 1
+    assert micro_batches([16] * 8) == [slice(0, 8)]
 
 
 def test_distinct_keeps_the_order_of_first_appearance():

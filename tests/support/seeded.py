@@ -11,8 +11,9 @@ import numpy as np
 from tokenizers.pre_tokenizers import ByteLevel
 
 from distilroberta_np import FillMaskPipeline, RobertaConfig, pipeline
-from distilroberta_np.checkpoint.keys import masked_lm_keys, roberta_keys
 from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.models.roberta import roberta_keys
 
 MERGES = ["t h", "th e", "Ġ the", "Ġ a", "c a", "ca t", "Ġ cat", "s a", "sa t", "Ġ sat", "o n", "Ġ on", "a b"]
 _SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

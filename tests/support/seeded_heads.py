@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import sequence_classification_keys
 from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.models.sequence_classification import sequence_classification_keys
 from tests.support.seeded import config_dict, seeded_tensors, write_model
 
 

@@ -12,8 +12,9 @@ import torch
 import transformers
 
 import distilroberta_np
-from distilroberta_np.checkpoint.keys import masked_lm_keys, roberta_keys
 from distilroberta_np.layers.params import Array, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.models.roberta import roberta_keys
 
 DISTILROBERTA: dict[str, Any] = {
     "vocab_size": 50265,

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, TrainingError
-from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.kernels import BLOCK, blocks, spans
 from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
 from distilroberta_np.training import device, loop
-from distilroberta_np.training.masked_lm import masked_lm_gradients
 from distilroberta_np.training.optim.adamw import adamw, clip, start
 from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain

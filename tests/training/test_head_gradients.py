@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import (
-    question_answering_keys,
-    sequence_classification_keys,
-    token_classification_keys,
-)
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.losses import binary_cross_entropy, mean_squared_error
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.training.head_gradients import (
-    binary_cross_entropy,
-    mean_squares,
-    question_answering_gradients,
+from distilroberta_np.models.question_answering import question_answering_gradients, question_answering_keys
+from distilroberta_np.models.sequence_classification import (
     sequence_classification_gradients,
-    token_classification_gradients,
+    sequence_classification_keys,
 )
+from distilroberta_np.models.token_classification import token_classification_gradients, token_classification_keys
 from tests.support.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
 from tests.support.seeded import config_dict
 from tests.support.seeded_heads import tensors_with_head
@@ -110,7 +105,7 @@ def test_losses_of_the_simplest_answers():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (3, 5)])
-@pytest.mark.parametrize("loss_of", [binary_cross_entropy, mean_squares])
+@pytest.mark.parametrize("loss_of", [binary_cross_entropy, mean_squared_error])
 def test_losses_against_finite_differences(loss_of, shape):
     logits, labels = 3 * numbers(0, *shape), (numbers(1, *shape) > 0).astype(float)
     _, d_logits = loss_of(logits, labels)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.training.masked_lm import masked_lm_gradients
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
 from tests.support.gradients import STEP, Repeated, exact_normal_distribution
 from tests.support.seeded import config_dict, seeded_tensors
 

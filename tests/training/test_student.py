@@ -5,17 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from distilroberta_np.layers.roberta import roberta_at
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers import activation
-from distilroberta_np.layers.cosine_distance import cosine_distance
 from distilroberta_np.layers.dropout import Dropout
-from distilroberta_np.layers.kl_divergence import kl_divergence
-from distilroberta_np.layers.lm_head import lm_head
+from distilroberta_np.layers.losses import cosine_distance, kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.layers.roberta import roberta_at
-from distilroberta_np.training.masked_lm import masked_lm_gradients
+from distilroberta_np.models.masked_lm import lm_head, masked_lm_gradients, masked_lm_keys
 from distilroberta_np.training.student import (
     Objective,
     Teacher,

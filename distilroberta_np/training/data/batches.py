@@ -14,7 +14,7 @@ from ...errors import TrainingError
 from ...files import atomic_write
 from ...layers.dropout import Dropout
 from ...layers.params import Array
-from ...runtime.batching import cut
+from ...runtime.batching import micro_batches
 from ...runtime.threads import map_in_threads
 from ..device import is_host, rng_for
 from ..loop import Weights, sum_parts
@@ -120,7 +120,7 @@ def batch_gradients(
         ids, labels = ([np.array([pair[side] for pair in group]) for group in groups] for side in (0, 1))
         return compute(MicroBatch(ids, labels, Dropout(dropout, rng_for(device, [*seed, number]))))
 
-    parts = cut([len(ids) for ids, _ in batch]) if is_host(device) else [slice(None)]
+    parts = micro_batches([len(ids) for ids, _ in batch]) if is_host(device) else [slice(None)]
     return sum_parts(map_in_threads(of, list(enumerate(parts))))
 
 

@@ -77,7 +77,6 @@ class Task(Protocol[Row]):
         weights: Any,
         config: RobertaConfig,
         dropout: Dropout,
-        attention_dropout: Dropout,
         count: Any,
         /,
     ) -> tuple[float, Any]:

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Encoding
 
-from ...checkpoint.keys import question_answering_keys
 from ...config import RobertaConfig
 from ...errors import TokenizerError
 from ...layers.params import Array
 from ...models import RobertaForQuestionAnswering
+from ...models.question_answering import question_answering_gradients, question_answering_keys
 from ..data.questions import Question, read_squad
-from ..head_gradients import question_answering_gradients
 from ..metrics.squad import squad_scores
 from . import Context, Example, Task, predict
 

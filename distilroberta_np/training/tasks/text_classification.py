@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...checkpoint.keys import sequence_classification_keys
 from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
 from ...models import RobertaForSequenceClassification
+from ...models.sequence_classification import sequence_classification_gradients, sequence_classification_keys
 from ...pipelines.truncation import truncate
 from ..data.tables import Columns, LabelledText, read_table
-from ..head_gradients import sequence_classification_gradients
 from ..metrics.classification import accuracy, f1, matthews, pearson, spearman
 from . import Context, Example, Task, predict
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...checkpoint.keys import token_classification_keys
 from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
 from ...models import RobertaForTokenClassification
+from ...models.token_classification import token_classification_gradients, token_classification_keys
 from ..data.conll import TaggedSentence, read_conll
-from ..head_gradients import token_classification_gradients
 from ..metrics.classification import entity_scores
 from . import Context, Example, Task, predict
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
 from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_keys
 from distilroberta_np.training.optim.adamw import adamw, start
 from distilroberta_np.training.optim.muon import muon, orthogonal
 from tests.support.seeded import config_dict, seeded_tensors

@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np.layers.activation import gelu, sigmoid, softmax
+from distilroberta_np.layers import activation
+from distilroberta_np.layers.activation import gelu, gelu_backward, sigmoid, softmax, softmax_backward
 from distilroberta_np.layers.kernels import BLOCK
+from tests.support.gradients import check, exact_normal_cdf, numbers
 from tests.support.seeded import draw
 
 # More than a block.
@@ -91,3 +93,45 @@ def test_sigmoid(dtype):
     result = sigmoid(x)
     assert result.dtype == dtype
     np.testing.assert_allclose(result, wanted, rtol=1e-6)
+
+
+def test_the_slope_of_gelu_is_within_2e_7():
+    x = np.linspace(-6, 6, 10_001)
+    expected = [
+        (1 + math.erf(v / math.sqrt(2))) / 2 + v * math.exp(-v * v / 2) / math.sqrt(2 * math.pi) for v in x.tolist()
+    ]
+    for dtype, tolerance in ((np.float32, 4e-7), (np.float64, 2e-7)):
+        result = gelu_backward(np.ones_like(x, dtype), x.astype(dtype))
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (2, 3, 4)])
+def test_gelu_backward_equals_finite_differences(shape, monkeypatch):
+    monkeypatch.setattr(activation, "normal_cdf", exact_normal_cdf)
+    x, by = 2 * numbers(0, *shape), numbers(1, *shape)
+    check(lambda: float((gelu(x) * by).sum()), x, gelu_backward(by, x))
+    d_x = by.copy()
+    assert gelu_backward(d_x, x, out=d_x) is d_x
+    np.testing.assert_array_equal(d_x, gelu_backward(by, x))
+
+
+def test_the_slope_of_gelu_at_large_values():
+    x = np.array([-1e30, -1e4, -30, 30, 1e4, 1e30], np.float32)
+    assert gelu_backward(np.ones_like(x), x).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (2, 3, 4)])
+def test_softmax_backward_equals_finite_differences(shape):
+    x, by = numbers(0, *shape), numbers(1, *shape)
+    check(lambda: float((softmax(x) * by).sum()), x, softmax_backward(by, softmax(x)))
+    d_x = by.copy()
+    assert softmax_backward(d_x, softmax(x), out=d_x) is d_x
+    np.testing.assert_array_equal(d_x, softmax_backward(by, softmax(x)))
+
+
+def test_backward_in_blocks_equals_row_by_row():
+    x, by = draw(0, 300, 400), draw(3, 300, 400)
+    for backward, other in ((gelu_backward, x), (softmax_backward, softmax(x))):
+        rows = [backward(by[i], other[i]) for i in range(300)]
+        np.testing.assert_allclose(backward(by, other), rows, rtol=1e-4, atol=1e-6)

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 
-from distilroberta_np.layers.embeddings import EmbeddingsWeights, embeddings, position_ids
+from distilroberta_np.layers.embeddings import EmbeddingsWeights, embeddings, embeddings_backward, position_ids
 from distilroberta_np.layers.layer_norm import LayerNormWeights
+from tests.support.gradients import check, numbers
 from tests.support.seeded import draw
+
+
+def embed(ids, weights, pad):
+    return embeddings(ids.reshape(-1), position_ids(ids, pad).reshape(-1), weights, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +22,7 @@ from tests.support.seeded import draw
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
-def test_positions_count_the_tokens_that_are_no_padding(ids, pad, positions, dtype):
+def test_positions_count_the_tokens_other_than_padding(ids, pad, positions, dtype):
     assert position_ids(np.array([ids], dtype), pad).tolist() == [positions]
 
 
@@ -36,7 +41,7 @@ def test_the_sum_of_three_rows_normalised(batch, sequence, hidden, dtype, tolera
         layer_norm=LayerNormWeights(draw(3, hidden, dtype=dtype), draw(4, hidden, dtype=dtype)),
     )
     ids = np.random.default_rng(5).integers(0, 20, (batch, sequence))
-    result = embeddings(ids, weights, pad, 1e-5)
+    result = embed(ids, weights, pad)[0].reshape(batch, sequence, hidden)
     assert result.dtype == dtype
     for text in range(batch):
         position = pad
@@ -49,3 +54,18 @@ def test_the_sum_of_three_rows_normalised(batch, sequence, hidden, dtype, tolera
             normal = (total - total.mean()) / np.sqrt(((total - total.mean()) ** 2).mean() + 1e-5)
             wanted = normal * weights.layer_norm.weight + weights.layer_norm.bias
             np.testing.assert_allclose(result[text, place], wanted, rtol=0, atol=tolerance)
+
+
+def test_backward_equals_finite_differences():
+    weights = EmbeddingsWeights(
+        numbers(0, 9, 4), numbers(1, 8, 4), numbers(2, 1, 4), LayerNormWeights(numbers(3, 4), numbers(4, 4))
+    )
+    ids, by = np.array([[0, 5, 5, 8], [3, 5, 1, 1]]), numbers(5, 8, 4)
+    gradients = embeddings_backward(by, embed(ids, weights, 1)[1], weights, 1, 1e-5)
+    assert not gradients.word[1].any()  # padding
+    assert not gradients.position[1].any()
+    weighed = by * (ids.reshape(-1, 1) != 1)
+    # Without the part of the padding, which the other weights see too.
+    without_padding = embeddings_backward(weighed, embed(ids, weights, 1)[1], weights, 1, 1e-5)
+    check(lambda: float((embed(ids, weights, 1)[0] * weighed).sum()), weights, without_padding, atol=1e-6)
+    np.testing.assert_allclose(gradients.word, without_padding.word)

@@ -1,16 +1,33 @@
 import numpy as np
 import pytest
 
-from distilroberta_np import reference
-from distilroberta_np.layers.attention import TextGroup, attention_bias, multi_head_attention
-from distilroberta_np.layers.encoder import EncoderLayerWeights, encoder, encoder_layer
-from distilroberta_np.layers.feed_forward import FeedForwardWeights
+from distilroberta_np.layers import activation
+from distilroberta_np.layers.attention import AttentionCache, SequenceGroup, attention, attention_bias
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.encoder import (
+    EncoderLayerWeights,
+    encoder,
+    encoder_backward,
+    encoder_layer,
+    encoder_layer_backward,
+)
+from distilroberta_np.layers.feed_forward import FeedForwardWeights, feed_forward
 from distilroberta_np.layers.layer_norm import LayerNormWeights
 from distilroberta_np.layers.linear import LinearWeights
 from tests.layers.test_attention import attention_weights
+from tests.support.gradients import Repeated, check, exact_normal_cdf, numbers, writable
 from tests.support.seeded import draw
 
 HIDDEN, HEADS, EPS = 8, 2, 1e-5
+GROUPS = [
+    SequenceGroup(2, 3, 3, attention_bias(np.array([[1, 1, 1], [1, 0, 1]]), like=np.empty(0))),
+    SequenceGroup(1, 4, 4),
+]
+
+
+@pytest.fixture
+def exact_gelu(monkeypatch):
+    monkeypatch.setattr(activation, "normal_cdf", exact_normal_cdf)
 
 
 def layer_weights(seed, dtype=np.float32):
@@ -28,65 +45,84 @@ def layer_weights(seed, dtype=np.float32):
     )
 
 
+def normalise(rows, weights):
+    mean = rows.mean(-1, keepdims=True)
+    variance = ((rows - mean) ** 2).mean(-1, keepdims=True)
+    return (rows - mean) / np.sqrt(variance + EPS) * weights.weight + weights.bias
+
+
 def groups_of(mask, like):
-    return [TextGroup(*mask.shape, queries=mask.shape[1], bias=attention_bias(mask, like=like))]
+    return [SequenceGroup(*mask.shape, queries=mask.shape[1], bias=attention_bias(mask, like=like))]
 
 
-def reference_layer(inputs, mask, weights):
-    """Each text through `reference/` by itself, without its padding: (B x S, H) -> the rows of tokens (N, H)."""
-    attention, feed_forward = weights.attention, weights.feed_forward
-    params = {
-        "attention": {
-            "self": {name: getattr(attention, name)._asdict() for name in ("query", "key", "value")},
-            "output": {"dense": attention.output._asdict(), "LayerNorm": weights.attention_layer_norm._asdict()},
-        },
-        "intermediate": {"dense": feed_forward.intermediate._asdict()},
-        "output": {"dense": feed_forward.output._asdict(), "LayerNorm": weights.feed_forward_layer_norm._asdict()},
-    }
-    texts = [text[seen == 1] for text, seen in zip(inputs.reshape(*mask.shape, HIDDEN), mask, strict=True)]
-    return np.concatenate([reference.roberta.layer(text, params, HEADS, EPS, {}) for text in texts])
+def plain_layer(inputs, groups, weights):
+    """Residual, then norm, twice (post-norm)."""
+    attended = attention(inputs, inputs, groups, weights.attention, HEADS)[0]
+    attended = normalise(inputs + attended, weights.attention_layer_norm)
+    return normalise(attended + feed_forward(attended, weights.feed_forward)[0], weights.feed_forward_layer_norm)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 2e-6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 1e-11)])
 def test_a_layer_adds_and_then_normalises(dtype, tolerance):
     inputs, weights = draw(0, 10, HIDDEN, dtype=dtype), layer_weights(1, dtype)
-    mask = np.array([[1] * 5, [1, 1, 1, 0, 0]])
-    groups = groups_of(mask, like=inputs)
-    result, (probabilities,) = encoder_layer(inputs, inputs, groups, weights, HEADS, EPS)
+    before = inputs.copy()
+    groups = groups_of(np.array([[1] * 5, [1, 1, 1, 0, 0]]), like=inputs)
+    result = encoder_layer(inputs, inputs, groups, weights, HEADS, EPS)
     assert result.dtype == dtype
-    expected = reference_layer(inputs, mask, weights)
-    np.testing.assert_allclose(result[mask.reshape(-1) == 1], expected, rtol=0, atol=tolerance)
-    _, (wanted,) = multi_head_attention(inputs, inputs, groups, weights.attention, HEADS)
-    np.testing.assert_array_equal(probabilities, wanted)
+    np.testing.assert_allclose(result, plain_layer(inputs, groups, weights), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(inputs, before)
 
 
-def test_a_layer_computes_only_the_rows_that_are_asked_for():
+def test_a_layer_computes_only_the_query_rows():
     inputs, weights = draw(0, 10, HIDDEN), layer_weights(1)
-    wanted = reference_layer(inputs, np.ones((2, 5)), weights)[[1, 4, 5, 7]]
-    result, _ = encoder_layer(inputs[[1, 4, 5, 7]], inputs, [TextGroup(2, 5, queries=2)], weights, HEADS, EPS)
-    np.testing.assert_allclose(result, wanted, rtol=0, atol=2e-5)
+    expected = plain_layer(inputs, [SequenceGroup(2, 5, queries=5)], weights)[[1, 4, 5, 7]]
+    result = encoder_layer(inputs[[1, 4, 5, 7]], inputs, [SequenceGroup(2, 5, queries=2)], weights, HEADS, EPS)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_layers_follow_each_other_and_all_states_can_be_kept(count):
+def test_layers_follow_each_other_and_their_caches_can_be_kept(count):
     inputs, layers = draw(0, 10, HIDDEN, dtype=np.float64), tuple(layer_weights(i, np.float64) for i in range(count))
     groups = groups_of(np.ones((2, 5)), like=inputs)
-    last, states, attentions = encoder(
-        inputs, groups, layers, HEADS, EPS, keep_hidden_states=True, keep_attentions=True
-    )
-    assert len(states) == count + 1
+    caches = []
+    last = encoder(inputs, groups, slice(None), layers, HEADS, EPS, caches=caches)
+    states = [cache.hidden_states for cache in caches if isinstance(cache, AttentionCache)]
+    assert len(states) == count
     assert states[0] is inputs
-    assert states[-1] is last
-    for index, layer in enumerate(layers):
-        np.testing.assert_allclose(
-            states[index + 1], reference_layer(states[index], np.ones((2, 5)), layer), rtol=0, atol=2e-6
-        )
-    assert [group.shape for (group,) in attentions] == [(2, HEADS, 5, 5)] * count
+    for state, following, layer in zip(states, [*states[1:], last], layers, strict=True):
+        np.testing.assert_allclose(following, plain_layer(state, groups, layer), rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(last, encoder(inputs, groups, slice(None), layers, HEADS, EPS))
 
 
-def test_nothing_is_kept_unasked_and_the_result_is_the_same():
-    inputs, layers = draw(0, 3, HIDDEN), (layer_weights(1), layer_weights(2))
-    groups = groups_of(np.ones((1, 3)), like=inputs)
-    last, states, attentions = encoder(inputs, groups, layers, HEADS, EPS)
-    assert (states, attentions) == ([], [])
-    np.testing.assert_array_equal(last, encoder(inputs, groups, layers, HEADS, EPS, keep_attentions=True)[0])
+def test_the_last_layer_computes_the_selected_rows():
+    inputs, layers = draw(0, 10, HIDDEN), (layer_weights(1), layer_weights(2))
+    whole = encoder(inputs, [SequenceGroup(2, 5, 5)], slice(None), layers, HEADS, EPS)
+    selected = encoder(inputs, [SequenceGroup(2, 5, 2)], np.array([0, 3, 5, 9]), layers, HEADS, EPS)
+    np.testing.assert_allclose(selected, whole[[0, 3, 5, 9]], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("rate", [0, 0.4])
+def test_layer_backward_equals_finite_differences(rate, exact_gelu):
+    x, weights, by = numbers(0, 10, HIDDEN), writable(layer_weights(1)), numbers(1, 10, HIDDEN)
+    dropout = Dropout(rate, Repeated())
+
+    def forward(caches=None):
+        return encoder_layer(x, x, GROUPS, weights, HEADS, EPS, dropout, caches)
+
+    forward(caches := [])
+    d_queries, d_x, d_weights = encoder_layer_backward(by, caches, GROUPS, weights, HEADS, EPS)
+    assert caches == []
+    check(lambda: float((forward() * by).sum()), (x, weights), (d_queries + d_x, d_weights), atol=1e-6)
+
+
+def test_encoder_backward_equals_finite_differences(exact_gelu):
+    x, by = numbers(0, 10, HIDDEN), numbers(1, 4, HIDDEN)
+    layers, selected = (writable(layer_weights(1)), writable(layer_weights(5))), np.array([0, 4, 6, 9])
+    groups = [GROUPS[0]._replace(queries=1), SequenceGroup(1, 4, 2)]
+
+    def forward(caches=None):
+        return encoder(x, groups, selected, layers, HEADS, EPS, caches=caches)
+
+    forward(caches := [])
+    gradients = encoder_backward(by, caches, groups, selected, layers, HEADS, EPS)
+    check(lambda: float((forward() * by).sum()), (x, layers), gradients, atol=1e-6)

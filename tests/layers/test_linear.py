@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from distilroberta_np.layers.linear import LinearWeights, linear
+from distilroberta_np.layers.linear import LinearWeights, linear, linear_backward
+from tests.support.gradients import check, numbers
 from tests.support.seeded import draw
 
 
@@ -21,26 +22,17 @@ def test_equals_the_sum_over_inputs(leading, inputs, outputs, dtype, tolerance):
     np.testing.assert_allclose(result, wanted, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("terms", [1, 7, 128, 512, 5000])
+@pytest.mark.parametrize("chunk", [1, 7, 128, 512, 5000])
 @pytest.mark.parametrize("inputs", [1, 127, 128, 129, 1100])
 @pytest.mark.parametrize("rows", [1, 2, 30, 128, 129])  # the last with the other order of factors
-def test_long_products_are_the_same_in_slices(rows, inputs, terms):
+def test_long_products_are_the_same_in_chunks(rows, inputs, chunk):
     x, weights = draw(0, rows, inputs), LinearWeights(draw(1, 6, inputs), draw(2, 6))
     wanted = x.astype(np.float64) @ weights.weight.astype(np.float64).T + weights.bias
-    result = linear(x, weights, terms=terms)
+    result = linear(x, weights, chunk)
     assert result.dtype == np.float32
+    assert result.flags.c_contiguous
     np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(linear(x, weights), wanted, rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize("rows", [1, 3, 128, 129, 700])
-def test_what_follows_is_done_to_every_output_once(rows):
-    x, weights = draw(0, rows, 20), LinearWeights(draw(1, 200, 20), draw(2, 200))
-
-    def double(outputs, out):
-        return np.multiply(outputs, 2, out=out)
-
-    np.testing.assert_array_equal(linear(x, weights, then=double), 2 * linear(x, weights))
 
 
 def test_non_contiguous_inputs_and_weights():
@@ -53,3 +45,11 @@ def test_no_rows_give_no_rows():
     weights = LinearWeights(draw(1, 5, 3), draw(2, 5))
     assert linear(draw(0, 0, 3), weights).shape == (0, 5)
     assert linear(draw(0, 2, 0, 3), weights).shape == (2, 0, 5)
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 5, 3), (4, 1, 2), (5, 4, 1), (3, 4, 5)])
+def test_backward_equals_finite_differences(rows, inputs, outputs):
+    x, by = numbers(0, rows, inputs), numbers(3, rows, outputs)
+    weights = LinearWeights(numbers(1, outputs, inputs), numbers(2, outputs))
+    d_x, d_weights = linear_backward(by, x, weights)
+    check(lambda: float((linear(x, weights) * by).sum()), (x, weights), (d_x, d_weights))

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 
-from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel, reference
-from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaModel, reference
+from distilroberta_np.checkpoint.keys import Key
+from distilroberta_np.layers import activation
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.linear import LinearWeights
+from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models import masked_lm
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.models.roberta import pooler, roberta_keys
 from distilroberta_np.runtime import batching, threads
-from tests.support.seeded import CONFIG, VOCAB_SIZE, seeded_tensors, write_model
+from tests.support.gradient_cases import CASES, TEXTS
+from tests.support.gradient_cases import model as gradient_model
+from tests.support.gradients import STEP, Repeated, exact_normal_cdf
+from tests.support.seeded import CONFIG, VOCAB_SIZE, draw, seeded_tensors, write_model
 
 IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
@@ -30,7 +39,7 @@ def encoder(folder):
     return RobertaModel.from_pretrained(folder)
 
 
-def test_many_texts_are_cut_for_threads_and_joined_again(model, monkeypatch):
+def test_micro_batches_in_threads_are_concatenated_again(model, monkeypatch):
     ids = np.random.default_rng(0).integers(2, VOCAB_SIZE, (9, 20))
     mask = (np.arange(20) < np.array([[20, 3, 7, 20, 1, 20, 20, 15, 20]]).T).astype(np.int64)
     wanted = model(ids, mask, output_hidden_states=True, output_attentions=True)
@@ -76,7 +85,7 @@ def test_everything_is_float32_at_any_length(encoder, model, length):
     assert arrays[-1].shape == (1, length, VOCAB_SIZE)
 
 
-def test_states_and_attentions_are_returned_only_if_asked_for(model):
+def test_states_and_attentions_are_returned_on_request(model):
     plain = model(IDS, MASK)
     assert plain.hidden_states is None
     assert plain.attentions is None
@@ -88,13 +97,13 @@ def test_states_and_attentions_are_returned_only_if_asked_for(model):
     np.testing.assert_array_equal(asked.logits, plain.logits)
 
 
-def test_a_checkpoint_without_a_pooler_has_no_pooled_vector(tmp_path):
+def test_a_checkpoint_without_a_pooler_has_no_pooler_output(tmp_path):
     encoder = RobertaModel.from_pretrained(write_model(tmp_path, seeded_tensors(3)))
     assert encoder(IDS).pooler_output is None
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64, np.uint16, np.uint32, np.uint64, ">i8"])
-def test_ids_of_every_integer_type_mean_the_same(model, dtype):
+def test_ids_of_every_integer_type_give_the_same_result(model, dtype):
     np.testing.assert_array_equal(model(IDS.astype(dtype), MASK).logits, model(IDS, MASK).logits)
 
 
@@ -104,23 +113,23 @@ def test_ids_of_one_byte(model):
 
 
 @pytest.mark.parametrize("mask", [MASK.astype(bool), MASK.astype(np.uint8), MASK.astype(np.int32), MASK.tolist()])
-def test_masks_of_every_type_mean_the_same(model, mask):
+def test_masks_of_every_type_give_the_same_result(model, mask):
     np.testing.assert_array_equal(model(IDS, mask).logits, model(IDS, MASK).logits)
 
 
-def test_lists_and_views_mean_the_same_as_arrays(model):
+def test_lists_and_views_give_the_same_result_as_arrays(model):
     wanted = model(IDS, MASK).logits
     np.testing.assert_array_equal(model(IDS.tolist(), MASK.tolist()).logits, wanted)
     np.testing.assert_array_equal(model(np.asfortranarray(IDS), np.asfortranarray(MASK)).logits, wanted)
     np.testing.assert_array_equal(model(IDS.repeat(2, 1)[:, ::2], MASK.repeat(2, 1)[:, ::2]).logits, wanted)
 
 
-def test_without_a_mask_padding_is_seen(model):
+def test_without_a_mask_padding_is_attended_to(model):
     np.testing.assert_array_equal(model(IDS).logits, model(IDS, np.ones_like(IDS)).logits)
     assert np.abs(model(IDS).logits[1] - model(IDS, MASK).logits[1]).max() > 1e-3
 
 
-def test_inputs_and_weights_stay_as_they_are(model):
+def test_inputs_and_weights_are_not_changed(model):
     ids, mask = IDS.copy(), MASK.copy()
     before = [leaf.copy() for leaf in tree_leaves(model.weights)]
     model(ids, mask)
@@ -131,21 +140,21 @@ def test_inputs_and_weights_stay_as_they_are(model):
         assert not leaf.flags.writeable
 
 
-def test_rows_of_nothing_but_padding_are_finite_and_disturb_no_other(model):
+def test_sequences_of_padding_alone_are_finite_and_change_no_other(model):
     ids = np.vstack([IDS, np.ones((1, 6), int)])
     logits = model(ids, np.vstack([MASK, np.zeros((1, 6), int)])).logits
     assert np.isfinite(logits).all()
     np.testing.assert_allclose(logits[:2], model(IDS, MASK).logits, rtol=0, atol=1e-4)
 
 
-def test_padding_may_go_beyond_512_places(model):
+def test_padding_may_exceed_512_positions(model):
     ids = np.ones((1, 600), int)
     ids[0, :3] = [0, 5, 2]
     logits = model(ids, ids != 1).logits
     np.testing.assert_allclose(logits[:, :3], model(ids[:, :3]).logits, rtol=0, atol=1e-4)
 
 
-def test_another_pad_token_id_starts_the_positions_elsewhere(tmp_path):
+def test_position_ids_depend_on_pad_token_id(tmp_path):
     tensors = seeded_tensors(3)
     model = RobertaForMaskedLM.from_pretrained(write_model(tmp_path, tensors, pad_token_id=0))
     other = dict(tensors)
@@ -155,55 +164,6 @@ def test_another_pad_token_id_starts_the_positions_elsewhere(tmp_path):
     ids = np.array([[5, 6, 7]])
     np.testing.assert_allclose(model(ids).logits, shifted(ids).logits, rtol=0, atol=1e-5)
     assert model.config.max_sequence_length == 513
-
-
-@pytest.mark.parametrize(
-    ("ids", "error", "message"),
-    [
-        (np.array([0, 5, 2]), ValueError, r"input_ids must have the shape \(batch, sequence\), not \(3,\)"),
-        (np.zeros((1, 2, 3), int), ValueError, r"not \(1, 2, 3\)"),
-        (5, ValueError, r"not \(\)"),
-        ([], ValueError, r"not \(0,\)"),
-        ([[]], ValueError, "input_ids are empty"),
-        (np.zeros((0, 4), int), ValueError, "input_ids are empty"),
-        ([[0, 5, 2], [0, 2]], ValueError, "input_ids must have rows of one length; pad"),
-        ([[0.0, 5.0]], TypeError, "input_ids must be integers, not float64"),
-        ([[True, False]], TypeError, "input_ids must be integers, not bool"),
-        ([["a", "b"]], TypeError, "input_ids must be integers"),
-        ([[None, 5]], TypeError, "input_ids must be integers, not object"),
-        ([[2**70, 5]], TypeError, "input_ids must be integers, not object"),
-        ([[0, -1]], ValueError, f"input_ids hold -1, outside the vocabulary of {VOCAB_SIZE}"),
-        ([[0, VOCAB_SIZE]], ValueError, f"input_ids hold {VOCAB_SIZE}, outside"),
-        (np.array([[2**64 - 1]], np.uint64), ValueError, "input_ids hold 18446744073709551615"),
-        (np.full((1, 513), 5), ValueError, "a text has 513 tokens, and this model reads at most 512"),
-    ],
-)
-def test_ids_that_can_not_be_computed_are_refused(model, encoder, ids, error, message):
-    for callee in (model, encoder):
-        with pytest.raises(error, match=message):
-            callee(ids)
-
-
-@pytest.mark.parametrize(
-    ("mask", "error", "message"),
-    [
-        (MASK[:1], ValueError, r"attention_mask has the shape \(1, 6\), input_ids \(2, 6\)"),
-        (MASK[0], ValueError, r"attention_mask has the shape \(6,\)"),
-        (MASK[:, None, None, :], ValueError, "attention_mask has the shape"),
-        (MASK * 1.0, TypeError, "attention_mask must be integers or booleans, not float64"),
-        (MASK * 2, ValueError, "attention_mask must hold only 1"),
-        (MASK - 1, ValueError, "attention_mask must hold only 1"),
-        ([[1], [1, 0]], ValueError, "attention_mask must have rows of one length"),
-    ],
-)
-def test_masks_that_can_not_be_computed_are_refused(model, mask, error, message):
-    with pytest.raises(error, match=message):
-        model(IDS, mask)
-
-
-def test_the_head_alone_gives_the_logits_of_the_vectors_it_is_given(model):
-    states = model.roberta(IDS, MASK).last_hidden_state
-    np.testing.assert_allclose(model.logits(states[1, 2]), model(IDS, MASK).logits[1, 2], rtol=0, atol=1e-5)
 
 
 SEQUENCES, POSITIONS = [[0, 5, 40, 7, 2], [0, 9, 2], [0, 8, 2]], [[1], [2, 0], [0, 1, 2]]
@@ -217,27 +177,143 @@ def test_encode_gives_the_hidden_states_at_the_selected_positions(model, encoder
             assert states.dtype == np.float32
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, count):
-    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: count, lambda number: None))
-    monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
-    monkeypatch.setattr(masked_lm, "_MAPPED_ROWS", 2)
-    wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
-    assert model.logits_at([], []) == []
-    for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), wanted, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
-    mapped = np.concatenate(list(model.map_logits(lambda logits: logits * 2, SEQUENCES, POSITIONS)))
-    np.testing.assert_allclose(mapped, 2 * np.concatenate(wanted), rtol=0, atol=4e-5)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+def test_the_pooler_is_tanh_of_an_affine_map_of_the_first_token(dtype, tolerance):
+    inputs = draw(0, 3, 4, 8, dtype=dtype)
+    weights = LinearWeights(draw(1, 8, 8, dtype=dtype), draw(2, 8, dtype=dtype))
+    result = pooler(inputs, weights)
+    assert result.dtype == dtype
+    expected = np.tanh(inputs[:, 0].astype(np.float64) @ weights.weight.T.astype(np.float64) + weights.bias)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-def test_logits_that_are_not_finite_are_refused(model):
-    dense = model.weights.lm_head.dense
-    corrupt = model.weights._replace(
-        lm_head=model.weights.lm_head._replace(dense=dense._replace(weight=np.full_like(dense.weight, 3e38)))
-    )
-    broken = RobertaForMaskedLM(model.config, corrupt)
-    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity; the checkpoint is probably corrupt"):
-        broken.logits_at(SEQUENCES, POSITIONS)
-    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity"):
-        list(broken.map_logits(np.copy, SEQUENCES, POSITIONS))
+# -- tensor names ----------------------------------------------------------------------------------------------------
+
+KEYS_CONFIG = RobertaConfig(
+    vocab_size=11,
+    hidden_size=4,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=6,
+    max_position_embeddings=9,
+    type_vocab_size=1,
+    layer_norm_eps=1e-5,
+)
+EMBEDDINGS = {
+    "embeddings.word_embeddings.weight": (11, 4),
+    "embeddings.position_embeddings.weight": (9, 4),
+    "embeddings.token_type_embeddings.weight": (1, 4),
+    "embeddings.LayerNorm.weight": (4,),
+    "embeddings.LayerNorm.bias": (4,),
+}
+LAYER = {
+    "attention.self.query.weight": (4, 4),
+    "attention.self.query.bias": (4,),
+    "attention.self.key.weight": (4, 4),
+    "attention.self.key.bias": (4,),
+    "attention.self.value.weight": (4, 4),
+    "attention.self.value.bias": (4,),
+    "attention.output.dense.weight": (4, 4),
+    "attention.output.dense.bias": (4,),
+    "attention.output.LayerNorm.weight": (4,),
+    "attention.output.LayerNorm.bias": (4,),
+    "intermediate.dense.weight": (6, 4),
+    "intermediate.dense.bias": (6,),
+    "output.dense.weight": (4, 6),
+    "output.dense.bias": (4,),
+    "output.LayerNorm.weight": (4,),
+    "output.LayerNorm.bias": (4,),
+}
+ENCODER = EMBEDDINGS | {f"encoder.layer.{index}.{name}": shape for index in (0, 1) for name, shape in LAYER.items()}
+POOLER = {"pooler.dense.weight": (4, 4), "pooler.dense.bias": (4,)}
+HEAD = {
+    "lm_head.dense.weight": (4, 4),
+    "lm_head.dense.bias": (4,),
+    "lm_head.layer_norm.weight": (4,),
+    "lm_head.layer_norm.bias": (4,),
+    "lm_head.bias": (11,),
+}
+
+
+def table(keys):
+    return {key.name: key.shape for key in tree_leaves(keys)}
+
+
+@pytest.mark.parametrize("prefix", ["", "roberta."])
+def test_tensor_names_and_shapes_of_the_encoder(prefix):
+    assert table(roberta_keys(KEYS_CONFIG, prefix, with_pooler=False)) == {prefix + k: v for k, v in ENCODER.items()}
+    assert table(roberta_keys(KEYS_CONFIG, prefix, with_pooler=True)) == {
+        prefix + k: v for k, v in (ENCODER | POOLER).items()
+    }
+
+
+def test_tensor_names_and_shapes_of_the_masked_language_model():
+    assert table(masked_lm_keys(KEYS_CONFIG)) == {f"roberta.{k}": v for k, v in ENCODER.items()} | HEAD
+
+
+def test_each_tensor_name_is_at_the_place_of_its_weight():
+    layer = roberta_keys(KEYS_CONFIG, "", with_pooler=False).layers[1]
+    assert layer.attention.value.bias == Key("encoder.layer.1.attention.self.value.bias", (4,))
+    assert layer.attention_layer_norm.weight.name == "encoder.layer.1.attention.output.LayerNorm.weight"
+    assert layer.feed_forward.output.weight == Key("encoder.layer.1.output.dense.weight", (4, 6))
+    assert layer.feed_forward_layer_norm.bias.name == "encoder.layer.1.output.LayerNorm.bias"
+
+
+# -- gradients of whole models; against torch's they are in the parity suite ------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_tensor_against_finite_differences(case, monkeypatch):
+    gradients_of, keys, labels, count, problem_type, _ = CASES[case]
+    monkeypatch.setattr(activation, "normal_cdf", exact_normal_cdf)
+    config, weights = gradient_model(keys, count, problem_type, np.float64)
+    dropout = Dropout(0.3, Repeated())
+
+    def run():
+        return gradients_of(TEXTS, labels, weights, config, dropout)
+
+    _, gradients = run()
+    rng = np.random.default_rng(1)
+    for key, weight, gradient in zip(*map(tree_leaves, (keys(config), weights, gradients)), strict=True):
+        assert gradient.shape == weight.shape
+        # One direction per tensor: the slope along it is its product with the gradient.
+        direction = rng.standard_normal(weight.shape)
+        if "embeddings.word" in key.name or "embeddings.position" in key.name:
+            direction[1] = 0  # the rows of padding have no gradient
+        weight += STEP * direction
+        above = run()[0]
+        weight -= 2 * STEP * direction
+        below = run()[0]
+        weight += STEP * direction
+        slope = (above - below) / (2 * STEP)
+        assert float((gradient * direction).sum()) == pytest.approx(slope, rel=3e-5, abs=1e-8), key.name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_parts_of_a_batch_add_up(case):
+    gradients_of, keys, labels, count, problem_type, selected = CASES[case]
+    config, weights = gradient_model(keys, count, problem_type, np.float32)
+    loss, gradients = gradients_of(TEXTS, labels, weights, config)
+    parts = [
+        gradients_of([ids], [some], weights, config, None, selected) for ids, some in zip(TEXTS, labels, strict=True)
+    ]
+    assert loss == pytest.approx(sum(part for part, _ in parts), rel=1e-6)
+    for whole, *some in zip(tree_leaves(gradients), *(tree_leaves(tree) for _, tree in parts), strict=True):
+        assert whole.dtype == np.float32
+        np.testing.assert_allclose(sum(some), whole, rtol=0, atol=1e-5 * max(1, np.abs(whole).max()))
+
+
+def test_losses_of_the_simplest_answers():
+    """If all logits are equal, the losses are known."""
+    for gradients_of, keys, labels, count, problem_type, expected in (
+        (*CASES["masked"][:5], np.log(20)),
+        (*CASES["single"][:5], np.log(3)),
+        (*CASES["several"][:5], np.log(2)),
+        (*CASES["regression"][:5], (0.5**2 + 2**2 + 3.25**2) / 3),
+        (*CASES["tokens"][:5], np.log(3)),
+        (*CASES["questions"][:5], (2 * np.log(4) + np.log(6)) / 3),
+        (*CASES["questions beyond"][:5], (np.log(4) + np.log(6)) / 2),
+    ):
+        config, (encoder, head) = gradient_model(keys, count, problem_type, np.float64)
+        weights = type(keys(config))(encoder, tree_map(np.zeros_like, head))
+        assert gradients_of(TEXTS, labels, weights, config)[0] == pytest.approx(expected)

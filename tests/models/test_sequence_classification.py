@@ -1,256 +1,46 @@
-"""The three fine-tuned models: loaded, called, saved, and refused where a checkpoint is another's."""
-
-import json
+"""The head; loading, calling and saving the model is tested in `test_base.py`, its gradients in `test_roberta.py`."""
 
 import numpy as np
 import pytest
 
-from distilroberta_np import (
-    CheckpointError,
-    ConfigError,
-    RobertaConfig,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-    RobertaForTokenClassification,
-    RobertaModel,
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.linear import LinearWeights
+from distilroberta_np.models.sequence_classification import (
+    ClassificationHeadWeights,
+    classification_head,
+    classification_head_backward,
 )
-from distilroberta_np.checkpoint.safetensors_file import open_safetensors
-from distilroberta_np.layers.params import tree_leaves
-from distilroberta_np.models.question_answering import question_answering_keys
-from distilroberta_np.models.sequence_classification import sequence_classification_keys
-from distilroberta_np.models.token_classification import token_classification_keys
-from tests.support.seeded import CONFIG, VOCAB_SIZE, config_dict, seeded_tensors, write_model
-from tests.support.seeded_heads import tensors_with_head
+from tests.support.gradients import Repeated, check, numbers
+from tests.support.seeded import draw
 
-IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
-MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
-LABELS = {"0": "no", "1": "perhaps", "2": "yes"}
-# Each model with the names of its tensors, and the shape that it needs in the config beside the encoder's.
-MODELS = {
-    RobertaForSequenceClassification: (sequence_classification_keys, {"id2label": LABELS}),
-    RobertaForTokenClassification: (token_classification_keys, {"id2label": LABELS}),
-    RobertaForQuestionAnswering: (question_answering_keys, {}),
-}
-each_model = pytest.mark.parametrize("model_class", MODELS, ids=lambda model_class: model_class.__name__)
+HIDDEN, LABELS = 6, 3
 
 
-def write(folder, model_class, **changes):
-    """A folder of that model, and its tensors."""
-    keys, shape = MODELS[model_class]
-    shape = shape | changes
-    tensors = tensors_with_head(keys, **shape)
-    return write_model(folder, tensors, **shape), tensors
+def head_weights(make=numbers):
+    return ClassificationHeadWeights(
+        LinearWeights(make(1, HIDDEN, HIDDEN), make(2, HIDDEN)), LinearWeights(make(3, LABELS, HIDDEN), make(4, LABELS))
+    )
 
 
-def plain_head(model_class, tensors, vectors):
-    """The head in float64, straight from the checkpoint's names: (B, S, H) -> the logits."""
-
-    def affine(x, name):
-        return x @ tensors[f"{name}.weight"].astype(np.float64).T + tensors[f"{name}.bias"]
-
-    vectors = vectors.astype(np.float64)
-    if model_class is RobertaForSequenceClassification:
-        return affine(np.tanh(affine(vectors[:, 0], "classifier.dense")), "classifier.out_proj")
-    return affine(vectors, "classifier" if model_class is RobertaForTokenClassification else "qa_outputs")
-
-
-def logits_of(outputs):
-    """One array, also of the model that returns two."""
-    return getattr(outputs, "logits", None) if hasattr(outputs, "logits") else np.stack(outputs[:2], axis=-1)
-
-
-# -- calling ---------------------------------------------------------------------------------------------------------
-
-
-@each_model
-def test_logits_are_the_heads_of_the_encoders_vectors(tmp_path, model_class):
-    folder, tensors = write(tmp_path, model_class)
-    outputs = model_class.from_pretrained(folder)(IDS, MASK)
-    wanted = plain_head(model_class, tensors, RobertaModel.from_pretrained(folder)(IDS, MASK).last_hidden_state)
-    logits = logits_of(outputs)
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_the_head_equals_its_formula(count):
+    weights, x = head_weights(draw), draw(0, count, HIDDEN)
+    expected = np.tanh(x @ weights.dense.weight.T + weights.dense.bias) @ weights.output.weight.T + weights.output.bias
+    logits, _ = classification_head(x, weights)
     assert logits.dtype == np.float32
-    assert logits.shape == wanted.shape
-    np.testing.assert_allclose(logits, wanted, rtol=0, atol=2e-5)
-    assert wanted.std() > 0.3, "logits all alike would agree whatever is computed"
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-def test_a_question_answering_models_first_row_is_the_start(tmp_path):
-    folder, tensors = write(tmp_path, RobertaForQuestionAnswering)
-    outputs = RobertaForQuestionAnswering.from_pretrained(folder)(IDS, MASK)
-    vectors = RobertaModel.from_pretrained(folder)(IDS, MASK).last_hidden_state
-    for row, logits in enumerate((outputs.start_logits, outputs.end_logits)):
-        weight, bias = tensors["qa_outputs.weight"][row], tensors["qa_outputs.bias"][row]
-        np.testing.assert_allclose(logits, vectors @ weight + bias, rtol=0, atol=2e-5)
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_head_backward_equals_finite_differences(rate):
+    weights, x, by = head_weights(), numbers(0, 4, HIDDEN), numbers(5, 4, LABELS)
+    dropout = Dropout(rate, Repeated())
 
+    def run():
+        return classification_head(x, weights, dropout)
 
-@each_model
-def test_states_and_attentions_are_returned_only_if_asked_for(tmp_path, model_class):
-    folder, _ = write(tmp_path, model_class)
-    model, encoder = model_class.from_pretrained(folder), RobertaModel.from_pretrained(folder)
-    plain = model(IDS, MASK)
-    assert plain.hidden_states is None
-    assert plain.attentions is None
-    asked = model(IDS, MASK, output_hidden_states=True, output_attentions=True)
-    wanted = encoder(IDS, MASK, output_hidden_states=True, output_attentions=True)
-    for ours, theirs in zip(
-        [*asked.hidden_states, *asked.attentions], [*wanted.hidden_states, *wanted.attentions], strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(logits_of(asked), logits_of(plain))
-
-
-@each_model
-def test_padding_changes_nothing_and_inputs_are_checked(tmp_path, model_class):
-    model = model_class.from_pretrained(write(tmp_path, model_class)[0])
-    padded, alone = logits_of(model(IDS, MASK))[1:], logits_of(model(IDS[1:, :3]))
-    np.testing.assert_allclose(padded if padded.ndim == 2 else padded[:, :3], alone, rtol=0, atol=2e-5)
-    with pytest.raises(ValueError, match="outside the vocabulary"):
-        model([[0, VOCAB_SIZE, 2]])
-
-
-# -- loading ---------------------------------------------------------------------------------------------------------
-
-
-@each_model
-def test_a_checkpoint_without_the_head_is_refused(tmp_path, model_class):
-    write_model(tmp_path / "masked-lm")
-    write_model(tmp_path / "encoder", seeded_tensors(prefix="", pooler=True))
-    others = [tmp_path / "masked-lm", tmp_path / "encoder"]
-    others += [write(tmp_path / other.__name__, other)[0] for other in MODELS if other is not model_class]
-    for folder in others:
-        with pytest.raises(
-            CheckpointError, match=r"the checkpoint has no .* head .* load the encoder alone with RobertaModel"
-        ):
-            model_class.from_pretrained(folder)
-        RobertaModel.from_pretrained(folder)
-
-
-@each_model
-def test_leftovers_of_pretraining_do_not_disturb(tmp_path, model_class):
-    folder, tensors = write(tmp_path / "plain", model_class)
-    pretrained = seeded_tensors(5, pooler=True)
-    extra = {name: values for name, values in pretrained.items() if name not in tensors}
-    assert {name.split(".")[0] for name in extra} == {"lm_head", "roberta"}
-    other = write_model(tmp_path / "more", tensors | extra, **MODELS[model_class][1])
-    wanted = logits_of(model_class.from_pretrained(folder)(IDS, MASK))
-    np.testing.assert_array_equal(logits_of(model_class.from_pretrained(other)(IDS, MASK)), wanted)
-
-
-@each_model
-def test_tensors_that_lack_or_have_another_shape_are_named(tmp_path, model_class):
-    _, tensors = write(tmp_path / "plain", model_class)
-    shape = MODELS[model_class][1]
-    last = next(name for name in reversed(tensors) if name.endswith("bias"))
-    less = {name: values for name, values in tensors.items() if name != last}
-    with pytest.raises(CheckpointError, match=f"the checkpoint lacks {last}"):
-        model_class.from_pretrained(write_model(tmp_path / "less", less, **shape))
-    with pytest.raises(CheckpointError, match=r"the checkpoint has \w+\.extra"):
-        extra = {f"{last.split('.')[0]}.extra": tensors[last]}
-        model_class.from_pretrained(write_model(tmp_path / "more", tensors | extra, **shape))
-    if shape:
-        with pytest.raises(CheckpointError, match=r"has the shape \(3, 16\), but the config says \(2, 16\)"):
-            model_class.from_pretrained(write_model(tmp_path / "two labels", tensors))
-
-
-# -- saving ----------------------------------------------------------------------------------------------------------
-
-
-@each_model
-def test_what_is_saved_is_loaded_as_it_was(tmp_path, model_class):
-    model = model_class.from_pretrained(write(tmp_path / "first", model_class)[0])
-    model.save_pretrained(tmp_path / "second")
-    again = model_class.from_pretrained(tmp_path / "second")
-    for ours, wanted in zip(tree_leaves(again.weights), tree_leaves(model.weights), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
-    assert again.config.architectures == (model_class.__name__,)
-    assert again.config.labels == model.config.labels
-    np.testing.assert_array_equal(logits_of(again(IDS, MASK)), logits_of(model(IDS, MASK)))
-    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == ["config.json", "model.safetensors"]
-
-
-@each_model
-def test_float16_halves_the_file_and_is_said_in_the_config(tmp_path, model_class):
-    model = model_class.from_pretrained(write(tmp_path / "first", model_class)[0])
-    model.save_pretrained(tmp_path / "half", dtype="float16")
-    stored = open_safetensors(tmp_path / "half" / "model.safetensors")
-    assert {tensor.dtype for tensor in stored.values()} == {"F16"}
-    assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "float16"
-    half = model_class.from_pretrained(tmp_path / "half")
-    for ours, wanted in zip(tree_leaves(half.weights), tree_leaves(model.weights), strict=True):
-        assert ours.dtype == np.float32
-        np.testing.assert_array_equal(ours, wanted.astype(np.float16).astype(np.float32))
-    with pytest.raises(ValueError, match="dtype must be float32 or float16, not 'bfloat16'"):
-        model.save_pretrained(tmp_path / "other", dtype="bfloat16")
-
-
-@pytest.mark.parametrize("pooler", [True, False])
-def test_an_encoder_is_saved_without_a_prefix(tmp_path, pooler):
-    folder = write_model(tmp_path / "first", seeded_tensors(2, pooler=pooler))
-    encoder = RobertaModel.from_pretrained(folder)
-    encoder.save_pretrained(tmp_path / "bare")
-    names = list(open_safetensors(tmp_path / "bare" / "model.safetensors"))
-    assert {name.split(".")[0] for name in names} == {"embeddings", "encoder", *(["pooler"] if pooler else [])}
-    again, wanted = RobertaModel.from_pretrained(tmp_path / "bare")(IDS, MASK), encoder(IDS, MASK)
-    np.testing.assert_array_equal(again.last_hidden_state, wanted.last_hidden_state)
-    assert (again.pooler_output is not None) == pooler
-
-
-# -- labels in the config --------------------------------------------------------------------------------------------
-
-
-def test_labels_and_problem_type_go_round_through_a_config_json(tmp_path):
-    config = RobertaConfig.from_dict(config_dict(id2label=LABELS, problem_type="multi_label_classification"))
-    assert config.labels == ("no", "perhaps", "yes")
-    assert config.num_labels == 3
-    assert config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
-    assert config.label2id == {"no": 0, "perhaps": 1, "yes": 2}
-    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    assert RobertaConfig.from_file(tmp_path / "config.json") == config
-
-
-@pytest.mark.parametrize("problem_type", [None, "regression", "single_label_classification"])
-def test_a_saved_model_keeps_them(tmp_path, problem_type):
-    folder, _ = write(tmp_path / "first", RobertaForSequenceClassification, problem_type=problem_type)
-    RobertaForSequenceClassification.from_pretrained(folder).save_pretrained(tmp_path / "second")
-    saved = json.loads((tmp_path / "second" / "config.json").read_text())
-    assert saved["id2label"] == LABELS
-    assert saved["label2id"] == {"no": 0, "perhaps": 1, "yes": 2}
-    assert saved.get("problem_type") == problem_type
-
-
-def test_a_problem_type_is_kept_where_the_two_labels_have_no_names():
-    # As transformers saves models of two labels.
-    config = RobertaConfig.from_dict(config_dict(problem_type="multi_label_classification"))
-    assert RobertaConfig.from_dict(config.to_dict()) == config
-
-
-def test_labels_in_any_order_of_their_ids():
-    shuffled = {"2": "yes", "10": "k", "0": "no", **{str(place): f"l{place}" for place in (1, 3, 4, 5, 6, 7, 8, 9)}}
-    labels = RobertaConfig.from_dict(config_dict(id2label=shuffled)).labels
-    assert labels == ("no", "l1", "yes", *(f"l{place}" for place in range(3, 10)), "k")
-    assert RobertaConfig.from_dict(config_dict(id2label=dict(enumerate(labels)))).labels == labels
-
-
-def test_without_names_labels_are_numbered():
-    assert RobertaConfig.from_dict(CONFIG).num_labels == 2
-    assert RobertaConfig.from_dict(CONFIG).id2label == {0: "LABEL_0", 1: "LABEL_1"}
-    assert "id2label" not in RobertaConfig.from_dict(CONFIG).to_dict()
-    assert RobertaConfig.from_dict(config_dict(num_labels=3)).id2label[2] == "LABEL_2"
-    assert RobertaConfig.from_dict(config_dict(num_labels=1)).num_labels == 1
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"id2label": {"0": "a", "2": "b"}}, "id2label must name every label from 0 on"),
-        ({"id2label": {}}, "id2label must name every label"),
-        ({"id2label": {"0": 5}}, "id2label must name every label"),
-        ({"id2label": ["a", "b"]}, "id2label must name every label"),
-        ({"num_labels": 0}, "num_labels must be an integer of at least 1, not 0"),
-        ({"num_labels": True}, "num_labels must be an integer"),
-        ({"problem_type": "ranking"}, "problem_type 'ranking' is unknown; use regression"),
-    ],
-)
-def test_malformed_labels(values, message):
-    with pytest.raises(ConfigError, match=message):
-        RobertaConfig.from_dict(config_dict(**values))
+    logits, cache = run()
+    if rate:
+        assert np.abs(logits - classification_head(x, weights)[0]).max() > 0.1
+    d_x, d_weights = classification_head_backward(by, cache, weights)
+    check(lambda: float((run()[0] * by).sum()), (x, weights), (d_x, d_weights))

@@ -11,7 +11,6 @@ pytest.importorskip("transformers", reason="needs the parity extra")
 import torch
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.losses import cosine_distance, kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models.masked_lm import masked_lm_keys
@@ -20,8 +19,6 @@ from tests.parity.test_training import SHAPE, batch, gradients_of
 from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
-
-NONE = Dropout(0.0, None)
 
 
 def numbers(seed, *shape, dtype=np.float64):
@@ -93,7 +90,7 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, restrict, alphas):
     wanted = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
     wanted.backward()
     objective = Objective(2.0, *alphas, restrict)
-    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective, NONE, NONE)
+    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective)
     assert loss == pytest.approx(wanted.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(student, config)), strict=True)

@@ -21,7 +21,6 @@ import transformers
 
 import distilroberta_np
 from distilroberta_np import RobertaConfig, RobertaTokenizer
-from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models.question_answering import question_answering_gradients, question_answering_keys
 from distilroberta_np.models.sequence_classification import (
@@ -53,7 +52,6 @@ SHAPE = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-NONE = Dropout(0.0, None)
 LENGTHS = (5, 9, 9, 30, 64)
 SEQUENCE = (sequence_classification_gradients, sequence_classification_keys, "SequenceClassification")
 
@@ -129,8 +127,6 @@ def test_every_tensors_gradient_is_torchs(case, dtype, tolerance):
         [np.array([labels[place] for place in group]) for group in groups],
         weights,
         our_config,
-        NONE,
-        NONE,
     )
     assert loss == pytest.approx(outputs.loss.item(), rel=1e-5)
     parameters = dict(theirs.named_parameters())

@@ -12,7 +12,6 @@ import torch
 import transformers
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
 from distilroberta_np.training.data.masking import mask_tokens
@@ -36,7 +35,6 @@ SHAPE = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-NONE = Dropout(0.0, None)
 
 
 def models(seed, dtype=np.float32):
@@ -75,7 +73,7 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, lengths):
     groups, inputs = batch(np.random.default_rng(0), lengths)
     outputs = theirs(**inputs)
     outputs.loss.backward()
-    loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config, NONE, NONE)
+    loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config)
     assert loss == pytest.approx(outputs.loss.item(), rel=1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(theirs, config)), strict=True)
@@ -101,7 +99,7 @@ def test_fifty_updates_are_torchs():
     state, rng = start(weights), np.random.default_rng(0)
     for update in range(updates):
         groups, inputs = batch(rng, [10, 10, 24, 24, 24, 60])
-        loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config, NONE, NONE)
+        loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config)
         norm = clip(gradients, 1.0)
         state = adamw(weights, gradients, state, linear_schedule(update + 1, updates, warmup, peak), decay)
 

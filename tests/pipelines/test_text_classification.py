@@ -297,20 +297,16 @@ def test_a_stream_is_read_as_its_results_are_asked_for(classifier):
     assert read == [0, 0, 1, 2, 3]
 
 
-def test_of_the_last_layer_only_the_first_token_is_computed(classifier, monkeypatch):
-    from distilroberta_np.runtime import batching
+def test_only_the_first_token_of_the_last_layer_is_computed(classifier, monkeypatch):
+    positions = []
 
-    seen = []
+    def recorded(sequences, selected, *, whole=classifier.model.encode):
+        positions.extend(selected)
+        return whole(sequences, selected)
 
-    def roberta_at(sequences, places, *rest, whole=batching.roberta_at):
-        vectors = whole(sequences, places, *rest)
-        seen.append((len(sequences), len(vectors)))
-        return vectors
-
-    monkeypatch.setattr(batching, "roberta_at", roberta_at)
+    monkeypatch.setattr(classifier.model, "encode", recorded)
     classifier(TEXTS)
-    assert sum(texts for texts, _ in seen) == len(TEXTS)
-    assert all(texts == vectors for texts, vectors in seen)
+    assert positions == [[0]] * len(TEXTS)
 
 
 # -- making it -------------------------------------------------------------------------------------------------------

@@ -244,14 +244,14 @@ def test_texts_that_cannot_be_answered(ner):
 
 def test_only_so_many_tokens_are_computed_together(ner, monkeypatch):
     calls = []
-    encode_at = token_classification.encode_at
+    encode = ner.model.encode
 
     def recorded(sequences, *arguments):
         calls.append(sum(map(len, sequences)))
-        return encode_at(sequences, *arguments)
+        return encode(sequences, *arguments)
 
     expected = ner(TEXTS * 4)
-    monkeypatch.setattr(token_classification, "encode_at", recorded)
+    monkeypatch.setattr(ner.model, "encode", recorded)
     monkeypatch.setattr(token_classification, "_MOST_TOKENS", 200)
     assert_same(ner(TEXTS * 4), expected)
     assert len(calls) > 3

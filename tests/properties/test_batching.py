@@ -1,18 +1,16 @@
-"""Texts of any lengths, packed without padding."""
+"""Sequences of any lengths, packed without padding."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("hypothesis", reason="needs the test extra: pip install 'distilroberta-np[test]'")
 
-from distilroberta_np.layers.roberta import roberta_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.models.roberta import roberta
 from distilroberta_np.runtime import batching
-from distilroberta_np.runtime.batching import cut
+from distilroberta_np.runtime.batching import micro_batches
 from tests.support.seeded import VOCAB_SIZE, write_model
 
 # The same examples every time: a default run must not fail by chance.
@@ -24,37 +22,31 @@ def model(tmp_path_factory):
     return RobertaForMaskedLM.from_pretrained(write_model(tmp_path_factory.mktemp("model")))
 
 
-# Ids from 1 on: padding, which is token 1, may stand in a text too.
+# Ids from 1 on: padding, which is token 1, may occur in a sequence.
 texts = st.lists(st.lists(st.integers(1, VOCAB_SIZE - 1), min_size=1, max_size=12), min_size=1, max_size=12)
 
 
 @EXAMPLES
 @given(st.data(), texts)
-def test_the_vectors_at_some_places_are_those_of_the_whole(model, data, sequences):
-    places = [
-        data.draw(st.lists(st.integers(0, len(sequence) - 1), min_size=1, max_size=3), label="places")
+def test_encode_equals_the_model_at_the_selected_positions(model, data, sequences):
+    positions = [
+        data.draw(st.lists(st.integers(0, len(sequence) - 1), min_size=1, max_size=3), label="positions")
         for sequence in sequences
     ]
-    weights, config = model.weights.roberta, model.config
-    vectors = iter(roberta_at(sequences, places, weights, config))
-    for sequence, row in zip(sequences, places, strict=True):
-        ids = np.array([sequence])
-        whole = roberta(ids, np.ones_like(ids), weights, config).last_hidden_state[0]
-        for place in row:
-            vector = next(vectors)
-            assert vector.dtype == np.float32
-            np.testing.assert_allclose(vector, whole[place], rtol=0, atol=2e-5)
-    assert next(vectors, None) is None
+    for sequence, selected, states in zip(sequences, positions, model.encode(sequences, positions), strict=True):
+        whole = model.roberta([sequence]).last_hidden_state[0]
+        assert states.dtype == np.float32
+        np.testing.assert_allclose(states, whole[selected], rtol=0, atol=2e-5)
 
 
 @EXAMPLES
 @given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 8))
-def test_texts_are_cut_into_runs_without_gaps(lengths, number):
+def test_micro_batches_have_no_gaps_and_equal_shares(lengths, number):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "worker_threads", lambda: number)
-        pieces = cut(lengths)
-    assert [text for piece in pieces for text in range(len(lengths))[piece]] == list(range(len(lengths)))
-    assert all(range(len(lengths))[piece] for piece in pieces)
-    # A run has its share, give or take the texts at its ends.
-    sizes = [sum(lengths[piece]) for piece in pieces]
-    assert max(sizes) <= batching._MOST_TOKENS + max(lengths)
+        parts = micro_batches(lengths)
+    assert [index for part in parts for index in range(len(lengths))[part]] == list(range(len(lengths)))
+    assert all(range(len(lengths))[part] for part in parts)
+    # Each has its share, give or take the sequences at its ends.
+    sizes = [sum(lengths[part]) for part in parts]
+    assert max(sizes) <= batching._MICRO_BATCH_TOKENS + max(lengths)

@@ -14,17 +14,17 @@ from distilroberta_np import RobertaConfig, RobertaForMaskedLM, TrainingError
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.kernels import BLOCK, blocks, spans
 from distilroberta_np.layers.params import tree_leaves, tree_map
-from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
+from distilroberta_np.models.masked_lm import masked_lm_keys
 from distilroberta_np.training import device, loop
 from distilroberta_np.training.optim.adamw import adamw, clip, start
 from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import PretrainSettings
 from distilroberta_np.training.student import Objective, Teacher, distillation_gradients, first_student
+from tests.support import gradient_cases
 from tests.support.dispatch import DeviceArray, put
 from tests.support.gradients import Repeated
 from tests.support.seeded import config_dict, seeded_tensors
-from tests.training import test_head_gradients as test_tasks
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
@@ -84,23 +84,13 @@ def assert_same(there, here):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_gradients_are_the_hosts(put_there, rate):
-    config, weights = model()
-    here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
-    loss, gradients = masked_lm_gradients(TEXTS, LABELS, weights, config, here, here)
-    ours, found = masked_lm_gradients(TEXTS, LABELS, tree_map(put_there, weights), config, there, there)
-    assert ours == pytest.approx(loss, rel=1e-12)
-    assert_same(found, gradients)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("case", test_tasks.CASES)
+@pytest.mark.parametrize("case", gradient_cases.CASES)
 def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
-    gradients_of, keys, labels, count, problem_type, _ = test_tasks.CASES[case]
-    config, weights = test_tasks.model(keys, count, problem_type, np.float64)
+    gradients_of, keys, labels, count, problem_type, _ = gradient_cases.CASES[case]
+    config, weights = gradient_cases.model(keys, count, problem_type, np.float64)
     here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
-    loss, gradients = gradients_of(TEXTS, labels, weights, config, here, here)
-    ours, found = gradients_of(TEXTS, labels, tree_map(put_there, weights), config, there, there)
+    loss, gradients = gradients_of(TEXTS, labels, weights, config, here)
+    ours, found = gradients_of(TEXTS, labels, tree_map(put_there, weights), config, there)
     assert ours == pytest.approx(loss, rel=1e-12)
     assert_same(found, gradients)
 
@@ -109,11 +99,11 @@ def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
 def test_gradients_of_distillation_are_the_hosts(put_there, restrict):
     teacher_config, teacher_weights = model(1, layers=4)
     config, _ = model()
-    objective, none = Objective(restrict_ce_to_mask=restrict), Dropout(0.0, None)
+    objective = Objective(restrict_ce_to_mask=restrict)
 
     def run(teacher_weights):
         teacher, weights = Teacher(teacher_weights, teacher_config), first_student(teacher_weights, 2)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, none, none)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
 
     loss, gradients = run(teacher_weights)
     ours, found = run(tree_map(put_there, teacher_weights))

@@ -5,9 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from distilroberta_np.layers.roberta import roberta_at
 
-from distilroberta_np import RobertaConfig
+from distilroberta_np import RobertaConfig, RobertaModel
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.losses import cosine_distance, kl_divergence
@@ -20,13 +19,12 @@ from distilroberta_np.training.student import (
     first_student,
     layers_of_student,
 )
-from tests.support.gradients import STEP, Repeated, check, exact_normal_distribution, numbers
+from tests.support.gradients import STEP, Repeated, check, exact_normal_cdf, numbers
 from tests.support.seeded import config_dict, seeded_tensors
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
 LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
-NONE = Dropout(0.0, None)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -112,12 +110,12 @@ OBJECTIVES = {
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 def test_every_tensor_against_finite_differences(objective, teacher, monkeypatch):
-    monkeypatch.setattr(activation, "_normal_distribution", exact_normal_distribution)
+    monkeypatch.setattr(activation, "normal_cdf", exact_normal_cdf)
     config, weights = model(0, layers=2)
     dropout = Dropout(0.3 if objective.alpha_cos else 0.0, Repeated())
 
     def run():
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, dropout, dropout)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, dropout)
 
     _, gradients = run()
     rng = np.random.default_rng(1)
@@ -142,12 +140,12 @@ def test_the_losses_are_weighted(teacher):
 
     def loss(**alphas):
         objective = Objective(**{"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0} | alphas)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)[0]
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)[0]
 
     ce, mlm, cos = loss(alpha_ce=1.0), loss(alpha_mlm=1.0), loss(alpha_cos=1.0)
     assert min(ce, mlm, cos) > 0.01
     assert loss(alpha_ce=5.0, alpha_mlm=2.0, alpha_cos=1.0) == pytest.approx(5 * ce + 2 * mlm + cos, rel=1e-9)
-    assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config, NONE, NONE)[0], rel=1e-9)
+    assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config)[0], rel=1e-9)
 
 
 def test_soft_targets_can_be_those_of_the_masks_alone(teacher):
@@ -156,20 +154,20 @@ def test_soft_targets_can_be_those_of_the_masks_alone(teacher):
     asked = [np.flatnonzero(row >= 0) for group in LABELS for row in group]
 
     def logits(weights, config):
-        vectors = roberta_at(texts, asked, weights.roberta, config)
-        return lm_head(vectors, weights.lm_head, weights.roberta.embeddings.word, config.layer_norm_eps)
+        hidden_states = np.concatenate(RobertaModel(config, weights.roberta).encode(texts, asked))
+        return lm_head(hidden_states, weights.lm_head, weights.roberta.embeddings.word, config.layer_norm_eps)[0]
 
     wanted, _ = kl_divergence(logits(weights, config), logits(*teacher), 2.0)
     objective = Objective(alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
-    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)
+    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
     assert loss == pytest.approx(wanted, rel=1e-9)
 
 
 def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
     config, weights = model(0, layers=2)
     objective = Objective(alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, NONE, NONE)
-    wanted, others = masked_lm_gradients(TEXTS, LABELS, weights, config, NONE, NONE)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
+    wanted, others = masked_lm_gradients(TEXTS, LABELS, weights, config)
     assert loss == pytest.approx(wanted, rel=1e-12)
     for ours, other in zip(tree_leaves(gradients), tree_leaves(others), strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-12)
@@ -181,7 +179,7 @@ def test_parts_of_a_batch_add_up(teacher, restrict):
     objective = Objective(restrict_ce_to_mask=restrict)
 
     def run(texts, labels, *counts):
-        return distillation_gradients(texts, labels, weights, config, teacher, objective, NONE, NONE, *counts)
+        return distillation_gradients(texts, labels, weights, config, teacher, objective, None, *counts)
 
     loss, gradients = run(TEXTS, LABELS)
     parts = [run([ids], [labels], 4, 14) for ids, labels in zip(TEXTS, LABELS, strict=True)]
@@ -193,6 +191,6 @@ def test_parts_of_a_batch_add_up(teacher, restrict):
 def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(teacher):
     student = first_student(teacher.weights, 4)
     objective = Objective(alpha_mlm=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, objective, NONE, NONE)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, objective)
     assert loss == pytest.approx(0, abs=1e-9)
     assert max(np.abs(leaf).max() for leaf in tree_leaves(gradients)) < 1e-9

@@ -1,4 +1,4 @@
-"""Distillation (Sanh et al. 2019, "DistilBERT"): the loss of a batch for a student, and its gradients."""
+"""The student of a distillation (Sanh et al. 2019, "DistilBERT"): its first weights, its loss and its gradients."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..models.roberta import roberta, roberta_gradients
 
 
 class Objective(NamedTuple):
-    """What a student is trained for: alpha_ce L_ce + alpha_mlm L_mlm + alpha_cos L_cos (Sanh et al. 2019, section 3).
+    """The loss of a student, alpha_ce L_ce + alpha_mlm L_mlm + alpha_cos L_cos (Sanh et al. 2019, section 3).
 
-    L_ce: `kl_divergence` from the teacher's probabilities, the mean over all tokens (with `restrict_ce_to_mask` over
-        those that are asked for), as in the released code. (The paper writes the cross-entropy, which differs by the
-        teacher's entropy, a constant.)
-    L_mlm: `cross_entropy` with the true tokens, the mean over those that are asked for.
-    L_cos: `cosine_distance` of the last hidden states, the mean over all tokens.
+    L_ce: `kl_divergence` from the teacher's probabilities (soft targets), the mean over all positions, or over masked
+        ones with `restrict_ce_to_mask`, as in the released code. (The cross-entropy of the paper differs by a constant,
+        the teacher's entropy.)
+    L_mlm: `cross_entropy` with the true tokens, the mean over masked positions.
+    L_cos: `cosine_distance` between final hidden states, the mean over all positions.
     """
 
     temperature: float = 2.0
@@ -35,12 +35,12 @@ class Objective(NamedTuple):
 
     @property
     def ce_everywhere(self) -> bool:
-        """Whether the logits of all tokens are compared."""
+        """Whether the logits at all positions are compared."""
         return self.alpha_ce > 0 and not self.restrict_ce_to_mask
 
 
 class Teacher(NamedTuple):
-    """A model that stays as it is, of the student's width and vocabulary."""
+    """A model that does not change, with the hidden size and the vocabulary of the student."""
 
     weights: MaskedLMWeights[Array]
     config: RobertaConfig
@@ -54,7 +54,7 @@ def distillation_gradients(
     teacher: Teacher,
     objective: Objective,
     dropout: Dropout | None = None,
-    selected: int | None = None,
+    masked: int | None = None,
     tokens: int | None = None,
 ) -> tuple[float, MaskedLMWeights[Array]]:
     """The loss of a batch and its gradients: a forward pass of the teacher, which sees the same masks, and a forward
@@ -66,15 +66,14 @@ def distillation_gradients(
         teacher: on the same device.
         objective: the weights of the three losses.
         dropout: of the student.
-        selected: the number of masked tokens of the whole batch, if this is a part of it.
-        tokens: its number of tokens.
+        masked, tokens: the number of masked positions and of all tokens in the whole batch, if this is a part of it.
 
     Returns:
         The loss, and its gradients as a tree like the weights.
     """
     word, eps = weights.roberta.embeddings.word, config.layer_norm_eps
     targets = select_targets(labels, everywhere=bool(objective.ce_everywhere or objective.alpha_cos))
-    selected = len(targets.rows) if selected is None else selected
+    masked = len(targets.rows) if masked is None else masked
     tokens = sum(ids.size for ids in groups) if tokens is None else tokens
 
     def head(hidden_states: Array) -> tuple[float, Array, tuple[LMHeadWeights[Array], Array]]:
@@ -93,12 +92,12 @@ def distillation_gradients(
         compared = everything if objective.ce_everywhere else target_rows
         among = target_rows if objective.ce_everywhere else everything[: len(targets.rows)]
         logits, cache = lm_head(hidden_states[compared], weights.lm_head, word, eps)  # [R, V]
-        part, d_target_logits = cross_entropy(logits[among], targets.labels, selected)
+        part, d_target_logits = cross_entropy(logits[among], targets.labels, masked)
         loss += objective.alpha_mlm * part
         if objective.alpha_ce:
             teacher_word, teacher_eps = teacher.weights.roberta.embeddings.word, teacher.config.layer_norm_eps
             teacher_logits, _ = lm_head(goal[compared], teacher.weights.lm_head, teacher_word, teacher_eps)  # [R, V]
-            count = tokens if objective.ce_everywhere else selected
+            count = tokens if objective.ce_everywhere else masked
             part, d_logits = kl_divergence(logits, teacher_logits, objective.temperature, count)
             loss += objective.alpha_ce * part
             d_logits *= objective.alpha_ce
@@ -118,20 +117,20 @@ def distillation_gradients(
 
 
 def layers_of_student(teacher_layers: int, layers: int) -> list[int]:
-    """Which layers of the teacher a student begins with: evenly spread from the first to the last.
+    """The layers of the teacher that a student starts with, evenly spread from the first to the last.
 
-    Of 12 they are 0, 2, 4, 7, 9 and 11, which DistilBERT's and DistilRoBERTa's weights were begun with ("one layer out
-    of two", Sanh et al. 2019, section 3).
+    For 6 of 12 they are 0, 2, 4, 7, 9 and 11, as for DistilBERT and DistilRoBERTa ("one layer out of two", Sanh et al.
+    2019, section 3).
 
     Args:
-        teacher_layers: how many there are.
-        layers: how many are taken, at least 1 and no more than there are.
+        teacher_layers: the number of layers of the teacher.
+        layers: the number of layers of the student, from 1 to that of the teacher.
     """
-    return [round(place * (teacher_layers - 1) / max(1, layers - 1)) for place in range(layers)]
+    return [round(layer * (teacher_layers - 1) / max(1, layers - 1)) for layer in range(layers)]
 
 
 def first_student(teacher: MaskedLMWeights[Array], layers: int) -> MaskedLMWeights[Array]:
-    """The teacher's embeddings, some of its layers, and its head. The arrays are the teacher's own."""
+    """The teacher's embeddings, some of its layers, and its head, without copies."""
     chosen = layers_of_student(len(teacher.roberta.layers), layers)
     return teacher._replace(
         roberta=teacher.roberta._replace(layers=tuple(teacher.roberta.layers[layer] for layer in chosen))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distilroberta_np.checkpoint.keys import token_classification_keys
+from distilroberta_np.models.token_classification import token_classification_keys
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 from tests.support.seeded_question_answering import write_question_answering

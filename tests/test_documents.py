@@ -28,8 +28,8 @@ from tests.support.sentence_folders import write_sentence_encoder
 PROJECT = Path(__file__).parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")]
 
-# Commands that need a network or the published weights: only their arguments are checked.
-NOT_RUN = ("download", "verify")
+# Commands that need a network or the published weights, or that do not end (tests/serve runs them).
+NOT_RUN = ("download", "verify", "serve")
 # Programs of other people, and what takes minutes; `.ci/run` runs the ones that matter.
 OTHERS = (
     "pip",
@@ -40,6 +40,7 @@ OTHERS = (
     "ruff",
     "mypy",
     "lint-imports",
+    "curl",
     ".",
 )
 # Added to the commands that train, so that they take a second.

@@ -16,7 +16,7 @@ def models(tmp_path_factory):
     from distilroberta_np.serve.loaded import ServedModel, Source
 
     base = tmp_path_factory.mktemp("served")
-    tags = {"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}
+    tags = {"id2label": {"0": "B-LOC", "1": "B-PER", "2": "I-PER"}}
     folders = {
         "fill": ("fill-mask", write_model(base / "fill")),
         "mood": ("text-classification", write_classifier(base / "mood", ["bad", "fair", "good"])),

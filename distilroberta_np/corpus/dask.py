@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .columns import Task, add_columns
+from .tables import json_texts
 
 if TYPE_CHECKING:
     import dask.dataframe
     import pandas
 
-_DTYPES = {"string": "object", "float": "float64", "int": "Int64", "embedding": "object", "json": "object"}
+_DTYPES = {"string": "string", "float": "float64", "int": "Int64", "embedding": "object", "json": "string"}
 
 
 def map_partitions(
@@ -34,7 +35,8 @@ def map_partitions(
         **options: arguments of the pipeline's call, or of `SentenceEncoder.encode`.
 
     Returns:
-        The lazy data frame with the task's columns and `error`.
+        The lazy data frame with the task's columns and `error`. Nested values are JSON text. To write embeddings to
+        Parquet, name their type: `to_parquet(path, schema={"embedding": pyarrow.list_(pyarrow.float32())})`.
     """
     job = Task(task, model, (column,) if isinstance(column, str) else tuple(column), options)
     meta = frame._meta.assign(**{name: _empty(kind) for name, kind in job.outputs.items()})
@@ -48,7 +50,9 @@ def _map(partition: pandas.DataFrame, task: Task) -> pandas.DataFrame:
     texts = [[None if pandas.isna(value) else value for value in row] for row in rows]
     columns = add_columns(task, texts)
     series = {
-        name: pandas.Series(columns[name], index=partition.index, dtype=_DTYPES[kind])
+        name: pandas.Series(
+            json_texts(columns[name]) if kind == "json" else columns[name], index=partition.index, dtype=_DTYPES[kind]
+        )
         for name, kind in task.outputs.items()
     }
     return partition.assign(**series)

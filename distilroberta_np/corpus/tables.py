@@ -103,7 +103,7 @@ def _map_parquet(
                     values = zip(*(batch.column(name).to_pylist() for name in inputs), strict=True)
                     columns = compute([list(row) for row in values])
                     added = [
-                        arrow.array(_as_json(columns[name]) if kind == "json" else columns[name], types[kind])
+                        arrow.array(json_texts(columns[name]) if kind == "json" else columns[name], types[kind])
                         for name, kind in outputs.items()
                     ]
                     writer.write_batch(arrow.RecordBatch.from_arrays([*batch.columns, *added], schema=schema))
@@ -113,7 +113,8 @@ def _map_parquet(
     return rows, errors
 
 
-def _as_json(values: list[Any]) -> list[str | None]:
+def json_texts(values: list[Any]) -> list[str | None]:
+    """Nested values as JSON; None stays."""
     return [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
 
 

@@ -307,7 +307,12 @@ def learnt(base, files, labels, **changes):
         (["b", "a", "b"], {}, "single_label_classification", ("a", "b")),
         (["10", "9", "1"], {}, "single_label_classification", ("1", "9", "10")),
         (["0", "1.5", "-2"], {}, "regression", ("LABEL_0",)),
-        (["0", "1.5", "?"], {}, "single_label_classification", ("0", "1.5", "?")),
+        (["0", "1.5", "?"], {}, "regression", ("LABEL_0",)),  # and "?" is reported when it is encoded
+        (["0", "1.5", "x", "y"], {}, "single_label_classification", ("0", "1.5", "x", "y")),
+        (["0.0", "1.0", "1", "+1.0", "1e1"], {}, "single_label_classification", ("0", "1", "10")),
+        (["-1", "0", "01", "1"], {}, "single_label_classification", ("-1", "0", "01", "1")),
+        (["1_000", "2_000", "٣"], {}, "single_label_classification", ("1_000", "2_000", "٣")),
+        (["0.5", "1.5", "nan", "0.1", "", "inf", "2"], {}, "regression", ("LABEL_0",)),
         (["1", "2"], {"problem_type": "regression"}, "regression", ("LABEL_0",)),
         ([("x", "y"), (), ("z",)], {}, "multi_label_classification", ("x", "y", "z")),
         (["4,27", "3, 4", ""], {"problem_type": "multi_label_classification"}, "multi_label_classification",
@@ -342,6 +347,8 @@ def test_texts_become_ids_and_labels(base, files):
         (["a", "b"], None, ("a", "b"), "2 labels, but each text must have one"),
         (["1", "2"], "regression", "x", "'x' is not a number"),
         (["1", "2"], "regression", "inf", "'inf' is not a number"),
+        (["0.5", "1.5"], None, "nan", "'nan' is not a number"),
+        (["0.5", "1.5"], None, "", "'' is not a number"),
         (["a", "b"], "multi_label_classification", "a,,b", "the label '' does not"),
     ],
 )
@@ -350,6 +357,23 @@ def test_labels_that_cannot_be_used(base, files, labels, problem_type, label, me
     rows = [LabelledText("text", None, label, "a.tsv, line 7")]
     with pytest.raises(TrainingError, match=f"a.tsv, line 7: {message}"):
         encoded(text_classification, base, files, rows, config, 10)
+
+
+def test_numbers_with_a_decimal_comma_are_not_taken_as_classes(base, files):
+    for labels in (["0,5", "1,25", "2"], ["3,4", "27", "5"]):
+        with pytest.raises(
+            TrainingError, match=r"could be a number with a decimal comma, or two labels; write 0\.5, or"
+        ):
+            learnt(base, files, labels)
+    config = learnt(base, files, ["3,4", "27"], problem_type="multi_label_classification")
+    assert config.labels == ("3", "4", "27")
+
+
+def test_whole_numbers_are_the_same_class_however_they_are_written(base, files):
+    config = learnt(base, files, ["0.0", "1.0"])
+    rows = [LabelledText("a", None, label, "here") for label in ("1", "1.0", "0", "0.00")]
+    examples, _ = encoded(text_classification, base, files, rows, config, 10)
+    assert [int(example.labels) for example in examples] == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(("scores", "problem_type"), [([0.5, 1.25, 3.0], None), (["a,b", "b", ""], "several")])

@@ -58,12 +58,9 @@ def read_text(path: Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TrainingError(f"{path}, line {line}: not {encoding[:6].upper()}; save the file as UTF-8") from None
+        raise TrainingError(f"{path}, line {line}: not {_name(encoding)}; save the file as UTF-8") from None
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise TrainingError(
-            f"{path}, line {line}: a NUL character, as in UTF-16 or binary data; save the file as UTF-8"
-        )
+        raise _nul(path, text.count("\n", 0, text.index("\0")) + 1)
     text = text.replace("\r\n", "\n")
     return text if "\n" in text else text.replace("\r", "\n")  # as old Macs ended lines
 
@@ -75,7 +72,7 @@ def read_lines(path: Path) -> Iterator[str]:
         TrainingError: as `read_text`; or a damaged .gz, or a line too long for memory.
     """
     check_file(path)
-    number = 0
+    number, encoding = 0, ""
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             encoding = _encoding(file.peek(4)[:4])
@@ -86,9 +83,11 @@ def read_lines(path: Path) -> Iterator[str]:
                     raise TrainingError(
                         f"{path}, line {number}: longer than {_MAX_LINE_CHARACTERS:,} characters; split it"
                     )
+                if "\0" in line:
+                    raise _nul(path, number)
                 yield line.rstrip("\n")
     except UnicodeDecodeError:
-        raise TrainingError(f"{path}, after line {number}: not UTF-8; save the file in that encoding") from None
+        raise TrainingError(f"{path}, after line {number}: not {_name(encoding)}; save the file as UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
         raise TrainingError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
@@ -109,6 +108,14 @@ def parse_json(text: str) -> object:
 def is_text(value: object) -> bool:
     """Whether a value is a string that is not blank."""
     return isinstance(value, str) and bool(value.strip())
+
+
+def _nul(path: Path, line: int) -> TrainingError:
+    return TrainingError(f"{path}, line {line}: a NUL character, as in UTF-16 or binary data; save the file as UTF-8")
+
+
+def _name(encoding: str) -> str:
+    return encoding.removesuffix("-sig").upper()
 
 
 def _encoding(data: bytes) -> str:

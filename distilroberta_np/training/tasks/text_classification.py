@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,11 +36,11 @@ class TextClassification(Task[LabelledText]):
     def configure(self, rows: Sequence[LabelledText], config: RobertaConfig, context: Context) -> RobertaConfig:
         """Choose the problem type, unless the settings give it, and collect the labels.
 
-        Numbers are a regression's if at least one is not whole, as transformers takes floats. Labels are sorted, as
-        numbers if all are whole.
+        Numbers are a regression's if one is not whole. Whole numbers are classes, 1.0 the same as 1, in their order;
+        other labels are sorted as text.
 
         Raises:
-            TrainingError: a classifier with fewer than two labels.
+            TrainingError: a classifier with fewer than two labels, or numbers with a decimal comma.
         """
         kind, path = context.settings.problem_type, context.settings.train
         if kind is None:
@@ -52,9 +53,13 @@ class TextClassification(Task[LabelledText]):
             raise TrainingError(
                 f"{path}: a classifier needs at least two labels, but the data have only {sorted(labels)}"
             )
-        whole = all(label.isascii() and label.isdigit() for label in labels)
-        order = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
-        return replace(config, labels=tuple(order), problem_type=kind)
+        whole = {label: _whole(label) for label in labels}
+        if all(whole.values()):
+            labels = set(filter(None, whole.values()))
+            return replace(
+                config, labels=tuple(sorted(labels, key=lambda label: (int(label), label))), problem_type=kind
+            )
+        return replace(config, labels=tuple(sorted(labels)), problem_type=kind)
 
     def encode(self, rows: Sequence[LabelledText], config: RobertaConfig, context: Context) -> list[Example]:
         """One example per row. Texts that are too long are truncated as by the "longest_first" of transformers."""
@@ -111,8 +116,16 @@ def _problem_type(rows: Sequence[LabelledText]) -> tuple[str, str]:
     if any(isinstance(row.label, tuple) for row in rows):
         return "multi_label_classification", "lists"
     texts = [str(row.label) for row in rows]
-    if all(_number(text) is not None for text in texts) and not all(text.lstrip("+-").isdigit() for text in texts):
+    numbers = [text for text in texts if _number(text) is not None]
+    # A few labels that are no numbers, such as nan, don't turn a regression into classes: `encode` reports them.
+    if 2 * len(numbers) > len(texts) and not all(map(_whole, numbers)):
         return "regression", "numbers"
+    commas = next((row for row in rows if re.fullmatch(r"[+-]?\d+,\d+", str(row.label))), None)
+    if commas is not None and all(_number(text.replace(",", ".")) is not None for text in texts):
+        raise TrainingError(
+            f"{commas.location}: the label {shown(commas.label)} could be a number with a decimal comma, or two "
+            "labels; write 0.5, or give --problem-type multi_label_classification"
+        )
     return "single_label_classification", "names"
 
 
@@ -127,12 +140,13 @@ def _labels_of(row: LabelledText, kind: str | None) -> tuple[str, ...]:
 
 def _as_array(row: LabelledText, config: RobertaConfig, ids_of: dict[str, int]) -> Array:
     """A row's label as the gradients take it. Raises ValueError if it is unusable."""
-    names = _labels_of(row, config.problem_type)
+    names: Sequence[str] = _labels_of(row, config.problem_type)
     if config.problem_type == "regression":
         number = _number(names[0]) if len(names) == 1 else None
         if number is None:
             raise ValueError(f"{shown(row.label)} is not a number")
         return np.array(number, np.float32)
+    names = [name if name in ids_of else _whole(name) or name for name in names]
     unknown = [name for name in names if name not in ids_of]
     if unknown:
         raise ValueError(f"the label {shown(unknown[0])} does not occur in the training data")
@@ -146,8 +160,16 @@ def _as_array(row: LabelledText, config: RobertaConfig, ids_of: dict[str, int]) 
 
 
 def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
+    """A finite number as CSV and JSON have it: Python's float also takes nan, 1_000 and other digits than ASCII's."""
+    number = (
+        float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE) else math.inf
+    )
     return number if math.isfinite(number) else None
+
+
+def _whole(text: str) -> str | None:
+    """A whole number, without a fraction of zeros: 1 for 1.0; None for other text."""
+    number = _number(text)
+    if number is None or not number.is_integer():
+        return None
+    return text if text.lstrip("+-").isdigit() else str(int(number))

@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -111,3 +112,67 @@ def test_bad_rows_can_be_noted_and_left_out(tmp_path):
     noted = []
     assert rows(path, bad=noted.append) == [("x", None, "1"), ("z", None, "3")]
     assert noted == [f"{path}, line 3: 1 columns, but the file has 2", f"{path}, line 4: no text in the column text"]
+
+
+# -- read as their authors meant them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [
+    "text;label\nHello, you;1\nNo;0\n",
+    "sep=;\ntext;label\nHello, you;1\nNo;0\n",
+    "text\tlabel\nHello, you\t1\nNo\t0\n",
+    "text|label\nHello, you|1\nNo|0\n",
+    'text,label\n"Hello, you",1\nNo,0\n',
+    '"text";"label"\r\n"Hello, you";1\r\n"No";0\r\n',
+])  # fmt: skip
+def test_delimiters_of_csv(tmp_path, text):
+    assert rows(write(tmp_path / "a.csv", text)) == [("Hello, you", None, "1"), ("No", None, "0")]
+
+
+def test_delimiters_without_a_header(tmp_path):
+    path = write(tmp_path / "a.csv", "Hello, you;1\nNo;0\n")
+    assert rows(path, Columns("1", None, "2", header=False)) == [("Hello, you", None, "1"), ("No", None, "0")]
+
+
+def test_lines_are_counted_after_the_delimiters_own(tmp_path):
+    path = write(tmp_path / "a.csv", "sep=;\ntext;label\nx;1;2\n")
+    with pytest.raises(TrainingError, match=r"a\.csv, line 3: 3 columns, but the file has 2"):
+        read_table(path)
+
+
+def test_long_cells(tmp_path):
+    """Longer than the limit of Python's csv, which stays as it was."""
+    limit = csv.field_size_limit()
+    long = "word " * 100_000
+    assert rows(write(tmp_path / "a.csv", f'text,label\n"{long}",1\n')) == [(long, None, "1")]
+    assert rows(write(tmp_path / "b.csv", f"label;text\n1;{long}\n")) == [(long, None, "1")]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_of_objects(tmp_path, name, indent):
+    values = [{"text": "a", "label": 1}, {"text": "b", "label": ["x", "y"]}]
+    path = write(tmp_path / name, json.dumps(values, indent=indent))
+    assert rows(path) == [("a", None, "1"), ("b", None, ("x", "y"))]
+    assert read_table(path)[1].location == f"{path}, item 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"text": "x", "label": 1.5}\n{"text": "y", "label": NaN}\n', "a.jsonl, line 2: not JSON: NaN is not a JSON"),
+        ('{"text": "x", "label": -Infinity}\n', "a.jsonl, line 1: not JSON: -Infinity is not a JSON value"),
+        ('[{"text": "x", "label": 1.5},\n {"text": "y", "label": NaN}]', "a.jsonl: not JSON: NaN"),
+        (
+            '{\n "text": "x",\n "label": 1\n}\n',
+            "a JSON value over several lines; write an object per line, or an array",
+        ),
+        ('[{"text": "x", "label": 1}, 3]', "a.jsonl, item 2: must be an object, not int"),
+        ("[" * 100_000, "a.jsonl: not JSON: "),
+        ('{"a":' * 100_000, "a.jsonl, line 1: not JSON: "),
+    ],
+)
+def test_json_that_cannot_be_used(tmp_path, text, message):
+    with pytest.raises(TrainingError, match=message):
+        read_table(write(tmp_path / "a.jsonl", text))

@@ -93,15 +93,7 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
             loss, total = batch_gradients(
                 batch,
                 lambda part: distillation_gradients(
-                    part.ids,
-                    part.labels,
-                    weights,
-                    config,
-                    teacher,
-                    objective,
-                    part.dropout,
-                    masked,
-                    tokens,
+                    part.ids, part.labels, weights, config, teacher, objective, part.dropout, masked, tokens
                 ),
                 settings.dropout,
                 [settings.seed, 3, update],

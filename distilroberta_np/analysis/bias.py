@@ -23,15 +23,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from ..errors import PipelineException, TokenizerError
 from ..layers.params import Array
-from ..pipelines.base import as_integer
 from ..pipelines.beam_search import Tokens, score_words
-from ..pipelines.fill_mask import DEFAULT_TOP_K, FillMaskPipeline
+from ..pipelines.fill_mask import DEFAULT_TOP_K, FillMaskPipeline, MaskPrediction
+from ..pipelines.options import as_integer
 from .templates import FilledTemplate, fill_template
 
 
@@ -41,7 +40,7 @@ class GroupPredictions:
 
     name: str
     text: str
-    predictions: list[dict[str, Any]]
+    predictions: list[MaskPrediction]
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,7 @@ def _spell(unmasker: FillMaskPipeline, text: str, targets: Sequence[str]) -> lis
     mask = text.index(unmasker.tokenizer.mask_token)
     short = text[max(0, mask - 1) : mask + len(unmasker.tokenizer.mask_token)]
     answers = unmasker(short, targets=targets, whole_words=True, top_k=unmasker.model.config.vocab_size)
-    return [tuple(answer["token"]) for answer in answers]
+    return [tuple(np.atleast_1d(answer["token"]).tolist()) for answer in answers]
 
 
 def _score(unmasker: FillMaskPipeline, reading: _Reading, row: Array, words: Sequence[Tokens]) -> dict[Tokens, float]:

@@ -14,7 +14,7 @@ from ..analysis.charts import draw_comparison
 from ..messages import printable
 from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
-from .answering import said_on_stderr
+from .answering import warnings_on_stderr
 from .command import Command
 from .terminal import add_model_arguments, print_table
 
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with said_on_stderr():
+    with warnings_on_stderr():
         unmasker = pipeline(
             "fill-mask", options.model, revision=options.revision, local_files_only=options.local_files_only
         )

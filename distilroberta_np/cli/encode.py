@@ -7,15 +7,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from ..files import atomic_write
 from ..hub import default_model
 from ..layers.params import Array
-from ..sentence.sentence_encoder import Options, SentenceEncoder
-from .answering import add_input_arguments, answer_all, said_on_stderr
+from ..sentence.sentence_encoder import SentenceEncoder
+from .answering import add_input_arguments, answer_all, open_texts, warnings_on_stderr
 from .command import Command
 from .terminal import add_model_arguments
 
@@ -48,22 +48,23 @@ def run(options: argparse.Namespace) -> int:
         options.parser.error("give --output or --json, not both")
     if options.output is not None and options.output.suffix != ".npy":
         options.parser.error("the name of --output must end in .npy")
-    encoder = load_encoder(options, SentenceEncoder if options.output else _AsLists)
     arguments = {
         "prompt": options.prompt,
         "prompt_name": options.prompt_name,
         "normalize_embeddings": options.normalize,
     }
-    if options.output is None:
-        return answer_all(options, encoder, _print_answer, outcome="embedding", **arguments)
-    with _vector_file(options.output, encoder.get_embedding_dimension()) as rows:
-        return answer_all(options, encoder, rows.write, outcome="embedding", parse=rows.count, **arguments)
+    with open_texts(options) as source:
+        encoder = load_encoder(options)
+        if options.output is None:
+            return answer_all(options, source, encoder, _print_answer, outcome="embedding", **arguments)
+        with _vector_file(options.output, encoder.get_embedding_dimension()) as rows:
+            return answer_all(options, source, encoder, rows.write, outcome="embedding", parse=rows.count, **arguments)
 
 
-def load_encoder(options: argparse.Namespace, encoder: type[SentenceEncoder] = SentenceEncoder) -> SentenceEncoder:
+def load_encoder(options: argparse.Namespace) -> SentenceEncoder:
     """Load the encoder of the command line, with warnings on stderr."""
-    with said_on_stderr():
-        return encoder.from_pretrained(
+    with warnings_on_stderr():
+        return SentenceEncoder.from_pretrained(
             options.model or default_model(),
             revision=options.revision,
             local_files_only=options.local_files_only,
@@ -71,15 +72,8 @@ def load_encoder(options: argparse.Namespace, encoder: type[SentenceEncoder] = S
         )
 
 
-class _AsLists(SentenceEncoder):
-    """An encoder that returns lists, for JSON."""
-
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
-        return [embedding.tolist() for embedding in super()._answer(sequences, options)]
-
-
-def _print_answer(number: int, text: str, answer: list[float]) -> None:
-    print(json.dumps(answer))
+def _print_answer(number: int, text: str, answer: Array) -> None:
+    print(json.dumps(answer.tolist()))
 
 
 class _Rows:

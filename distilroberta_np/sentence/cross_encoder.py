@@ -15,7 +15,8 @@ from ..files import read_json
 from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..pipelines.base import as_boolean, as_integer, place_of
+from ..pipelines.base import name_of
+from ..pipelines.options import as_boolean, as_integer
 from ..tokenizer import RobertaTokenizer
 from .modules import check_modules
 from .sentence_model import SentenceModel
@@ -258,12 +259,12 @@ class CrossEncoder(SentenceModel):
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, list | tuple) and len(inputs) > 0 and isinstance(inputs[0], str)
 
-    def _read(self, item: Any, index: int | None, options: Options) -> list[int]:
+    def _read(self, item: Any, index: int | None, options: Options) -> tuple[int, ...]:
         if not isinstance(item, list | tuple) or len(item) != 2:
-            raise TypeError(f"{place_of(index)} must be a pair of texts, not {item!r:.80}")
+            raise TypeError(f"{name_of(index)} must be a pair of texts, not {item!r:.80}")
         return self._token_ids(options.prompt, item, index)
 
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
+    def _answer(self, sequences: Sequence[tuple[int, ...]], options: Options) -> list[Any]:
         logits = np.concatenate(self.model.logits_at(sequences, [[0]] * len(sequences)))  # [N, C]
         scores = np.asarray(options.activation_fn(logits), np.float32)
         if scores.shape != logits.shape:

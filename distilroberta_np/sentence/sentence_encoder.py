@@ -15,7 +15,7 @@ from ..errors import CheckpointError, PipelineException
 from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaModel
-from ..pipelines.base import as_boolean, as_integer
+from ..pipelines.options import as_boolean, as_integer
 from ..runtime.batching import batches
 from ..tokenizer import RobertaTokenizer
 from .modules import Layer, load_modules, output_size
@@ -274,14 +274,14 @@ class SentenceEncoder(SentenceModel):
             truncate_dim=None if truncate_dim is None else as_integer("truncate_dim", truncate_dim, smallest=1),
         )
 
-    def _read(self, item: Any, index: int | None, options: Options) -> list[int]:
+    def _read(self, item: Any, index: int | None, options: Options) -> tuple[int, ...]:
         ids = self._token_ids(options.prompt, [item], index)
         if len(ids) <= options.skipped:
             # The text is truncated, or its first characters share a token with the end of the prompt.
             raise PipelineException("no tokens are left after the prompt, which is not pooled", index)
         return ids
 
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Array]:
+    def _answer(self, sequences: Sequence[tuple[int, ...]], options: Options) -> list[Array]:
         embeddings = np.stack(
             [row for batch in batches(list(map(len, sequences))) for row in self._pool(sequences[batch], options)]
         )
@@ -296,7 +296,7 @@ class SentenceEncoder(SentenceModel):
         embeddings = super()._answer_list(inputs, options)
         return np.stack(embeddings) if embeddings else np.empty((0, self.get_embedding_dimension()), np.float32)
 
-    def _pool(self, sequences: list[list[int]], options: Options) -> Iterator[Array]:
+    def _pool(self, sequences: Sequence[tuple[int, ...]], options: Options) -> Iterator[Array]:
         positions = [self.pooling.positions(len(sequence), options.skipped) for sequence in sequences]
         hidden_states = self.model.encode(sequences, positions)
         return map(self.pooling, hidden_states, positions)

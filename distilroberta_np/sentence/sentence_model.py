@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from ..checkpoint.sentence_folder import MODULES_FILE, Module, encoder_path, read_modules
-from ..errors import PipelineException
 from ..hub import in_organization, resolve_model
+from ..layers.params import Array
 from ..messages import warn
-from ..pipelines.base import Pipeline, as_integer
+from ..pipelines.base import Pipeline
+from ..pipelines.options import as_integer
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
-from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .sentence_settings import SentenceSettings
 
@@ -29,7 +29,7 @@ class SentenceFolder(NamedTuple):
     encoder: Path
 
 
-class SentenceModel(Pipeline):
+class SentenceModel(Pipeline[tuple[int, ...], Array]):
     """A model that reads texts, or pairs of texts, after a prompt.
 
     Attributes:
@@ -93,7 +93,7 @@ class SentenceModel(Pipeline):
             raise ValueError(f"no prompt is named {name!r}; the names are: {', '.join(self.prompts) or 'none'}")
         return self.prompts[name]
 
-    def _token_ids(self, prompt: str, texts: Sequence[Any], index: int | None) -> list[int]:
+    def _token_ids(self, prompt: str, texts: Sequence[Any], index: int | None) -> tuple[int, ...]:
         """The ids of one or two texts, with special tokens, truncated to `max_seq_length`, the longer text first.
 
         Raises:
@@ -103,12 +103,5 @@ class SentenceModel(Pipeline):
         max_seq_length = as_integer("max_seq_length", self.max_seq_length, smallest=self._MIN_LENGTH)
         first, *rest = texts
         encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest)
-        try:
-            return truncate(encoding, min(max_seq_length, self.model.config.max_sequence_length), "longest_first")
-        except ValueError as error:
-            raise PipelineException(str(error), index) from None
-
-    def _answer_items(self, items: list[list[int]], options: Any) -> list[Any]:
-        sequences, indices = distinct(map(tuple, items))
-        answers = self._answer(list(map(list, sequences)), options) if sequences else []
-        return [answers[index] for index in indices]
+        max_length = min(max_seq_length, self.model.config.max_sequence_length)
+        return tuple(truncate(encoding, max_length, "longest_first", index))

@@ -101,7 +101,7 @@ class ServedModel:
         return getattr(self._model, "max_seq_length", None) or limit
 
     @cached_property
-    def _pipelines(self) -> dict[str, Pipeline]:
+    def _pipelines(self) -> dict[str, Pipeline[Any, Any]]:
         return {self.task: self._model} if isinstance(self._model, Pipeline) else {}
 
     def pipeline(self, task: str) -> Any:

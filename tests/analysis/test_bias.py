@@ -70,7 +70,7 @@ def test_the_pipelines_defaults_are_not_used(unmasker):
         (("{a|b} <mask>",), {"top_k": 0}, ValueError, "top_k must be at least 1"),
         (("{a|b} <mask>",), {"top_k": "3"}, TypeError, "top_k must be an integer"),
         (("{a|b} <mask>",), {"targets": []}, ValueError, "At least one target"),
-        (("{a|b} <mask>",), {"targets": ["<mask>"]}, ValueError, "holds a <mask>"),
+        (("{a|b} <mask>",), {"targets": ["<mask>"]}, ValueError, "contains <mask>"),
         (("{a|\ud800} <mask>",), {}, PipelineException, "group '\\\\ud800': character 0"),
     ],
 )

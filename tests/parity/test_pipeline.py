@@ -211,7 +211,7 @@ def test_truncation_before_the_mask(ours, reference):
         reference(text_of(600), tokenizer_kwargs={"truncation": True})
     # The 512 tokens up to the mask are kept instead.
     assert_same(ours(text_of(600), truncation=True), reference(text_of(512)))
-    with pytest.raises(PipelineException, match="only 510 can be kept"):
+    with pytest.raises(PipelineException, match="only 510 fit"):
         ours("<mask>" + text_of(600), truncation=True)
 
 

@@ -190,7 +190,7 @@ def test_a_word_of_several_pieces_stands_for_its_first_and_the_way_out_is_named(
     entry = unmasker.tokenizer.id_to_token(pieces[0])
     assert message == (
         "The specified target token ` unbelievably` does not exist in the model vocabulary. "
-        f"Replacing with `{entry}`. whole_words=True scores the word with all its pieces."
+        f"Replacing with `{entry}`. whole_words=True scores the word with all its subwords."
     )
 
 
@@ -435,7 +435,7 @@ def test_the_cut_is_moved_so_that_the_mask_stays(small, before):
 def test_all_masks_stay_where_they_can_and_where_they_can_not_it_is_said(small):
     far = words(600) + "<mask>" + words(508) + "<mask>" + words(50)
     assert len(small(far, truncation=True)) == 2
-    with pytest.raises(PipelineException, match="the masks are 511 tokens apart, and only 510 can be kept"):
+    with pytest.raises(PipelineException, match="the masks span 511 tokens, and only 510 fit"):
         small(words(600) + "<mask>" + words(509) + "<mask>", truncation=True)
     results = list(small.answers(["<mask>" + words(600) + "<mask>", TEXT], truncation=True))
     assert isinstance(results[0], PipelineException)
@@ -473,7 +473,7 @@ def test_a_max_length_above_the_models_is_the_models(small):
         (
             {"tokenizer_kwargs": {"padding": True, "stride": 1}},
             TypeError,
-            "only truncation, max_length and padding are known, not stride",
+            "takes truncation, max_length, padding, not stride",
         ),
         ({"tokenizer_kwargs": "truncation"}, TypeError, "tokenizer_kwargs must be a dict, not 'truncation'"),
         ({"tokenizer_kwargs": 5}, TypeError, "tokenizer_kwargs must be a dict, not 5"),
@@ -594,11 +594,11 @@ def test_whole_words_of_many_texts(small, batch_size):
 
 
 def test_whole_words_that_can_not_be(unmasker):
-    with pytest.raises(ValueError, match="whole_words says how to take targets, and there are none"):
+    with pytest.raises(ValueError, match="whole_words says how to read targets, but there are none"):
         unmasker(TEXT, whole_words=True)
     with pytest.raises(ValueError, match="joint and whole_words can't be combined"):
         unmasker(TEXT, targets="a", whole_words=True, joint=True)
-    with pytest.raises(ValueError, match="the target 'a <mask>' holds a <mask>"):
+    with pytest.raises(ValueError, match="the target 'a <mask>' contains <mask>"):
         unmasker(iter([TEXT]), targets="a <mask>", whole_words=True)
 
 
@@ -606,7 +606,7 @@ def test_whole_words_that_can_not_be(unmasker):
 def test_a_blank_word_is_left_out_with_a_warning(unmasker, blank):
     answer, messages = warned(unmasker, TEXT, targets=[blank, "boy"], whole_words=True)
     assert [p["token_str"] for p in answer] == [" boy"]
-    said = f"The specified target `{printable(blank)}` is no word. We cannot replace it with anything meaningful"
+    said = f"The specified target `{printable(blank)}` is not a word. We cannot replace it with anything meaningful"
     assert messages == [said + ", ignoring it"]
 
 
@@ -616,7 +616,7 @@ def test_a_text_with_no_room_for_the_longest_word_is_refused_in_its_place(small)
     full, room = words(509) + " <mask>", words(510 - pieces) + " <mask>"
     results = list(small.answers([TEXT, full, room], targets=["cat", "satcats"], whole_words=True))
     assert [type(result) for result in results] == [list, PipelineException, list]
-    assert re.search(rf"512 tokens .* at most 512 \({513 - pieces} beside the longest target\)", results[1].reason)
+    assert re.search(rf"512 tokens .* at most 512 \({513 - pieces} with the longest target\)", results[1].reason)
     assert results[1].index == 1
 
 
@@ -840,7 +840,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has(tmp_path, small, unmask
 
 def test_another_pad_token(tmp_path):
     with pytest.raises(
-        PipelineException, match="<pad> is token 1 of the tokenizer, and the model's config has pad_token_id 0"
+        PipelineException, match="<pad> is token 1 of the tokenizer, but the model's config has pad_token_id 0"
     ):
         seeded_pipeline(tmp_path, pad_token_id=0)
 
@@ -853,7 +853,7 @@ def test_ids_beyond_the_models_vocabulary_are_named_where_they_come_up(tmp_path)
     write_json(tmp_path / "tokenizer.json", tokenizer)
     sparse = pipeline("fill-mask", tmp_path)
     assert len(sparse("a <mask>")) == 5
-    with pytest.raises(PipelineException, match=r"the id 100000, and the model has only 274 .*\(input 1\)"):
+    with pytest.raises(PipelineException, match=r"the id 100000, but the model has only 274 .*\(input 1\)"):
         sparse(["a <mask>", "b <mask>"])
     for whole_words in (False, True):
         with pytest.raises(PipelineException, match="the id 100000"):
@@ -867,7 +867,7 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
     tensors = seeded_tensors()
     tensors["lm_head.dense.weight"][:] = 3e38
     broken = seeded_pipeline(tmp_path, tensors)
-    with pytest.raises(CheckpointError, match="scores are not finite"):
+    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity"):
         broken("the <mask> sat")
 
 

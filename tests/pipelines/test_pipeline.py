@@ -44,8 +44,8 @@ def test_parameters_become_defaults(folder):
     assert len(pipeline("fill-mask", folder, top_k=2)(TEXT)) == 2
     with pytest.raises(ValueError, match="top_k must be at least 0"):
         pipeline("fill-mask", folder, top_k=-1)
-    with pytest.raises(TypeError, match="framework"):
-        pipeline("fill-mask", folder, framework="pt")
+    with pytest.raises(TypeError, match="unknown option 'backend'"):
+        pipeline("fill-mask", folder, backend="torch")
 
 
 def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(monkeypatch, capsys):
@@ -57,9 +57,9 @@ def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(monkeypatch
     assert output.out == ""
 
 
-@pytest.mark.parametrize("task", ["text-generation", "fill_mask", "", None, [], 5])
+@pytest.mark.parametrize("task", ["text-generation", "fill_mask", "", [], 5])
 def test_an_unknown_task(folder, task):
-    with pytest.raises(ValueError, match=r"unknown task .*; there is .*fill-mask"):
+    with pytest.raises(ValueError, match=r"unknown task .*; the tasks are .*fill-mask"):
         pipeline(task, folder)
 
 
@@ -70,28 +70,28 @@ def test_the_cpu_by_each_of_its_names(folder, device):
 
 @pytest.mark.parametrize("device", [0, "cuda", "cuda:0", "mps", 1])
 def test_another_device(folder, device):
-    with pytest.raises(ValueError, match=f"device {device!r} is not to be had: this is NumPy, on the CPU"):
+    with pytest.raises(ValueError, match=f"device {device!r} is not supported: pipelines run on the CPU"):
         pipeline("fill-mask", folder, device=device)
 
 
 def test_a_loaded_model_needs_a_tokenizer_and_takes_no_revision(folder):
     model = RobertaForMaskedLM.from_pretrained(folder)
-    with pytest.raises(ValueError, match="a loaded model needs its tokenizer beside it"):
+    with pytest.raises(ValueError, match="a loaded model needs its tokenizer"):
         pipeline("fill-mask", model)
-    with pytest.raises(ValueError, match="revision 'main' is given with a model that is loaded already"):
+    with pytest.raises(ValueError, match="revision 'main' is given with a loaded model"):
         pipeline("fill-mask", model, folder, revision="main")
 
 
 def test_a_revision_needs_a_name(folder):
     with pytest.raises(ValueError, match="revision 'main' is given without a model"):
         pipeline("fill-mask", revision="main")
-    with pytest.raises(HubError, match="is a folder, which has no revision"):
+    with pytest.raises(HubError, match="is a folder and has no revision"):
         pipeline("fill-mask", folder, revision="main")
 
 
 @pytest.mark.parametrize("model", [5, b"folder", ["folder"], {}, RobertaModel])
 def test_what_is_no_model(folder, model):
-    with pytest.raises(TypeError, match="model must be a folder, a name or a RobertaForMaskedLM, not"):
+    with pytest.raises(TypeError, match="model must be a folder, a name or a loaded model, not"):
         pipeline("fill-mask", model)
     with pytest.raises(TypeError, match="tokenizer must be a folder, a name or a RobertaTokenizer, not"):
         pipeline("fill-mask", folder, model)
@@ -124,6 +124,8 @@ def test_each_damaged_file_has_its_error(tmp_path, name, error):
         pipeline("fill-mask", tmp_path)
 
 
-def test_an_unknown_argument_is_named_with_those_there_are(folder):
-    with pytest.raises(TypeError, match=r"no such argument: framework; .* top_k, targets"):
-        pipeline("fill-mask", folder, framework="pt")
+def test_an_unknown_option_is_named_with_the_one_that_was_meant(folder):
+    with pytest.raises(TypeError, match=r"unknown option 'backend'; the options are .*top_k, targets"):
+        pipeline("fill-mask", folder, backend="torch")
+    with pytest.raises(TypeError, match=r"unknown option 'topk'; did you mean top_k\?"):
+        pipeline("fill-mask", folder, topk=1)

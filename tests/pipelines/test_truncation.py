@@ -36,7 +36,7 @@ def test_every_way_to_cut_texts_of_up_to_six_tokens(tokenizer, strategy):
             wanted = cut_by_the_package(tokenizer, text, pair, max_length, strategy)
         except Exception as error:  # the package has no type of its own
             assert "Truncation error" in str(error)
-            with pytest.raises(ValueError, match=r"cuts the second text|text alone may be cut"):
+            with pytest.raises(ValueError, match=r"cuts the second text|text alone"):
                 truncate(encoding, max_length, strategy)
             refused += 1
         else:
@@ -57,5 +57,5 @@ def test_less_room_than_the_special_tokens_take_is_refused(tokenizer):
     # The package would leave such a text as long as it is.
     encoding = tokenizer.encode("uvw", "ghij")
     assert cut_by_the_package(tokenizer, "uvw", "ghij", 3, "longest_first") == encoding.ids
-    with pytest.raises(ValueError, match="max_length is 3, and the 4 special tokens are more"):
+    with pytest.raises(ValueError, match="max_length is 3, less than the 4 special tokens"):
         truncate(encoding, 3, "longest_first")

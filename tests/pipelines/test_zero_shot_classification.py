@@ -5,7 +5,7 @@ import pytest
 
 from distilroberta_np import PipelineException, RobertaTokenizer, TokenizerError, pipeline
 from distilroberta_np.models.sequence_classification import sequence_classification_keys
-from distilroberta_np.pipelines import ZeroShotClassificationPipeline, zero_shot_classification
+from distilroberta_np.pipelines import ZeroShotClassificationPipeline
 from tests.support.answers import assert_same
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
@@ -80,20 +80,6 @@ def test_one_text_a_list_and_a_stream(classifier):
     assert read == TEXTS[:1]
 
 
-def test_pairs_are_computed_in_windows(classifier, monkeypatch):
-    wanted = classifier(TEXTS, LABELS)
-    monkeypatch.setattr(zero_shot_classification, "_MOST_PAIRS", 4)
-    sizes = []
-
-    def counting(model, sequences, whole=zero_shot_classification.classification_logits):
-        sizes.append(len(sequences))
-        return whole(model, sequences)
-
-    monkeypatch.setattr(zero_shot_classification, "classification_logits", counting)
-    assert_same(classifier(TEXTS, LABELS), wanted)
-    assert sizes == [4, 4, 4, 4, 2]
-
-
 # -- labels ----------------------------------------------------------------------------------------------------------
 
 
@@ -122,10 +108,10 @@ def test_defaults_of_the_pipeline(classifier):
         (None, ValueError, "give candidate_labels"),
         ([], ValueError, "You must include at least one label and at least one sequence"),
         (" , ", ValueError, "You must include at least one label"),
-        (5, TypeError, "candidate_labels must be a string or a list of strings, not 5"),
-        ({"a": 1}, TypeError, "candidate_labels must be a string or a list of strings"),
-        (["a", 2], TypeError, "a label must be a string, not 2"),
-        (["a", "\ud800"], TokenizerError, "the label '.ud800', within its template: character 16 of the text"),
+        (5, TypeError, "candidate_labels must be a list of strings, not 5"),
+        ({"a": 1}, TypeError, "candidate_labels must be a list of strings"),
+        (["a", 2], TypeError, "every item must be a string, not 2"),
+        (["a", "\ud800"], TokenizerError, "the label '.ud800', in its template: character 16 of the text"),
     ],
 )
 def test_wrong_labels(classifier, labels, error, message):
@@ -137,7 +123,7 @@ def test_wrong_labels(classifier, labels, error, message):
     ("template", "error", "message"),
     [
         ("This is it.", ValueError, 'The provided hypothesis_template "This is it." was not able to be formatted'),
-        ("{} and {}", ValueError, "can't be filled with a label .*; write {} where it goes"),
+        ("{} and {}", ValueError, "can't be filled with a label .*; write {} for the label"),
         ("{label}", ValueError, r"hypothesis_template '{label}' can't be filled with a label \('label'\)"),
         ("{", ValueError, "can't be filled with a label"),
         ("{0.nothing}", ValueError, "can't be filled with a label"),

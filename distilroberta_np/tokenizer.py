@@ -136,6 +136,11 @@ class RobertaTokenizer(Pretrained):
         except BaseException as error:
             raise TokenizerError(f"the tokenizer can't read the text {text!r:.80}: {error}") from None
 
+    def to_json(self) -> str:
+        """The text of a tokenizer.json."""
+        text: str = self._tokenizer.to_str(pretty=True)
+        return text
+
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write tokenizer.json and tokenizer_config.json, as this package and transformers load them.
 
@@ -144,7 +149,7 @@ class RobertaTokenizer(Pretrained):
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        save_tokenizer(path, self._tokenizer.to_str(pretty=True), self._special, self.model_max_length)
+        save_tokenizer(path, self.to_json(), self._special, self.model_max_length)
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
         """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""

@@ -45,9 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..training.data.source import check_file
     from ..training.finetune import evaluate, finetune  # here: the other commands don't need it
 
     settings = settings_from(options, FinetuneSettings)
+    if options.test is not None:
+        check_file(options.test)  # before the training, which may take hours
     finished = run_training(
         finetune,
         options.out,

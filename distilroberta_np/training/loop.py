@@ -22,7 +22,7 @@ from .device import check_device
 from .loss_curve import draw_losses
 from .optim import OPTIMIZERS
 from .optim.adamw import AdamState, clip
-from .run_folder import LOSSES, Log, RunFolder
+from .run_folder import LOSSES, Log, RunFolder, writing
 from .settings import TrainingSettings
 
 Weights = TypeVar("Weights")
@@ -71,6 +71,8 @@ class Options:
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if not self.save_every >= 0:
+            raise TrainingError(f"save_every must be a number of at least 0, not {self.save_every!r}")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def train(
 
     def checkpoint() -> None:
         run.save(job.save, state, options.device)
-        draw_losses(run.path / LOSSES)
+        with writing(run.path):
+            draw_losses(run.path / LOSSES)
 
     with _signals() as stopped:
         for update in range(state.updates, job.updates):
@@ -159,7 +162,7 @@ def sum_parts(parts: list[tuple[float, Weights]]) -> tuple[float, Weights]:
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether a signal has asked to stop. A second one stops at once, as usual."""
+    """Whether a signal has asked to stop. The second one stops at once, as usual."""
     received: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
@@ -168,8 +171,10 @@ def _signals() -> Iterator[Callable[[], bool]]:
         signal.signal(number, before[signal.Signals(number)])
 
     try:
-        for which in (signal.SIGINT, signal.SIGTERM):
-            before[which] = signal.signal(which, remember)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # no SIGHUP on Windows; nohup ignores it
+            which = getattr(signal, name, signal.SIGINT)
+            if signal.getsignal(which) is not signal.SIG_IGN and which not in before:
+                before[which] = signal.signal(which, remember)
     except ValueError:
         pass  # not the main thread, where signals don't arrive
     try:

@@ -259,8 +259,12 @@ def read_record(path: Path) -> dict[str, Any]:
         raise _unusable(path, "missing")
     try:
         record = read_json(path, ValueError)
+        if "sha256" not in record:
+            raise _unusable(path, "damaged, or from an older version, as it has no SHA-256")
         if record["sha256"].pop(path.name) != _digest(record):
             raise ValueError
+    except TrainingError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError):
         raise _unusable(path) from None
     for name, expected in record["sha256"].items():

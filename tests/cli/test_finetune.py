@@ -35,8 +35,50 @@ def test_it_says_how_it_goes_and_what_the_test_file_gives(files, tmp_path, capsy
     assert "epoch 2 of 2: accuracy " in err
     with open(tmp_path / "run" / "evaluations.csv", newline="") as file:
         assert [row["update"] for row in csv.DictReader(file)] == ["3", "6"]
+    assert f"the best model is in {tmp_path / 'run' / 'best'}: distilroberta-np text-classification" in err
     assert main(arguments) == 0  # nothing left to train, and the same measured again
-    assert capsys.readouterr().out == out
+    again = capsys.readouterr()
+    assert again.out == out
+    assert "run: this run is finished, after 6 updates" in again.err
+
+
+def test_the_folder_of_a_run_is_a_model(files, tmp_path, capsys):
+    assert main(command(files, tmp_path / "run")) == 0
+    capsys.readouterr()
+    answers = []
+    for folder in ("run", "run/best"):
+        assert main(["text-classification", "the cat", "--model", str(tmp_path / folder), "--json"]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+    (tmp_path / "run" / "best").rename(tmp_path / "elsewhere")  # then the last checkpoint
+    assert main(["text-classification", "the cat", "--model", str(tmp_path / "run"), "--json"]) == 0
+
+
+def test_the_test_file_is_checked_before_the_training(files, tmp_path, capsys):
+    assert main(command(files, tmp_path / "run", "--test", str(tmp_path / "absent.tsv"))) == 2
+    assert "absent.tsv: no such file" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_defaults_are_said(files, tmp_path, capsys):
+    """Without --eval, --learning-rate and --epochs; the same command resumes what it chose."""
+    arguments = [
+        "finetune",
+        "--task",
+        "text-classification",
+        "--model",
+        str(files / "base"),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    arguments += ["--train", str(files / "train.tsv"), "--batch-size", "1"]
+    assert main(arguments) == 0
+    err = capsys.readouterr().err
+    assert "train.tsv: without --eval, 1 of 12 rows are held out for evaluation" in err
+    assert "parameters, learning rate 0.001, 10 epochs of 11 updates" in err
+    assert "held out: 1 rows" in err
+    assert main(arguments) == 0
+    assert "this run is finished, after 110 updates" in capsys.readouterr().err
 
 
 def test_columns_by_number_and_several_labels(files, tmp_path, capsys):

@@ -16,7 +16,7 @@ from distilroberta_np.tokenizer import RobertaTokenizer
 from distilroberta_np.training import finetune as module
 from distilroberta_np.training.data.conll import TaggedSentence
 from distilroberta_np.training.data.questions import Question
-from distilroberta_np.training.data.tables import LabelledText
+from distilroberta_np.training.data.tables import LabelledText, read_table
 from distilroberta_np.training.finetune import evaluate, finetune
 from distilroberta_np.training.run_folder import RunFolder
 from distilroberta_np.training.settings import FinetuneSettings
@@ -281,6 +281,30 @@ def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, 
     assert first == second
     assert len(set(first)) == 20
     assert [set(batch) for batch in seen[:3]] != [set(batch) for batch in seen[3:]]
+
+
+def test_a_tenth_is_held_out_without_evaluation_data(base, files, tmp_path, monkeypatch):
+    seen = []
+    task = text_classification.TASK
+    encode = task.encode
+    monkeypatch.setattr(
+        task, "encode", lambda rows, *rest: seen.append([row.text for row in rows]) or encode(rows, *rest)
+    )
+    for seed in (0, 0, 1):
+        assert finetune(tmp_path / f"run{len(seen)}", settings_for(base, files, eval=None, epochs=1, seed=seed))
+    everything = sorted(row.text for row in read_table(files / "train.tsv"))
+    for training, held_out in zip(seen[::2], seen[1::2], strict=True):
+        assert len(held_out) == 2
+        assert sorted(training + held_out) == everything
+    assert seen[:2] == seen[2:4] != seen[4:]
+    (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match="at least two labels"):
+        finetune(tmp_path / "run", settings_for(base, files, train=str(tmp_path / "a.tsv"), eval=None))
+    with pytest.raises(TrainingError, match=r"a\.tsv: too few rows to hold out a tenth; give a file with --eval"):
+        changes = {"problem_type": "regression", "train": str(tmp_path / "b" / "a.tsv"), "eval": None}
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "a.tsv").write_text("text\tlabel\nx\t1.5\n", encoding="utf-8")
+        finetune(tmp_path / "run", settings_for(base, files, **changes))
 
 
 def test_muon_too(base, files, tmp_path):

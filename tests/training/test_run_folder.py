@@ -136,7 +136,10 @@ def test_records_check_themselves(tmp_path):
     (tmp_path / "a").write_text("x")
     write_record(tmp_path / "r.json", {"n": 1, "values": [0.1, None]}, [tmp_path / "a"])
     assert read_record(tmp_path / "r.json")["values"] == [0.1, None]
-    for text in ("[]", "{}", '{"sha256": 3}', '{"sha256": {}}', "{"):
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"r\.json: damaged, or from an older version"):
+        read_record(tmp_path / "r.json")
+    for text in ("[]", '{"sha256": 3}', '{"sha256": {}}', "{"):
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(TrainingError, match=r"r\.json: "):
             read_record(tmp_path / "r.json")
@@ -288,6 +291,32 @@ def test_another_number_of_threads_is_reported(stopped, data, tmp_path, monkeypa
     said = [line for line in lines if "results may differ in the last digits" in line]
     assert [line.split(":")[0] for line in said] == ["BLAS threads", "NumPy"]
     assert all(", 77 now" in line or ", 9.9 now" in line for line in said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_a_run_after_a_checkpoint(number, text, tmp_path):
+    def stop(report):
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    assert not pretrain(tmp_path / "run", [text], PRETRAIN, report=stop)
+    assert signal.getsignal(number) is before
+    assert read_record(tmp_path / "run" / "checkpoint" / "state.json")["updates"] == 1
+
+
+def test_an_ignored_signal_stays_ignored(text, tmp_path):
+    """As nohup leaves it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert pretrain(tmp_path / "run", [text], PRETRAIN, report=lambda report: os.kill(os.getpid(), signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan")])
+def test_times_between_checkpoints_are_checked(value, text, tmp_path):
+    with pytest.raises(TrainingError, match="save_every must be a number of at least 0"):
+        pretrain(tmp_path / "run", [text], PRETRAIN, save_every=value)
 
 
 # -- ends ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ...messages import shown
 from .source import Bad, read_text, refuse
 
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
+_METADATA = re.compile("=|^#(begin|end) document")
 _NUMBER = re.compile(r"\d+([-.]\d+)?")  # of a word in CoNLL-U: 3, 3-4 or 3.1
 
 
@@ -36,11 +37,12 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
 
     Columns are separated by tabs in lines with a tab, else by spaces (not by other white space, which belongs to the
     word). Lines of `-DOCSTART-` only end a sentence. Lines that begin with # before a sentence, or with "# "
-    anywhere, are metadata, unless they have the columns and the tag of a word.
+    anywhere, are metadata, unless they have the columns and a tag of words.
 
     Args:
-        path: of the file.
-        bad: told of each line without a word or a tag, or with another number of columns; its sentence is skipped.
+        path: of the file. bad: told of each line without a word or a tag, or with another number of columns, whose
+        sentence is skipped; and
+            of lines that could be metadata or words.
 
     Raises:
         TrainingError: the file cannot be read, or its first column numbers the words.
@@ -57,11 +59,19 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
     sentence: list[_Line] = []
     for line in [*lines, _parse(len(lines) + 1, "")]:
         if line.cells:
-            fits = len(line.cells) == usual.get("\t" in line.text) and (
-                line.cells[-1] in tags or _ENTITY_TAG.fullmatch(line.cells[-1])
-            )
-            if fits or not line.text.startswith("#" if not sentence else "# "):
+            tabs, columns = line.columns
+            fits, tag = columns == usual.get(tabs), line.cells[-1]
+            if (
+                not line.text.startswith("# " if sentence else "#")
+                or (fits and (tabs or tag in tags))
+                or (fits and _ENTITY_TAG.fullmatch(tag))
+            ):
                 sentence.append(line)
+            elif fits and not _METADATA.search(line.text):
+                bad(
+                    f"{path}, line {line.number}: {shown(line.text)} could be metadata or a word; remove it, or "
+                    "separate the columns by tabs"
+                )
         elif sentence:
             problem = next((found for each in sentence if (found := _problem(each, usual))), None)
             if problem is None:

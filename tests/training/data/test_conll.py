@@ -82,6 +82,14 @@ def test_lines_with_another_number_of_columns(tmp_path, text, number, message):
         read_conll(path)
 
 
+def test_what_could_be_metadata_or_a_word_is_named(tmp_path):
+    text = "it PRP x\n\n# my comment\nthe DT x\n"
+    with pytest.raises(TrainingError, match="line 3: '# my comment' could be metadata or a word; remove it, or"):
+        read_conll(write(tmp_path / "a.conll", text))
+    _, second = read_conll(write(tmp_path / "b.conll", "it\tPRP\n\n#\t#\n5\tCD\n"))
+    assert second.tags == ("#", "CD")
+
+
 def test_numbered_words_are_refused(tmp_path):
     lines = "1\tThe\tDET\tO\n2-3\tcannot\t_\tO\n2\tcan\tAUX\tO\n3\tnot\tPART\tB-A\n\n1\tYes\tX\tO\n"
     with pytest.raises(TrainingError, match="the first column numbers the words, as in CoNLL-U; remove it"):

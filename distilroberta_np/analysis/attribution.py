@@ -14,8 +14,8 @@ from ..layers.layer_norm import layer_norm, layer_norm_backward
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import lm_head, lm_head_backward
-from ..pipelines.base import as_integer
 from ..pipelines.fill_mask import FillMaskPipeline
+from ..pipelines.options import as_integer
 from ..runtime.batching import batches
 from .masked_sentence import find_target, log_softmax, read_masked_sentence
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeGuard
 
@@ -12,6 +12,8 @@ import numpy as np
 from tokenizers import AddedToken, Encoding, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import RobertaProcessing
 
@@ -38,7 +40,10 @@ class RobertaTokenizer(Pretrained):
         mask_token, mask_token_id, pad_token, pad_token_id: as written in a text, and their ids.
         bos_token_id, eos_token_id: the ids of `<s>` and `</s>`.
         model_max_length: most tokens of a text, specials included, by tokenizer_config.json; None if it doesn't say.
+        lowercase: whether texts are converted to lower case, as a folder of sentence-transformers can ask for.
     """
+
+    lowercase = False
 
     PARTS: ClassVar[tuple[str, ...]] = (TOKENIZER,)
 
@@ -76,8 +81,15 @@ class RobertaTokenizer(Pretrained):
             )
 
     @classmethod
-    def from_folder(cls, folder: Path) -> RobertaTokenizer:
+    def from_folder(
+        cls, folder: Path, overrides: Mapping[str, Any] | None = None, *, lowercase: bool = False
+    ) -> RobertaTokenizer:
         """Read tokenizer.json, or else vocab.json and merges.txt, and tokenizer_config.json if it is there.
+
+        Args:
+            folder: the folder of the files.
+            overrides: settings that take precedence over those of tokenizer_config.json.
+            lowercase: convert texts to lower case.
 
         Raises:
             TokenizerError: they are missing or malformed.
@@ -86,6 +98,7 @@ class RobertaTokenizer(Pretrained):
         settings = read_json(settings_path, TokenizerError) if settings_path.exists() else {}
         if not isinstance(settings, dict):
             raise TokenizerError(f"{settings_path}: must be a JSON object, not a {type(settings).__name__}")
+        settings = {**settings, **(overrides or {})}
         if (folder / "tokenizer.json").exists():
             source = folder / "tokenizer.json"
             build: Callable[..., Tokenizer] = Tokenizer.from_file
@@ -97,7 +110,13 @@ class RobertaTokenizer(Pretrained):
         else:
             raise TokenizerError(f"{folder}: no tokenizer.json in it, and no vocab.json with merges.txt")
         try:
-            return cls(_with_prefix_space(build(*arguments), settings.get("add_prefix_space")), settings)
+            tokenizer = _with_prefix_space(build(*arguments), settings.get("add_prefix_space"))
+            if lowercase:
+                steps = [Lowercase()] if tokenizer.normalizer is None else [Lowercase(), tokenizer.normalizer]
+                tokenizer.normalizer = NormalizerSequence(steps)
+            result = cls(tokenizer, settings)
+            result.lowercase = lowercase
+            return result
         except (KeyboardInterrupt, SystemExit):
             raise
         except TokenizerError as error:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from ..files import read_json
+from ..files import read_json, write_json
 from ..messages import shown
 from .shards import WEIGHTS_FILE
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
-# The encoder's own settings, by their current and their old name; the first that exists counts.
-ENCODER_SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
+# The encoder's own settings, by their current and their old names; the first that exists counts.
+ENCODER_SETTINGS_FILES = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 
 # A folder's name, or nothing for the folder itself: nothing that leads elsewhere.
 _PLAIN_NAME = re.compile(r"(\w[\w.-]{0,100})?", re.ASCII)
@@ -51,6 +54,17 @@ def read_modules(folder: Path) -> list[Module]:
         package, _, name = kind.rpartition(".")
         modules.append(Module(name if package.startswith("sentence_transformers.") else kind, subfolder))
     return modules
+
+
+def write_modules(folder: Path, modules: Sequence[Module]) -> None:
+    """Write modules.json, and make the folders of the modules."""
+    entries = []
+    for index, (kind, path) in enumerate(modules):
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        # The package of classes that all versions of sentence-transformers have.
+        entry_type = f"sentence_transformers.models.{kind}"
+        entries.append({"idx": index, "name": str(index), "path": path, "type": entry_type})
+    write_json(folder / MODULES_FILE, entries)
 
 
 def encoder_path(modules: Sequence[Module]) -> str:

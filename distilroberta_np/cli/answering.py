@@ -12,11 +12,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from ..errors import PipelineException
 from ..messages import printable
-from ..pipelines import PIPELINES, Pipeline, pipeline
+from ..pipelines import PIPELINES, pipeline
 from ..pipelines.options import declared, described
 from .terminal import Progress, add_model_arguments
 
@@ -90,6 +90,13 @@ def with_flags(message: object) -> str:
     return re.sub(r"\b([a-z_]+)=True\b", lambda match: "--" + match[1].replace("_", "-"), str(message))
 
 
+class Answerer(Protocol):
+    """A pipeline, or anything else that answers texts."""
+
+    def answers(self, inputs: list[Any], **options: Any) -> Iterator[Any]:
+        """A result or an exception for each input, in order."""
+
+
 @contextlib.contextmanager
 def open_texts(options: argparse.Namespace) -> Iterator[TextSource]:
     """The texts of the command line, of a file or of standard input, as `add_input_arguments` declares them.
@@ -119,7 +126,7 @@ def open_texts(options: argparse.Namespace) -> Iterator[TextSource]:
 def answer_all(
     options: argparse.Namespace,
     source: TextSource,
-    pipeline: Pipeline[Any, Any],
+    pipeline: Answerer,
     print_result: Callable[[int, str, Any], None],
     *,
     outcome: str,
@@ -165,7 +172,7 @@ def answer_all(
 
 
 def _answers(
-    texts: list[str], pipeline: Pipeline[Any, Any], parse: Callable[[str], Any], parameters: dict[str, Any]
+    texts: list[str], pipeline: Answerer, parse: Callable[[str], Any], parameters: dict[str, Any]
 ) -> Iterator[Any]:
     """A result or an exception for each text, in order."""
     parsed: list[Any] = []

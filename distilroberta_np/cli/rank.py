@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     queries, documents = read_matching(options)
-    encoder = CrossEncoder.from_pretrained(
-        options.model, revision=options.revision, local_files_only=options.local_files_only
-    )
+    encoder = CrossEncoder(options.model, revision=options.revision, local_files_only=options.local_files_only)
     for number, query in enumerate(queries, start=1):
         matches = encoder.rank(query, documents, top_k=options.top_k, return_documents=True)
         print_matches(options, number, query, matches)

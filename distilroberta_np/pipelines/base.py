@@ -43,19 +43,21 @@ class Pipeline(ABC, Generic[Ready, Result]):
         tasks: the names of the task; the first is the usual one.
         model_type: the class of model that the pipeline takes.
         options_type: the TypedDict that declares the options.
+        call_name: the method that takes them.
         suggested_model: a model of the hub that is fine-tuned for the task; None if distilroberta-base can do it.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ()
     model_type: ClassVar[Any]
     options_type: ClassVar[type] = CallOptions
+    call_name: ClassVar[str] = "__call__"
     suggested_model: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         PIPELINES.update(dict.fromkeys(vars(cls).get("tasks", ()), cls))
         if "options_type" in vars(cls):
-            document(vars(cls)["__call__"], cls.options_type)
+            document(vars(cls)[cls.call_name], cls.options_type)
 
     def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
         if tokenizer.vocab_size > model.config.vocab_size:

@@ -52,7 +52,7 @@ class Dense:
         if values.get("in_features") != width:
             raise ConfigError(f"{path}: in_features is {shown(values.get('in_features'))}, but the input has {width}")
         try:
-            activation = function_by_name(values.get("activation_function", "torch.nn.modules.activation.Tanh"))
+            activation = function_by_name(values.get("activation_function", "torch.nn.Tanh")) or np.tanh
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
         outputs = values.get("out_features")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ..checkpoint.sentence_folder import MODULES_FILE, Module
+from ..checkpoint.sentence_folder import MODULES_FILE, Module, write_modules
 from ..errors import ConfigError
 from ..layers.params import Array
 from ..messages import shown
@@ -58,3 +58,20 @@ def load_modules(folder: Path, modules: Sequence[Module], hidden_size: int) -> t
 def output_size(layers: Sequence[Layer], width: int) -> int:
     """The size of the embeddings that layers make of embeddings of size `width`."""
     return next((layer.out_features for layer in reversed(layers) if isinstance(layer, Dense)), width)
+
+
+def save_modules(folder: Path, pooling: Pooling, layers: Sequence[Layer], hidden_size: int) -> None:
+    """Save the modules that follow the encoder, and modules.json.
+
+    Raises:
+        ValueError: one of the layers cannot be saved. Nothing is written then.
+    """
+    saved = [layer for layer in layers if isinstance(layer, Dense | Normalize)]
+    if len(saved) < len(layers):
+        raise ValueError(f"layers other than {' and '.join(_LAYERS)} cannot be saved")
+    kinds = ["Pooling", *(type(layer).__name__ for layer in saved)]
+    modules = [Module(kind, f"{index}_{kind}") for index, kind in enumerate(kinds, start=1)]
+    write_modules(folder, [Module("Transformer", ""), *modules])
+    pooling.save(folder / modules[0].path, hidden_size)
+    for module, layer in zip(modules[1:], saved, strict=True):
+        layer.save(folder / module.path)

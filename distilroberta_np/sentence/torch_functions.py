@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..layers.activation import gelu, sigmoid, softmax
 from ..layers.params import Array
-from ..messages import shown
+from ..messages import shown, warn
 
 Activation = Callable[[Array], Array]
 
@@ -36,14 +36,19 @@ _FUNCTIONS: dict[str, Activation] = {
 _BY_CLASS = {name.rpartition(".")[2]: function for name, function in _FUNCTIONS.items()}
 
 
-def function_by_name(name: Any) -> Activation:
+def function_by_name(name: Any) -> Activation | None:
     """The function of a torch class such as "torch.nn.modules.activation.Sigmoid". Nothing is imported or run.
 
+    A class of another package gives None, with a warning: sentence-transformers then uses a default too.
+
     Raises:
-        ConfigError: the class is not supported.
+        ConfigError: the class of torch is not supported.
     """
     package, _, class_name = str(name).rpartition(".")
-    if not package.startswith("torch.") or class_name not in _BY_CLASS:
+    if isinstance(name, str) and package and not package.startswith("torch."):
+        warn(f"the activation {shown(name)} is not a class of torch; using the default instead")
+        return None
+    if class_name not in _BY_CLASS:
         raise ConfigError(f"the activation {shown(name)} is not supported, only {', '.join(_BY_CLASS)}")
     return _BY_CLASS[class_name]
 

@@ -75,7 +75,7 @@ def test_an_error_keeps_the_previous_file(capsys, folder, tmp_path, monkeypatch)
     output.write_bytes(b"previous")
     arguments = ["sat", "--output", output]
     assert encode(capsys, folder, *arguments, "--prompt-name", "unknown")[0] == 2
-    monkeypatch.setattr(SentenceEncoder, "_pool", lambda *_: 1 / 0)
+    monkeypatch.setattr(SentenceEncoder, "answers", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         encode(capsys, folder, *arguments)
     assert output.read_bytes() == b"previous"

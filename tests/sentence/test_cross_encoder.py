@@ -84,8 +84,8 @@ def test_the_activation_is_read_from_three_settings(tmp_path, settings, config):
 
 
 def test_an_unsupported_activation_is_refused_unless_another_one_is_given(tmp_path):
-    folder = write_cross_encoder(tmp_path, settings={"activation_fn": "own.Scale"})
-    with pytest.raises(ConfigError, match=r"'own\.Scale' is not supported.*give another one as activation_fn"):
+    folder = write_cross_encoder(tmp_path, settings={"activation_fn": "torch.nn.RReLU"})
+    with pytest.raises(ConfigError, match=r"'torch\.nn\.RReLU' is not supported.*give another one as activation_fn"):
         CrossEncoder.from_pretrained(folder)
     encoder = CrossEncoder.from_pretrained(folder, activation_fn=lambda x: 5 * x)
     assert_close(encoder.predict(PAIRS), 5 * logits(tmp_path, PAIRS)[:, 0])
@@ -165,3 +165,36 @@ def test_a_model_and_a_tokenizer(tmp_path):
     assert_close(pairs.predict(PAIRS), sigmoid(logits(folder, PAIRS))[:, 0])
     sentences = SentenceEncoder(RobertaModel.from_pretrained(folder), tokenizer)
     assert sentences.encode("a").shape == (HIDDEN,)
+
+
+def test_an_activation_of_another_package_is_the_default_with_a_warning(tmp_path):
+    folder = write_cross_encoder(tmp_path, settings={"activation_fn": "own.Scale"})
+    with pytest.warns(UserWarning, match=r"'own\.Scale' is not a class of torch; using the default"):
+        encoder = CrossEncoder(folder)
+    assert_close(encoder.predict(PAIRS), sigmoid(logits(tmp_path, PAIRS))[:, 0])
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_round_trip(tmp_path, labels):
+    encoder = CrossEncoder(
+        write_cross_encoder(tmp_path, labels=labels), max_length=9, prompts={"a": "on "}, default_prompt_name="a"
+    )
+    encoder.activation_fn = np.tanh
+    encoder.save_pretrained(tmp_path / "saved")
+    saved = CrossEncoder(tmp_path / "saved")
+    assert (saved.max_seq_length, saved.prompts, saved.default_prompt_name) == (9, {"a": "on "}, "a")
+    np.testing.assert_array_equal(saved.predict(PAIRS), encoder.predict(PAIRS))
+    encoder.activation_fn = np.exp
+    with pytest.raises(ValueError, match="cannot be saved"):
+        encoder.save_pretrained(tmp_path / "saved")
+
+
+def test_tensors(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs the parity extra")
+    encoder = CrossEncoder(write_cross_encoder(tmp_path))
+    scores = encoder.predict(PAIRS)
+    tensor = encoder.predict(PAIRS, convert_to_tensor=True)
+    assert isinstance(tensor, torch.Tensor) and np.array_equal(tensor.numpy(), scores)
+    tensors = encoder.predict(PAIRS, convert_to_numpy=False)
+    assert isinstance(tensors, list) and [float(value) for value in tensors] == scores.tolist()
+    assert float(encoder.predict(PAIRS[0], convert_to_tensor=True)) == pytest.approx(scores[0], rel=1e-4)

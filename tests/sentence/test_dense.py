@@ -10,7 +10,8 @@ from tests.support.sentence_folders import HIDDEN, dense_config, dense_tensors
 def write(folder, **changes):
     config = dense_config(**changes)
     write_json(folder / "config.json", config)
-    (folder / "model.safetensors").write_bytes(safetensors_bytes(dense_tensors(config)))
+    tensors = dense_tensors(dense_config(bias=config["bias"]))
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(tensors))
     return folder
 
 
@@ -32,7 +33,7 @@ def test_the_equation_and_a_round_trip(tmp_path, bias):
     [
         ({"in_features": 7}, "in_features is 7, but the input has 16"),
         ({"use_residual": True}, "use_residual is not supported"),
-        ({"activation_function": "own.Swish"}, r"config\.json: the activation 'own\.Swish'"),
+        ({"activation_function": "torch.nn.RReLU"}, r"config\.json: the activation 'torch\.nn\.RReLU'"),
         ({"module_output_name": "scores"}, "module_output_name 'scores' is not supported"),
     ],
 )
@@ -48,3 +49,10 @@ def test_weights_of_another_shape_or_in_a_pickle(tmp_path):
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="a pickle"):
         Dense.load(tmp_path, HIDDEN)
+
+
+def test_an_activation_of_another_package_is_tanh_with_a_warning(tmp_path):
+    x = draw(0, 3, HIDDEN)
+    with pytest.warns(UserWarning, match=r"'own\.Swish' is not a class of torch; using the default"):
+        dense = Dense.load(write(tmp_path, activation_function="own.Swish"), HIDDEN)
+    np.testing.assert_array_equal(dense(x), Dense(dense.weights, np.tanh)(x))

@@ -1,11 +1,15 @@
 """`SentenceEncoder` on small seeded models in folders of sentence-transformers."""
 
+import inspect
+import sys
+
 import numpy as np
 import pytest
 
 from distilroberta_np import ConfigError, PipelineException, SentenceEncoder
 from distilroberta_np.runtime.batching import batches
 from distilroberta_np.sentence import sentence_encoder
+from distilroberta_np.sentence.quantization import quantize
 from tests.support.seeded import write_model
 from tests.support.sentence_folders import (
     HIDDEN,
@@ -221,7 +225,13 @@ def test_errors_name_the_index_of_an_input(encoder):
         ({"truncate_dim": 2.5}, TypeError),
         ({"normalize_embeddings": "yes"}, TypeError),
         ({"prompt": 5}, TypeError),
-        ({"convert_to_tensor": True}, TypeError),
+        ({"precision": "float16"}, ValueError),
+        ({"precision": "int8"}, ValueError),
+        ({"output_value": "all"}, ValueError),
+        ({"output_value": "token_embeddings", "precision": "binary"}, ValueError),
+        ({"device": "cuda"}, ValueError),
+        ({"convert_to_tensor": 1}, TypeError),
+        ({"normalise": True}, TypeError),
     ],
 )
 def test_invalid_arguments(encoder, arguments, error):
@@ -241,3 +251,105 @@ def test_repr_names_the_modules(tmp_path):
     assert text.startswith("SentenceEncoder(") and text.endswith(
         ", mean pooling, Normalize, 16 dimensions, max_seq_length=9)"
     )
+
+
+def test_a_name_in_the_constructor(folder, encoder):
+    assert_close(SentenceEncoder(str(folder), device="cpu").encode("a"), encoder.encode("a"))
+    with pytest.raises(ValueError, match="device 'cuda' is not supported"):
+        SentenceEncoder(folder, device="cuda")
+    with pytest.raises(ValueError, match=r"needs its tokenizer: SentenceEncoder\(model, tokenizer\)"):
+        SentenceEncoder(encoder.model)
+
+
+def test_a_pair_is_one_input(encoder):
+    pairs = [("the cat", "sat"), ["a", "on " * 600]]
+    ids = encoder.tokenizer.encode(*pairs[0]).ids
+    expected = encoder.model(np.array([ids])).last_hidden_state[0].mean(axis=0)
+    embeddings = encoder.encode([*pairs, "a"])
+    assert_close(embeddings[0], expected)
+    assert_close(embeddings[2], encoder.encode("a"))
+    assert_close(encoder.encode([("sat", "a")], prompt="the cat "), encoder.encode([("the cat sat", "a")]))
+
+
+def test_token_embeddings(encoder):
+    tokens = encoder.encode(SENTENCES, output_value="token_embeddings")
+    assert isinstance(tokens, list)
+    for sentence, states in zip(SENTENCES, tokens, strict=True):
+        assert_close(states, token_states(encoder, sentence))
+    assert_close(encoder.encode("a", output_value="token_embeddings"), token_states(encoder, "a"))
+    assert encoder.encode([], output_value="token_embeddings") == []
+
+
+def test_lower_precision(encoder):
+    embeddings = encoder.encode(SENTENCES)
+    for precision in ("int8", "uint8", "binary", "ubinary"):
+        np.testing.assert_array_equal(encoder.encode(SENTENCES, precision=precision), quantize(embeddings, precision))
+    one = next(encoder.encode(iter(SENTENCES), precision="binary"))
+    np.testing.assert_array_equal(one, quantize(embeddings[0], "binary"))
+
+
+def test_tensors(encoder):
+    torch = pytest.importorskip("torch", reason="needs the parity extra")
+    expected = encoder.encode(SENTENCES)
+    tensor = encoder.encode(SENTENCES, convert_to_tensor=True)
+    assert isinstance(tensor, torch.Tensor) and np.array_equal(tensor.numpy(), expected)
+    tensors = encoder.encode(SENTENCES, convert_to_numpy=False)
+    assert isinstance(tensors, list) and np.array_equal(torch.stack(tensors).numpy(), expected)
+    assert encoder.encode("a", convert_to_tensor=True).shape == (HIDDEN,)
+    assert next(encoder.encode(iter(SENTENCES), convert_to_tensor=True)).shape == (HIDDEN,)
+
+
+def test_without_torch_the_error_says_what_to_install(encoder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="pip install torch"):
+        encoder.encode("a", convert_to_tensor=True)
+
+
+def test_the_interfaces_of_langchain_and_chroma(encoder):
+    expected = encoder.encode(SENTENCES)
+    assert encoder.embed_documents(SENTENCES) == expected.tolist()
+    assert_close(encoder.embed_query(SENTENCES[0]), expected[0])
+    arrays = encoder(SENTENCES)
+    assert isinstance(arrays, list) and arrays[0].dtype == np.float32 and np.array_equal(arrays, expected)
+    assert list(inspect.signature(type(encoder).__call__).parameters) == ["self", "input"]  # Chroma checks this
+
+
+def test_the_older_names(encoder):
+    assert encoder.get_sentence_embedding_dimension() == HIDDEN
+    assert encoder.get_max_seq_length() == encoder.max_seq_length == 512
+    assert encoder.device == "cpu"
+
+
+def test_lower_case_but_not_in_special_tokens(tmp_path, encoder):
+    lower = SentenceEncoder(write_sentence_encoder(tmp_path, encoder_settings={"do_lower_case": True}))
+    assert_close(lower.encode(["THE Cat", "<mask> ON"]), encoder.encode(["the cat", "<mask> on"]))
+    lower.save_pretrained(tmp_path / "saved")
+    assert_close(SentenceEncoder(tmp_path / "saved").encode("THE Cat"), encoder.encode("the cat"))
+
+
+def test_tokenizer_settings_of_the_encoder(tmp_path, encoder):
+    folder = write_sentence_encoder(tmp_path, encoder_settings={"tokenizer_args": {"add_prefix_space": True}})
+    assert_close(SentenceEncoder(folder).encode("the cat"), encoder.encode(" the cat"))
+
+
+def test_a_round_trip(tmp_path):
+    folder = write_sentence_encoder(
+        tmp_path,
+        pooling={"pooling_mode": ["max", "cls"], "include_prompt": False},
+        layers={"Dropout": {}, "Dense": dense_config(in_features=2 * HIDDEN), "Normalize": {}},
+        settings={"prompts": {"query": "on "}, "similarity_fn_name": "dot", "truncate_dim": 3},
+        encoder_settings={"max_seq_length": 9},
+    )
+    encoder = SentenceEncoder(folder, default_prompt_name="query")
+    encoder.save_pretrained(tmp_path / "saved")
+    saved = SentenceEncoder(tmp_path / "saved")
+    for name in ("pooling", "prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim", "max_seq_length"):
+        assert getattr(saved, name) == getattr(encoder, name)
+    np.testing.assert_array_equal(saved.encode(SENTENCES), encoder.encode(SENTENCES))
+
+
+def test_other_layers_cannot_be_saved(tmp_path, encoder):
+    own = SentenceEncoder(encoder.model, encoder.tokenizer, layers=[np.tanh])
+    with pytest.raises(ValueError, match="layers other than Dense and Normalize cannot be saved"):
+        own.save_pretrained(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -22,10 +22,16 @@ def test_functions_by_the_names_of_torch_classes():
         np.testing.assert_allclose(function(x), values, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["torch.nn.modules.activation.RReLU", "builtins.exec", "os.system", "", 5])
-def test_no_other_name_is_run(name):
+@pytest.mark.parametrize("name", ["torch.nn.modules.activation.RReLU", "torch.hub.load", "Tanhh", "", 5])
+def test_no_other_class_is_supported(name):
     with pytest.raises(ConfigError, match="is not supported, only Identity, Sigmoid"):
         function_by_name(name)
+
+
+@pytest.mark.parametrize("name", ["builtins.exec", "os.system", "own.Swish"])
+def test_a_class_of_another_package_is_the_default_with_a_warning(name):
+    with pytest.warns(UserWarning, match="is not a class of torch; using the default instead"):
+        assert function_by_name(name) is None
 
 
 def test_other_functions_have_no_name():

@@ -50,7 +50,7 @@ def dense_config(**changes: Any) -> dict[str, Any]:
 
 def dense_tensors(config: dict[str, Any]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(5)
-    tensors = {"linear.weight": rng.normal(size=(5, HIDDEN)), "linear.bias": rng.normal(size=5)}
+    tensors = {"linear.weight": rng.normal(size=(5, config["in_features"])), "linear.bias": rng.normal(size=5)}
     return tensors if config["bias"] else {"linear.weight": tensors["linear.weight"]}
 
 

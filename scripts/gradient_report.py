@@ -1,11 +1,11 @@
-"""How far this package's gradients are from torch's autograd, tensor by tensor. Prints Markdown.
+"""The difference between the gradients of this package and torch's autograd, per tensor. Prints Markdown.
 
     python -m scripts.gradient_report
 
-For a seeded masked language model of 6 layers and a batch of texts of many lengths: the relative difference
-|one - other| / |other| (Euclidean norms) of each tensor's gradient, the largest of each kind of tensor. In float64,
-where all that is left is how the GELU is fitted, and the order of sums; and in float32, beside torch's own distance
-from float64. Needs the `parity` extra.
+For a seeded masked language model of 6 layers and a batch of sequences of several lengths: the relative difference
+|one - other| / |other| (Euclidean norms) of the gradient, the largest of each kind of tensor. In float64 only the
+fitted GELU and the order of sums differ. In float32 the table also has torch's own difference from float64. Needs the
+`parity` extra.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def our_gradients(theirs: Any) -> Gradients:
 
 
 def their_gradients(theirs: Any) -> Gradients:
-    """Of the whole batch, as one with padding."""
+    """Gradients of the whole batch at once, with padding."""
     padded = [
         [np.pad(group, ((0, 0), (0, max(LENGTHS) - group.shape[1])), constant_values=value) for group in groups]
         for groups, value in zip(zip(*batch(), strict=True), (SHAPE["pad_token_id"], -100), strict=True)
@@ -72,7 +72,7 @@ def their_gradients(theirs: Any) -> Gradients:
 
 
 def kind_of(name: str) -> str:
-    """A tensor's name without its layer, as it reads in the table."""
+    """A tensor's name without its layer."""
     return re.sub(r"^roberta\.(encoder\.layer\.\d+\.)?", "", name)
 
 

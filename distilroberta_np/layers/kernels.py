@@ -32,7 +32,7 @@ CHUNK = 512
 FINE_CHUNK = 128
 # Up to this many rows OpenBLAS is faster with the weights as the first matrix: 14 ms against 18 for the products of six
 # layers over 8 rows, 15 against 23 over 16, 69 against 86 over 128; above some hundred the two are alike.
-_FEW_ROWS = 128
+FEW_ROWS = 128
 # Up to this many multiplications OpenBLAS uses another routine, which does not halve its sums.
 _SMALL = 10**6
 
@@ -117,7 +117,7 @@ def affine(inputs: Array, weight: Array, bias: Array, chunk: int = CHUNK) -> Arr
     """
     # One product over all rows: NumPy would otherwise make one per sequence.
     rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
-    few = len(rows) <= _FEW_ROWS
+    few = len(rows) <= FEW_ROWS
     if len(rows) * len(weight) * chunk <= _SMALL:
         chunk = min(chunk, 256)
     if len(rows) == 1:

@@ -29,7 +29,7 @@ from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_
 # Rows of logits that a thread computes at a time: 26 MB for 50,265 tokens.
 _HEAD_ROWS = 128
 # Rows of logits per thread that `map_logits` holds at a time: 13 MB.
-_MAPPED_ROWS = 64
+MAPPED_ROWS = 64
 
 Result = TypeVar("Result")
 
@@ -198,8 +198,8 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
         threads = threads_for(sum(map(len, sequences)))
         # Each thread takes a part of the vocabulary, so that the word embeddings are read once.
         borders = [self.config.vocab_size * number // threads for number in range(threads + 1)]
-        for start in range(0, len(hidden_states), threads * _MAPPED_ROWS):
-            rows = hidden_states[start : start + threads * _MAPPED_ROWS]
+        for start in range(0, len(hidden_states), threads * MAPPED_ROWS):
+            rows = hidden_states[start : start + threads * MAPPED_ROWS]
             logits = np.empty((len(rows), self.config.vocab_size), np.float32)  # [N, V]
 
             def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:

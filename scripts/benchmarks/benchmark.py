@@ -1,4 +1,4 @@
-"""How fast it is, beside transformers on torch, ONNX Runtime, and the matrix products alone.
+"""The speed of filling masks, next to transformers on torch, ONNX Runtime, and the matrix products alone.
 
     python -m scripts.benchmarks.benchmark [--threads 1 2] [--rounds 3 7] [--text FILE] [--out FOLDER]
 
@@ -34,13 +34,13 @@ from tests.support.transformers_models import DISTILROBERTA, seeded_masked_lm
 
 MODULE = "scripts.benchmarks.contenders"
 TOKENIZER = PROJECT / "tests" / "data" / "roberta_tokenizer" / "tokenizer.json.gz"
-# Name, and what it stands for in the tables.
+# Names, and titles in the tables.
 CONTENDERS = {
     "ours": "distilroberta_np",
     "transformers": "transformers",
     "onnx_whole": "ONNX Runtime, all logits",
     "onnx_masks": "ONNX Runtime, logits at masks",
-    "products": "products alone, whole",
+    "products": "products alone, unsliced",
     "products_by_threads": "products alone, as ours",
 }
 MAKES_ANSWERS = ("ours", "transformers", "onnx_whole", "onnx_masks")
@@ -58,13 +58,13 @@ Seconds = dict[str, dict[str, list[float]]]  # by workload and contender
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many for each contender, in turn")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="threads of each contender")
     parser.add_argument(
         "--rounds",
         type=int,
         nargs="+",
         default=[7],
-        help="turns of each contender (a sixth on the sentences), for each",
+        help="runs of each contender (a sixth on the sentences), for each number of threads",
     )
     parser.add_argument("--text", type=Path, metavar="FILE", help="take the sentences from this file, UTF-8")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
@@ -104,7 +104,7 @@ def main() -> None:
     plot(results, options.out / "benchmark.png")
 
 
-# -- what is measured on ---------------------------------------------------------------------------------------------
+# -- workloads ---------------------------------------------------------------------------------------------
 
 
 def make_model(folder: Path, layers: int) -> None:
@@ -114,7 +114,7 @@ def make_model(folder: Path, layers: int) -> None:
 
 
 def export(folder: Path) -> None:
-    """Write whole.onnx, with the logits of all positions, and masks.onnx, with those of one place a text."""
+    """Write whole.onnx, with the logits of all positions, and masks.onnx, with those at one position per text."""
     import torch
     import transformers
 
@@ -127,19 +127,19 @@ def export(folder: Path) -> None:
             return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
     class Masks(Whole):
-        def forward(self, input_ids: Any, attention_mask: Any, places: Any) -> Any:
+        def forward(self, input_ids: Any, attention_mask: Any, positions: Any) -> Any:
             hidden_states = self.model.roberta(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            chosen = hidden_states.gather(1, places[:, None, None].expand(-1, 1, hidden_states.shape[-1]))
+            chosen = hidden_states.gather(1, positions[:, None, None].expand(-1, 1, hidden_states.shape[-1]))
             return self.model.lm_head(chosen[:, 0])
 
     ids = torch.randint(4, 1000, (2, 12))
     batch, sequence = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("sequence", min=3, max=512)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     axes = {"input_ids": {0: batch, 1: sequence}, "attention_mask": {0: batch, 1: sequence}}
-    places = {"places": torch.tensor([3, 5])}
+    positions = {"positions": torch.tensor([3, 5])}
     for name, module, arguments, dynamic in (
         ("whole", Whole(), inputs, axes),
-        ("masks", Masks(), inputs | places, axes | {"places": {0: batch}}),
+        ("masks", Masks(), inputs | positions, axes | {"positions": {0: batch}}),
     ):
         torch.onnx.export(
             module,
@@ -153,7 +153,7 @@ def export(folder: Path) -> None:
 
 
 def make_workloads(text: str, tokenizer: RobertaTokenizer) -> Workloads:
-    """Texts with a mask each: single sentences of some length, batches, and many real sentences."""
+    """Texts with one mask each: single texts of several lengths, batches, and many real sentences."""
     rng = random.Random(0)
     sentences = split_sentences(text)
     rng.shuffle(sentences)
@@ -188,7 +188,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def exact(running: list[int], tokenizer: RobertaTokenizer, count: int, length: int) -> list[str]:
-    """Texts of exactly so many tokens, one of them the mask and two <s> and </s>."""
+    """Texts of exactly `length` tokens, including <s>, </s> and one mask."""
     texts: list[str] = []
     for start in range(0, len(running), length):
         passage = running[start : start + length - 3]
@@ -244,20 +244,20 @@ def compare(folder: Path, workloads: Workloads, threads: int, rounds: int) -> di
 
 
 def largest_difference(answers: dict[str, Any]) -> float:
-    """Of the probabilities that contenders give; fails where they differ, so that no one is fast by being wrong."""
+    """The largest difference of probabilities between contenders. Exits if they disagree."""
     largest = 0.0
     for name in MAKES_ANSWERS:
         for text, (theirs, ours) in enumerate(zip(answers[name], answers["ours"], strict=True)):
             for (token, score), (our_token, our_score) in zip(theirs, ours, strict=True):
                 largest = max(largest, abs(score - our_score))
-                # Where two tokens are equally likely, either may come first.
+                # Of two equally likely tokens, either may come first.
                 if abs(score - our_score) > TOLERANCE or (token != our_token and abs(score - our_score) > 1e-6):
                     raise SystemExit(f"text {text}: {name} answers {theirs}, and distilroberta_np {ours}")
     return largest
 
 
 def teacher(folder: Path, workloads: Workloads, threads: int, rounds: int) -> Seconds:
-    """The 12-layer model beside the 6-layer one, ours and transformers'."""
+    """The 12-layer model next to the 6-layer one, ours and transformers'."""
     chosen = ("1 x 16", "1 x 128", "8 x 128")
     seconds: Seconds = {workload: {} for workload in chosen}
     folders = {
@@ -278,7 +278,7 @@ def teacher(folder: Path, workloads: Workloads, threads: int, rounds: int) -> Se
 
 
 def start(folder: Path, rounds: int = 5) -> dict[str, Any]:
-    """From the start of a process to its first answer, its peak memory, and the import alone."""
+    """The time from the start of a process to its first answer, its peak memory, and the import alone."""
     sentence = "The man worked as a <mask>."
     commands = {
         f"{package}, {what}": [sys.executable, "-c", code.format(package=package, folder=str(folder), text=sentence)]
@@ -302,7 +302,7 @@ def start(folder: Path, rounds: int = 5) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, rounds: int = 5) -> float:
-    """Seconds to read once what one sentence needs of the weights, at the memory's speed (all cores)."""
+    """Seconds to read the weights that one sentence needs, at the speed of memory (all cores)."""
     from distilroberta_np import RobertaForMaskedLM
     from distilroberta_np.layers.params import tree_leaves
     from distilroberta_np.runtime.threads import map_in_threads
@@ -319,7 +319,7 @@ def read_weights(folder: Path, rounds: int = 5) -> float:
 
 
 def installed_size(package: str) -> int:
-    """Bytes of a package and of all that it needs, as installed here. torch counts with transformers."""
+    """Bytes of a package and its dependencies, as installed here; torch counts as one of transformers."""
     found: dict[str, int] = {}
     waiting = [package] if package != "transformers" else ["transformers", "torch"]
     while waiting:
@@ -355,7 +355,7 @@ def markdown(results: dict[str, Any]) -> Iterator[str]:
         yield "| --- |" + " ---: |" * len(CONTENDERS)
         for workload, taken in seconds.items():
             yield f"| {workload} | " + " | ".join(spread(taken[name]) for name in CONTENDERS) + " |"
-        yield "\nTimes that of distilroberta_np; for the products, its time times theirs.\n"
+        yield "\nTime relative to distilroberta_np; for the products, its time relative to theirs.\n"
         yield "| texts x tokens | " + " | ".join(list(CONTENDERS.values())[1:]) + " |"
         yield "| --- |" + " ---: |" * (len(CONTENDERS) - 1)
         for workload, taken in seconds.items():
@@ -382,7 +382,7 @@ def markdown(results: dict[str, Any]) -> Iterator[str]:
         share = f"{memory / results['weights_bytes']:.2f}" if name.endswith("answer") else ""
         low, middle, high = min(taken["seconds"]), statistics.median(taken["seconds"]), max(taken["seconds"])
         yield f"| {name} | {middle:.2f} ({low:.2f}-{high:.2f}) | {memory / 1e6:.0f} MB | {share} |"
-    yield "\n| | installed, with all that it needs |\n| --- | ---: |"
+    yield "\n| | installed, with dependencies |\n| --- | ---: |"
     for name, size in results["installed_bytes"].items():
         yield f"| {name} | {size / 1e6:,.0f} MB |"
 
@@ -396,7 +396,7 @@ def spread(seconds: list[float]) -> str:
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """How time grows with a text's length and with the number of texts, for the most threads measured."""
+    """Plot time against the length and the number of texts, for the largest number of threads."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -431,7 +431,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
         )
     ratios.axhline(1, color="C0")
     ratios.set_xticks(range(len(shown)), shown, rotation=40, ha="right", fontsize=8)
-    ratios.set_ylabel("time, in times that of distilroberta_np")
+    ratios.set_ylabel("time relative to distilroberta_np")
     ratios.legend(fontsize=8)
     figure.suptitle(f"Filling masks, {threads} threads: {results['machine']}", fontsize=9)
     figure.savefig(path, dpi=110)

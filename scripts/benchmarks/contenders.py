@@ -1,4 +1,4 @@
-"""The contenders of `benchmark.py`: each a way to fill masks, in a process of its own that times itself.
+"""The contenders of `benchmark.py`: ways to fill masks, each in a process of its own that times itself.
 
     python -m scripts.benchmarks.contenders NAME FOLDER THREADS
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-# For a workload, the five likeliest tokens of each text's mask, best first, with their probabilities.
+# For a workload, the five most likely tokens for the mask of each text, with their probabilities.
 Answers = list[list[tuple[int, float]]]
 TOP_K = 5
 
@@ -58,7 +58,7 @@ def onnx_whole(folder: Path, threads: int) -> Callable[[list[str], int], Answers
 
 
 def onnx_masks(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
-    """ONNX Runtime on a model exported with the head at the masks alone."""
+    """ONNX Runtime on a model exported with the head at the masked positions only."""
     return _onnx(folder, threads, "masks.onnx")
 
 
@@ -76,17 +76,17 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
 
     def fill(texts: list[str], batch_size: int) -> Answers:
         encoded = [tokenizer.encode(text).ids for text in texts]
-        # Sorted by length, so that it has hardly any padding either.
+        # Sorted by length, so that there is hardly any padding.
         order = sorted(range(len(texts)), key=lambda text: len(encoded[text]))
         answers: Answers = [[]] * len(texts)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             inputs = pad([encoded[text] for text in chosen], tokenizer.pad_token_id)
-            places = (inputs["input_ids"] == tokenizer.mask_token_id).argmax(axis=1)
+            positions = (inputs["input_ids"] == tokenizer.mask_token_id).argmax(axis=1)
             if file == "masks.onnx":
-                logits = session.run(None, inputs | {"places": places})[0]
+                logits = session.run(None, inputs | {"positions": positions})[0]
             else:
-                logits = session.run(None, inputs)[0][np.arange(len(chosen)), places]
+                logits = session.run(None, inputs)[0][np.arange(len(chosen)), positions]
             probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
             probabilities /= probabilities.sum(axis=-1, keepdims=True)
             best = np.argpartition(probabilities, -TOP_K, axis=-1)[:, -TOP_K:]
@@ -105,28 +105,30 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
 
 
 def products(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
-    """Nothing but the matrix products that filling the masks of these texts takes, each whole: what BLAS needs.
+    """The matrix products of filling these masks and nothing else, unsliced: the time that BLAS needs.
 
-    As many rows at once as make BLAS fastest, spread over the cores by BLAS itself; written to arrays that are there
-    already.
+    With the number of rows at which BLAS is fastest, spread over the cores by BLAS itself, into existing arrays.
     """
-    return _products(folder, threads, by_threads=False)
+    return _products(folder, threads, as_ours=False)
 
 
 def products_by_threads(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
-    """The same as this package makes them: in slices, and in pieces for threads, each with BLAS on one thread."""
-    return _products(folder, threads, by_threads=True)
+    """The same products as this package computes them: in chunks, and in micro-batches on single-threaded BLAS."""
+    return _products(folder, threads, as_ours=True)
 
 
-def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[str], int], Answers]:
+def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str], int], Answers]:
     from itertools import groupby
 
     from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
+    from distilroberta_np.layers.kernels import CHUNK, FEW_ROWS, FINE_CHUNK
+    from distilroberta_np.models.masked_lm import MAPPED_ROWS
     from distilroberta_np.runtime.batching import micro_batches
     from distilroberta_np.runtime.threads import map_in_threads
 
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
     heads = model.config.num_attention_heads
+    chunk, fine_chunk = (CHUNK, FINE_CHUNK) if as_ours else (4096, 4096)
     buffers: dict[tuple[int, str], Any] = {}
 
     def array(slot: int, purpose: str, *shape: int) -> Any:
@@ -136,12 +138,12 @@ def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[st
             buffers[slot, purpose] = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
         return buffers[slot, purpose][:size].reshape(shape)
 
-    def dense(slot: int, rows: int, weight: Any, terms: int = 512 if by_threads else 4096) -> None:
+    def dense(slot: int, rows: int, weight: Any, terms: int = chunk) -> None:
         inputs, outputs = weight.shape[1], weight.shape[0]
         values = array(slot, "in", rows, inputs)
         for start in range(0, inputs, terms):
             part = slice(start, start + terms)
-            if rows <= 128:  # the faster way for few rows
+            if rows <= FEW_ROWS:
                 np.matmul(weight[:, part], values[:, part].T, out=array(slot, "out", outputs, rows))
             else:
                 np.matmul(values[:, part], weight[:, part].T, out=array(slot, "out", rows, outputs))
@@ -160,26 +162,26 @@ def _products(folder: Path, threads: int, by_threads: bool) -> Callable[[list[st
         tokens, layers = sum(lengths), model.weights.roberta.layers
         for number, layer in enumerate(layers, start=1):
             last = number == len(layers)
-            wanted = len(lengths) if last else tokens  # the last layer is needed at the masks alone
+            queries = len(lengths) if last else tokens  # the last layer is computed at the masked positions only
             parts = layer.attention
-            dense(slot, wanted, parts.query.weight)
+            dense(slot, queries, parts.query.weight)
             dense(slot, tokens, parts.key.weight)
             dense(slot, tokens, parts.value.weight)
             attention(slot, lengths, last)
-            dense(slot, wanted, parts.output.weight, 128 if by_threads else 4096)
-            dense(slot, wanted, layer.feed_forward.intermediate.weight)
-            dense(slot, wanted, layer.feed_forward.output.weight)
-        for start in range(0, len(lengths), 64):
-            rows = min(64, len(lengths) - start)
-            dense(slot, rows, model.weights.lm_head.dense.weight, 128 if by_threads else 4096)
+            dense(slot, queries, parts.output.weight, fine_chunk)
+            dense(slot, queries, layer.feed_forward.intermediate.weight)
+            dense(slot, queries, layer.feed_forward.output.weight)
+        for start in range(0, len(lengths), MAPPED_ROWS):
+            rows = min(MAPPED_ROWS, len(lengths) - start)
+            dense(slot, rows, model.weights.lm_head.dense.weight, fine_chunk)
             dense(slot, rows, model.weights.roberta.embeddings.word)
 
     def fill(texts: list[str], batch_size: int) -> Answers:
         lengths = sorted(len(tokenizer.encode(text).ids) for text in texts)
         began = time.perf_counter()
-        if by_threads:
-            pieces = [lengths[piece] for piece in micro_batches(lengths)]
-            map_in_threads(lambda piece: multiply(piece % threads, pieces[piece]), range(len(pieces)))
+        if as_ours:
+            parts = [lengths[part] for part in micro_batches(lengths)]
+            map_in_threads(lambda part: multiply(part % threads, parts[part]), range(len(parts)))
         else:
             for start in range(0, len(lengths), 128):
                 multiply(0, lengths[start : start + 128])

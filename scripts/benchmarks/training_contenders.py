@@ -1,9 +1,9 @@
-"""The contenders of `training_speed.py`: each makes updates of the same model, in a process of its own, and times them.
+"""The contenders of `training_speed.py`: each trains the same model, in a process of its own that times itself.
 
     python -m scripts.benchmarks.training_contenders NAME FOLDER THREADS
 
 FOLDER holds the model's first weights and batch.npz. For each line on standard input the process makes an update and
-answers with a line of JSON: its seconds and its loss.
+answers with a line of JSON: seconds and loss.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ import numpy as np
 
 LEARNING_RATE, WEIGHT_DECAY, CLIP = 1e-3, 0.01, 1.0
 
-# Makes an update and gives its loss.
+# Trains for one update and returns its loss.
 Update = Callable[[], float]
 
 
 def ours(folder: Path, threads: int) -> Update:
-    """This package's update, as `pretrain` makes it."""
+    """An update of this package, as in `pretrain`."""
     return _ours(folder, lambda array: np.array(array))
 
 
 def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
-    """The same on arrays of a kind."""
-    from distilroberta_np.training.masked_lm import masked_lm_gradients
-
+    """The same on arrays of another type."""
     from distilroberta_np import RobertaForMaskedLM
     from distilroberta_np.layers.params import tree_map
+    from distilroberta_np.models.masked_lm import masked_lm_gradients
     from distilroberta_np.training.data.batches import MicroBatch, batch_gradients, count_masked
     from distilroberta_np.training.optim.adamw import adamw, clip, start
 
@@ -58,18 +57,18 @@ def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
 
 
 def torch_all(folder: Path, threads: int) -> Update:
-    """transformers on torch, with its own loss: logits of all places."""
+    """transformers on torch with its own loss: logits at all positions."""
     return _torch(folder, threads, lambda model, inputs: model(**inputs).loss)
 
 
 def torch_masks(folder: Path, threads: int) -> Update:
-    """transformers on torch, with the head at the places that are asked for alone, as ours."""
+    """transformers on torch, with the head at the masked positions only, as ours."""
     import torch
 
     def loss(model: Any, inputs: Any) -> Any:
-        asked = inputs["labels"] >= 0
-        vectors = model.roberta(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[asked]
-        return torch.nn.functional.cross_entropy(model.lm_head(vectors), inputs["labels"][asked])
+        masked = inputs["labels"] >= 0
+        hidden_states = model.roberta(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[masked]
+        return torch.nn.functional.cross_entropy(model.lm_head(hidden_states), inputs["labels"][masked])
 
     return _torch(folder, threads, loss)
 
@@ -107,7 +106,7 @@ def _torch(folder: Path, threads: int, loss_of: Callable[[Any, Any], Any]) -> Up
 
 
 class TimedArray(np.ndarray[Any, Any]):
-    """An array whose matrix products are timed and counted; what is made from it is one too."""
+    """An array that times and counts its matrix products; results are of the same type."""
 
     seconds = operations = 0.0
 
@@ -130,7 +129,7 @@ def _plain(array: Any) -> Any:
 
 
 def products(folder: Path, threads: int) -> Update:
-    """Our update, whose matrix products are timed by themselves."""
+    """Our update, with the time of its matrix products."""
     return _ours(folder, lambda array: np.array(array).view(TimedArray))
 
 

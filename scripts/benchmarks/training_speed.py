@@ -1,11 +1,11 @@
-"""How fast a training step is, beside transformers on torch. Prints Markdown, and writes results/training_speed.json.
+"""The speed of training, next to transformers on torch. Prints Markdown, and writes results/training_speed.json.
 
     python -m scripts.benchmarks.training_speed [--threads 2] [--rounds 9] [--out FILE]
 
-The model has 6 layers of width 256 and a vocabulary of 16,384; a batch is 64 texts of 128 tokens, 15% of them asked
-for. An update is a pass forward and back in float32, clipping, and AdamW. Every contender (`training_contenders.py`) is
-a process of its own with as many threads; they begin with the same weights, take turns, and their losses must agree.
-Needs the `parity` extra.
+The model has 6 layers of width 256 and a vocabulary of 16,384; a batch is 64 sequences of 128 tokens, 15% of them
+masked. An update is a forward and a backward pass in float32, gradient clipping, and AdamW. Every contender
+(`training_contenders.py`) is a process of its own with the same number of threads. They start with the same weights
+and take turns, and their losses must agree. Needs the `parity` extra.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ TEXTS, LENGTH = 64, 128
 # Name, and what it stands for in the table.
 CONTENDERS = {
     "ours": "distilroberta_np",
-    "torch_all": "transformers on torch, logits of all places (its own loss)",
-    "torch_masks": "transformers on torch, logits where tokens are asked for",
+    "torch_all": "transformers on torch, logits at all positions (its own loss)",
+    "torch_masks": "transformers on torch, logits at masked positions only",
 }
-# The largest difference between two losses after as many updates that counts as the same.
+# The largest difference between two losses that count as the same.
 TOLERANCE = 1e-2
 
 
 def make_model_and_batch(folder: Path) -> int:
-    """The first weights, as transformers draws them, and a batch. Returns how many tokens it has."""
+    """Write the first weights, as transformers draws them, and a batch. Returns the number of its tokens."""
     import torch
     import transformers
 
@@ -66,7 +66,7 @@ def make_model_and_batch(folder: Path) -> int:
 
 
 def compare(folder: Path, threads: int, rounds: int) -> dict[str, list[float]]:
-    """The seconds of every contender's updates, after a first one that isn't counted."""
+    """The seconds of every contender's updates, after a first one that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with contenders(MODULE, {name: (name, folder) for name in CONTENDERS}, threads) as running:
         for number in range(rounds + 1):
@@ -81,9 +81,9 @@ def compare(folder: Path, threads: int, rounds: int) -> dict[str, list[float]]:
 
 
 def share_of_products(folder: Path, threads: int, rounds: int) -> dict[str, float]:
-    """How much of our update the matrix products take, and how fast they are.
+    """The share of our update that the matrix products take, and their speed.
 
-    Timing them makes the rest slower, so their time is set against updates in which nothing is timed.
+    Timing them slows down the rest, so their time is compared with updates in which nothing is timed.
     """
     with contenders(MODULE, {name: (name, folder) for name in ("ours", "products")}, threads) as running:
         pairs = [(running["ours"].run(), running["products"].run()) for _ in range(rounds + 1)][1:]
@@ -97,10 +97,10 @@ def markdown(results: dict[str, Any]) -> str:
     speeds = {name: sorted(tokens / taken for taken in seconds[name]) for name in CONTENDERS}
     ours = statistics.median(speeds["ours"])
     lines = [
-        f"{results['machine']}; {results['threads']} threads, {len(seconds['ours'])} rounds, {tokens:,} tokens an "
+        f"{results['machine']}; {results['threads']} threads, {len(seconds['ours'])} rounds, {tokens:,} tokens per "
         "update.",
         "",
-        "| | tokens a second | slowest and fastest | ours is so many times as fast |",
+        "| | tokens per second | slowest and fastest | our speed-up |",
         "| --- | ---: | ---: | ---: |",
     ]
     for name, title in CONTENDERS.items():

@@ -1,14 +1,14 @@
-"""Record from transformers the values that tests/test_goldens.py compares with. To be run again for another model.
+"""Record the outputs of transformers that tests/test_goldens.py compares with. Run it again for another model.
 
     python -m scripts.record.goldens
 
 Writes under tests/data/:
-    seeded/                           a small checkpoint with seeded random weights, the pooler's among them
+    seeded/                           a small checkpoint with seeded random weights and a pooler
     seeded/intermediates.safetensors  inputs, and every tensor that transformers computes from them, step by step
     embedded_predictions.json         what transformers' fill-mask pipeline answers with the embedded model
 
-All are computed in float32, and carry the versions of torch and transformers that did it. What is there now was
-recorded with torch 2.13.0 and transformers 5.23.0. Needs the `parity` extra.
+All values are float32, and carry the versions of torch and transformers. The current ones were recorded with torch
+2.13.0 and transformers 5.23.0. Needs the `parity` extra.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def seeded_models() -> tuple[Any, Any]:
 
 
 def padded_batch() -> dict[str, np.ndarray]:
-    """Padding on the right, on the left and inside, none, and nothing else; B, S, A and D all differ."""
+    """Rows with padding on the right, on the left, inside, none, and nothing else; B, S, A and D all differ."""
     batches = [random_batch(seed, SHAPE, [9, 5, 0], side) for seed, side in enumerate(("right", "left", "inside"))]
     padded = {name: [batch[name][1] for batch in batches] for name in ("input_ids", "attention_mask")}
     return {name: np.stack([*rows, batches[0][name][0], batches[0][name][2]]) for name, rows in padded.items()}
@@ -118,7 +118,7 @@ def intermediates(masked_lm: Any, encoder: Any, batch: dict[str, np.ndarray]) ->
 
         with patch.object(torch.nn.functional, "softmax", recording_softmax):
             context, probabilities = compute(module, query, key, value, *args, **kwargs)
-        # The context comes with the heads beside the tokens: [B, S, A, D].
+        # The context has the heads after the tokens: [B, S, A, D].
         steps = {"query": query, "key": key, "value": value, "probabilities": probabilities}
         steps["context"] = context.flatten(2)
         tensors.update({f"{name}.{step}": tensor for step, tensor in steps.items()})
@@ -135,7 +135,7 @@ def record_seeded(folder: Path) -> None:
     masked_lm, encoder = seeded_models()
     masked_lm.config.architectures = ["RobertaForMaskedLM"]
     masked_lm.config.save_pretrained(folder)
-    # The published checkpoint too has a pooler beside the head, and no second copy of the tied matrix.
+    # Like the published checkpoint: a pooler next to the head, and no second copy of the tied matrix.
     weights = masked_lm.state_dict()
     weights |= {f"roberta.{name}": tensor for name, tensor in encoder.state_dict().items() if "pooler" in name}
     weights = {name: tensor for name, tensor in weights.items() if not name.startswith("lm_head.decoder")}
@@ -163,7 +163,7 @@ def record_predictions(path: Path) -> None:
 
 
 def rows(output: Any) -> list[Any]:
-    """The lists of predictions in an output, however deep they lie."""
+    """The lists of predictions in an output, at any depth."""
     if isinstance(output[0], dict):
         return [output]
     return [row for part in output for row in rows(part)]

@@ -1,11 +1,12 @@
-"""Record from transformers 4 what tests/pipelines/test_question_answering.py and tests/training/metrics/test_squad.py
-compare with. transformers 5 has neither the pipeline nor the metrics, so this needs an environment of its own:
+"""Record the outputs of transformers 4 that tests/pipelines/test_question_answering.py and
+tests/training/metrics/test_squad.py compare with. transformers 5 has neither the pipeline nor the metrics, so this
+needs an environment of its own:
 
     python -m venv old && old/bin/pip install -e . torch==2.13.0 'transformers<5'
     old/bin/python -m scripts.record.question_answering
 
-Writes tests/data/question_answering.json. What is there now was recorded with torch 2.13.0 and transformers 4.57.6, in
-float32.
+Writes tests/data/question_answering.json. The current values are float32, recorded with torch 2.13.0 and
+transformers 4.57.6.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ CALLS: list[dict[str, Any]] = [
     {"question": [WHERE], "context": [BERLIN]},
     {"question": [], "context": []},
 ]
-# Given by position.
+# As the positional argument.
 INPUTS: list[Any] = [
     {"question": WHERE, "context": BERLIN},
     [{"question": WHERE, "context": BERLIN}],
@@ -109,12 +110,12 @@ def record_pipeline(folder: Path) -> dict[str, Any]:
 
 
 def lists(outputs: list[Any]) -> list[Any]:
-    """The lists of a question's answers in outputs."""
+    """The lists of answers in outputs."""
     return [output for output in outputs if isinstance(output, list) and output and isinstance(output[0], dict)]
 
 
 def record_metrics() -> list[dict[str, Any]]:
-    """Random answers of a few words, a third of the questions without one, with and without probabilities of that."""
+    """Metrics of random answers of a few words; a third of the questions have none, with and without probabilities."""
     rng = random.Random(0)
     words = [
         "the",
@@ -138,7 +139,7 @@ def record_metrics() -> list[dict[str, Any]]:
 
     cases = []
     for size in (1, 7, 60):
-        gold = {str(place): [text() for _ in range(rng.randint(1, 3))] * (place % 3 > 0) for place in range(size)}
+        gold = {str(index): [text() for _ in range(rng.randint(1, 3))] * (index % 3 > 0) for index in range(size)}
         said = {key: rng.choice(["", text(), *(answers and [rng.choice(answers)])]) for key, answers in gold.items()}
         chances = {key: rng.random() for key in gold}
         examples = [

@@ -62,7 +62,7 @@ def test_the_head_alone_gives_the_logits_of_its_hidden_states(model):
 def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, count):
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: count, lambda number: None))
     monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
-    monkeypatch.setattr(masked_lm, "_MAPPED_ROWS", 2)
+    monkeypatch.setattr(masked_lm, "MAPPED_ROWS", 2)
     wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
     assert model.logits_at([], []) == []
     for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), wanted, strict=True):

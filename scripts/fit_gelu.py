@@ -1,4 +1,4 @@
-"""Fit the coefficients of `distilroberta_np.layers.activation.gelu`, and measure its error.
+"""Fit the coefficients of `distilroberta_np.layers.kernels.normal_cdf`, and measure its error.
 
     python -m scripts.fit_gelu
 

@@ -15,7 +15,7 @@ from tests.support.seeded import config_dict, seeded_tensors, write_model
 
 
 def tensors_with_head(keys: Callable[[RobertaConfig], Any], seed: int = 0, **shape: Any) -> dict[str, Any]:
-    """Every tensor of a checkpoint by its name, float32; `keys` is a function of `checkpoint/keys.py`."""
+    """Every tensor of a checkpoint by its name, float32; `keys` gives its tensor names."""
     tensors = seeded_tensors(seed, **shape)
     tensors = {name: values for name, values in tensors.items() if name.startswith("roberta.")}
     rng = np.random.default_rng([seed, 1])

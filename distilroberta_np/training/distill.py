@@ -27,7 +27,7 @@ from .data.source import check_file
 from .device import to_device, to_host
 from .loop import Job, Options, RunOptions, train
 from .pretrain import check_end
-from .run_folder import RunFolder
+from .run_folder import open_run
 from .settings import DistillSettings
 from .student import Objective, Teacher, distillation_gradients, first_student
 
@@ -67,7 +67,7 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
         paths = write_sequences(folder, PHASE, files, raw, settings.length, options.say)
         return [folder / "tokenizer.json", *paths]
 
-    with RunFolder(folder) as run:
+    with open_run(folder) as run:
         check_end(run, settings)
         data = {"text": files, "teacher": sorted(source.glob("*.safetensors"))}
         run.begin(settings, data, prepare, free=("updates",))

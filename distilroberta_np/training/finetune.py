@@ -31,7 +31,7 @@ from .data.source import check_file
 from .device import to_device, to_host
 from .initial_weights import initial_weights
 from .loop import Job, Options, RunOptions, train
-from .run_folder import EVALUATIONS, Log, RunFolder, read_record, write_record, writing
+from .run_folder import EVALUATIONS, Log, RunFolder, open_run, read_record, write_record, writing
 from .settings import FinetuneSettings, default_epochs, default_learning_rate
 from .tasks import Context, Example, Task, find_task
 
@@ -63,8 +63,8 @@ def finetune(
     files = {"training data": settings.train} | ({"evaluation data": settings.eval} if settings.eval else {})
     for path in files.values():
         check_file(Path(path))
-    with RunFolder(folder) as run:
-        noted = run.noted()
+    with open_run(folder) as run:
+        noted = run.settings
         chosen = {name: noted[name] for name in _CHOSEN if noted and getattr(settings, name) is None}
         settings = replace(settings, **chosen)
         settings = replace(settings, model=settings.model or str(default_model()))

@@ -30,7 +30,7 @@ from .data.text import MASK, train_tokenizer
 from .device import to_device, to_host
 from .initial_weights import initial_weights
 from .loop import Job, Options, RunOptions, train
-from .run_folder import RunFolder
+from .run_folder import RunFolder, open_run
 from .settings import MaskedLMSettings, PretrainSettings
 
 PHASES = ("first", "last")
@@ -65,7 +65,7 @@ def pretrain(
     texts = (files, last_files or files)
     for path in (*texts[0], *texts[1]):
         check_file(path)
-    with RunFolder(folder) as run:
+    with open_run(folder) as run:
         check_end(run, settings)
         data = dict(zip(("text", "text for the last updates"), texts, strict=True))
         run.begin(settings, data, lambda: _prepare(folder, texts, settings, options.say), free=("updates",))
@@ -108,7 +108,7 @@ def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], 
 
 def check_end(run: RunFolder, settings: MaskedLMSettings) -> None:
     """Check that the number of updates is not changed after the updates at the end have begun."""
-    noted, made, ending = run.noted().get("updates", settings.updates), run.updates, settings.ending
+    noted, made, ending = run.settings.get("updates", settings.updates), run.updates, settings.ending
     if noted != settings.updates and made > min(noted, settings.updates) - ending:
         raise TrainingError(
             f"{run.path}: cannot change updates from {noted:,} to {settings.updates:,} at update {made:,}: the last "

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -42,55 +42,66 @@ _LOGS = (LOSSES, EVALUATIONS)
 _MOMENTS = ("mean", "square")
 
 
+@contextmanager
+def open_run(path: Path) -> Iterator[RunFolder]:
+    """Create the folder of a run if need be, and lock it for the block.
+
+    Raises:
+        TrainingError: another process trains in the folder, or one of its files is missing or damaged.
+    """
+    is_new = not path.exists()
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    descriptor = _lock(path)
+    try:
+        yield RunFolder(path)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()  # if nothing was written
+
+
+def _lock(folder: Path) -> int | None:
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(f"{folder}: another process is training here; use another folder") from None
+    except OSError:
+        pass  # a file system without locks
+    return descriptor
+
+
 class RunFolder:
-    """The folder of a run, locked while this is open (`with RunFolder(path) as run`).
+    """The folder of a run, from `open_run`.
 
     Attributes:
         path: of the folder.
-        updates: how many updates the last checkpoint has; 0 without one.
-
-    Raises:
-        TrainingError: another process trains in the folder, or the checkpoint is damaged.
+        settings: what the run was begun with; empty if it is new.
+        checkpoint: the folder of the last checkpoint; None without one.
+        updates: the number of updates of the last checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.updates = path, 0
-        self._lock: int | None = None
-        self._is_new = not path.exists()
-        self._state: dict[str, Any] = {}
+        self.path = path
+        self.settings: dict[str, Any] = {}
+        self._state: dict[str, Any] = {"updates": 0, "logs": {}}
+        self.checkpoint: Path | None = None
+        folder = path / "checkpoint"
+        recover_folder(folder)
+        if folder.exists():
+            self.checkpoint, self._state = folder, read_record(folder / "state.json")
+        if self.checkpoint is not None or (path / "settings.json").exists():
+            self.settings = read_record(path / "settings.json")
 
-    def __enter__(self) -> Self:
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        if fcntl is not None:
-            self._lock = os.open(self.path, os.O_RDONLY)
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(self._lock)
-                raise TrainingError(f"{self.path}: another process is training here; use another folder") from None
-            except OSError:
-                pass  # a file system without locks
-        try:
-            self._read_checkpoint()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-        if self._is_new:
-            with suppress(OSError):
-                self.path.rmdir()  # if nothing was written
-
-    # -- settings ----------------------------------------------------------------------------------------------------
-
-    def noted(self) -> dict[str, Any]:
-        """The settings that the run was begun with; empty if it was not."""
-        path = self.path / "settings.json"
-        return read_record(path) if path.exists() or self._state else {}
+    @property
+    def updates(self) -> int:
+        return int(self._state["updates"])
 
     def begin(
         self,
@@ -104,56 +115,37 @@ class RunFolder:
         Args:
             settings: of the run.
             data: the files that the run learns from, by what they are.
-            prepare: called for a new run; writes files into the folder that the run needs, and returns their paths.
+            prepare: called for a new run; writes files that the run needs into its folder, and returns their paths.
             free: the settings that may change.
 
         Raises:
             TrainingError: the run was begun with other settings or data.
         """
-        noted = self.noted()
+        before = self.settings
         values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
-        values = json.loads(json.dumps(values))
-        if not noted:
+        if not before:
             with writing(self.path):
-                files = list(prepare())
-            self._write_record("settings.json", values, files)
+                write_record(self.path / "settings.json", values, list(prepare()))
             return
         changed = [
-            f"{name} {noted.get(name)!r}, not {value!r}"
+            f"{name} {before.get(name)!r}, not {value!r}"
             for name, value in sorted(values.items())
-            if name not in (*free, "data") and noted.get(name) != value
+            if name not in (*free, "data") and before.get(name) != value
         ]
         if changed:
             raise TrainingError(
                 f"{self.path}: this run was begun with {', '.join(changed)}; give the same settings, or another folder"
             )
-        for name in {**noted["data"], **data}:
-            if noted["data"].get(name) != values["data"].get(name):
+        for name in {**before["data"], **data}:
+            if before["data"].get(name) != values["data"].get(name):
                 given = ", ".join(map(str, data.get(name, ()))) or "none"
                 raise TrainingError(
                     f"{self.path}: this run was begun with other {name} than {given}, or its content has changed; "
                     "give the same, or another folder"
                 )
-        if any(noted[name] != values[name] for name in free):
-            self._write_record("settings.json", values, [self.path / name for name in vouched(noted)])
-
-    def _write_record(self, name: str, values: Mapping[str, object], files: Iterable[Path]) -> None:
-        with writing(self.path):
-            write_record(self.path / name, values, files)
-
-    # -- checkpoint --------------------------------------------------------------------------------------------------
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """The folder of the last checkpoint, if there is one."""
-        return self.path / "checkpoint" if self._state else None
-
-    def _read_checkpoint(self) -> None:
-        folder = self.path / "checkpoint"
-        recover_folder(folder)
-        if folder.exists():
-            self._state = read_record(folder / "state.json")
-            self.updates = int(self._state["updates"])
+        if any(before[name] != values[name] for name in free):
+            with writing(self.path):
+                write_record(self.path / "settings.json", values, [self.path / name for name in before["sha256"]])
 
     def resume(self, weights: Any, device: str, say: Callable[[str], None]) -> AdamState:
         """The optimizer's state of the last checkpoint, or the first one. Lines of the logs after it are removed.
@@ -194,23 +186,21 @@ class RunFolder:
                 save_tree(folder / f"optimizer_{name}.safetensors", to_host(tree))
             paths = [self.path / name for name in _LOGS]
             logs = {path.name: [path.stat().st_size, _sha256(path)] for path in paths if path.exists()}
-            self._state = {"updates": state.updates, "logs": logs, **self._machine(device)}
-            write_record(folder / "state.json", self._state, folder.iterdir())
+            values = {"updates": state.updates, "logs": logs, **self._machine(device)}
+            write_record(folder / "state.json", values, folder.iterdir())
 
         with writing(self.path / "checkpoint"):
             replace_folder(self.path / "checkpoint", fill)
-        self.updates = state.updates
+        self._state["updates"] = state.updates
 
     @staticmethod
     def _machine(device: str) -> dict[str, object]:
         """What the rounding of results depends on."""
         return {"device": device, "BLAS threads": worker_threads(), "NumPy": np.__version__}
 
-    # -- logs --------------------------------------------------------------------------------------------------------
-
     def _restore_logs(self) -> None:
         """Remove the lines that were written after the checkpoint, as their updates are made again."""
-        logs = self._state.get("logs", {})
+        logs = self._state["logs"]
         for path in (self.path / name for name in _LOGS):
             size, digest = logs.get(path.name, (0, None))
             content = path.read_bytes()[:size] if path.exists() else b""
@@ -274,11 +264,6 @@ def read_record(path: Path) -> dict[str, Any]:
         if _sha256(file) != expected:
             raise _unusable(file)
     return dict(record)
-
-
-def vouched(record: Mapping[str, Any]) -> list[str]:
-    """The names of the files that a record vouches for, apart from itself."""
-    return list(record["sha256"])
 
 
 def _digest(record: Mapping[str, object]) -> str:

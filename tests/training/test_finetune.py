@@ -18,7 +18,7 @@ from distilroberta_np.training.data.conll import TaggedSentence
 from distilroberta_np.training.data.questions import Question
 from distilroberta_np.training.data.tables import LabelledText, read_table
 from distilroberta_np.training.finetune import evaluate, finetune
-from distilroberta_np.training.run_folder import RunFolder
+from distilroberta_np.training.run_folder import open_run
 from distilroberta_np.training.settings import FinetuneSettings
 from distilroberta_np.training.tasks import (
     Context,
@@ -148,7 +148,7 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
 
 
 def test_the_metric_selects_the_best_and_nan_is_never_better(tmp_path):
-    with RunFolder(tmp_path) as run:
+    with open_run(tmp_path) as run:
         evaluations = module.Evaluations(run, ("f1", "accuracy"), "accuracy")
         given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
         found = []

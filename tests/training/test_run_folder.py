@@ -19,7 +19,7 @@ from distilroberta_np.training import loop, run_folder
 from distilroberta_np.training.distill import distill
 from distilroberta_np.training.finetune import finetune
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.run_folder import RunFolder, read_record, write_record
+from distilroberta_np.training.run_folder import open_run, read_record, write_record
 from distilroberta_np.training.settings import DistillSettings, FinetuneSettings, PretrainSettings
 from tests.support.seeded import write_model
 
@@ -149,7 +149,7 @@ def test_records_check_themselves(tmp_path):
 
 
 def test_a_folder_is_locked_while_a_run_is_open(text, data, tmp_path):
-    with RunFolder(tmp_path / "run"):
+    with open_run(tmp_path / "run"):
         for kind in ("pretrain", "finetune"):
             with pytest.raises(TrainingError, match="run: another process is training here; use another folder"):
                 resume(kind, tmp_path / "run", text, data)
@@ -159,8 +159,8 @@ def test_a_folder_is_locked_while_a_run_is_open(text, data, tmp_path):
 
 def test_a_killed_process_leaves_no_lock(text, tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from distilroberta_np.training.run_folder import RunFolder\n"
-        "with RunFolder(Path(sys.argv[1])): print('open', flush=True); sys.stdin.read()"
+        "import os, sys; from pathlib import Path; from distilroberta_np.training.run_folder import open_run\n"
+        "with open_run(Path(sys.argv[1])): print('open', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdin=-1, stdout=-1)
     assert process.stdout.readline() == b"open\n"

@@ -5,6 +5,7 @@ from .attention_flow import AttentionNorms, attention_norms, attention_rollout
 from .attribution import Attribution, attribute
 from .lens import LogitLens, logit_lens
 from .patching import Patching, patch
+from .pseudo_likelihood import PseudoLikelihoodScorer, SentenceScore, pseudo_perplexity
 from .tracing import AXES, Trace, trace
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Attribution",
     "LogitLens",
     "Patching",
+    "PseudoLikelihoodScorer",
+    "SentenceScore",
     "Trace",
     "ablate",
     "attention_norms",
@@ -21,5 +24,6 @@ __all__ = [
     "attribute",
     "logit_lens",
     "patch",
+    "pseudo_perplexity",
     "trace",
 ]

@@ -129,7 +129,7 @@ def answer_all(
     pipeline: Answerer,
     print_result: Callable[[int, str, Any], None],
     *,
-    outcome: str,
+    outcome: str | None,
     parse: Callable[[str], Any] = str,
     **parameters: Any,
 ) -> int:
@@ -140,7 +140,7 @@ def answer_all(
         source: the texts.
         pipeline: answers them.
         print_result: called with a text's number from 1, the text and its result, without --json.
-        outcome: the key of a result in --json.
+        outcome: the key of a result in --json; None for a result that is a dict with keys of its own.
         parse: turns a text into an input of the pipeline; a ValueError says why it cannot.
         **parameters: for the pipeline's `answers`.
 
@@ -159,7 +159,7 @@ def answer_all(
                     kind = "line" if source.name else "text"
                     print(f"distilroberta-np: {kind} {number}: {printable(error)}", file=sys.stderr)
                 if options.json:
-                    result = {outcome: answer} if error is None else {"error": error}
+                    result = {"error": error} if error is not None else {outcome: answer} if outcome else answer
                     # Arrays of NumPy become lists.
                     print(json.dumps({"text": _valid(text), **result}, default=lambda array: array.tolist()))
                 elif error is None:

@@ -10,6 +10,7 @@ transformers = pytest.importorskip("transformers", reason="needs the parity extr
 
 from distilroberta_np import FillMaskPipeline, RobertaTokenizer  # noqa: E402
 from distilroberta_np.analysis import (  # noqa: E402
+    PseudoLikelihoodScorer,
     ablate,
     attention_norms,
     attribute,
@@ -168,3 +169,20 @@ def test_attribution_by_autograd(pair):
     slopes = [gradient(baseline + float((point + 1) / 2) * (word - baseline))[1] for point in points]
     average = sum(weight / 2 * slope for weight, slope in zip(weights, slopes, strict=True))
     close(attribution.integrated_gradients, (average * (word - baseline)[0]).sum(-1).numpy(), 1e-4)
+
+
+@pytest.mark.parametrize("within_word", [False, True])
+def test_pseudo_log_likelihood(pair, within_word):
+    texts = ["The man worked as a teacher.", "Incomprehensibilities don't matter, obviously!"]
+    scorer = PseudoLikelihoodScorer(pair.numpy.model, pair.tokenizer)
+    for text, score in zip(texts, scorer(texts, within_word=within_word), strict=True):
+        encoding = pair.tokenizer.encode(text)
+        ids, words = encoding.ids, encoding.word_ids
+        for position in range(1, len(ids) - 1):
+            masked = pair.ids(text)
+            for index, word in enumerate(words):
+                if index == position or (within_word and index > position and word == words[position]):
+                    masked[0, index] = pair.tokenizer.mask_token_id
+            expected = pair.log_probabilities(masked, position)[ids[position]]
+            close(score["log_probabilities"][position - 1], expected, 1e-4)
+        assert score["pseudo_log_likelihood"] == pytest.approx(sum(score["log_probabilities"]))

@@ -120,6 +120,17 @@ class _TokenClassification(TokenClassificationOptions, LoadingOptions, total=Fal
 class _ZeroShotClassification(ZeroShotClassificationOptions, LoadingOptions, total=False): ...
 
 
+class _AnyTask(
+    _FeatureExtraction,
+    _FillMask,
+    _QuestionAnswering,
+    _TextClassification,
+    _TokenClassification,
+    _ZeroShotClassification,
+    total=False,
+): ...
+
+
 @overload
 def pipeline(
     task: Literal["feature-extraction"],
@@ -167,7 +178,7 @@ def pipeline(
     task: str | None = None,
     model: Source[PretrainedModel[Any]] = None,
     tokenizer: TokenizerSource = None,
-    **options: Any,
+    **options: Unpack[_AnyTask],
 ) -> (
     FeatureExtractionPipeline
     | FillMaskPipeline

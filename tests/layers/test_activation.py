@@ -14,19 +14,19 @@ GRID = np.concatenate([np.linspace(-8, 8, 160_001), [-1e30, -1e4, -20, -1e-30, 0
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 6e-7), (np.float64, 1e-7)])
-def test_gelu_is_the_exact_one(dtype, tolerance):
+def test_gelu_is_exact(dtype, tolerance):
     x = GRID.astype(dtype)
     # erfc keeps the small values of the far left, where 1 + erf has none left.
-    wanted = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()])
+    expected = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()])
     result = gelu(x)
     assert result.dtype == dtype
-    assert (np.abs(result - wanted) <= tolerance * np.maximum(1, np.abs(x) / 8)).all()
+    assert (np.abs(result - expected) <= tolerance * np.maximum(1, np.abs(x) / 8)).all()
 
 
-def test_gelu_is_on_average_within_5e_8_where_activations_are():
+def test_gelu_is_within_5e_8_on_average_for_normal_inputs():
     x = draw(0, 100_000)
-    wanted = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()])
-    assert np.sqrt(np.square(gelu(x) - wanted).mean()) < 5e-8
+    expected = np.array([value * math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()])
+    assert np.sqrt(np.square(gelu(x) - expected).mean()) < 5e-8
 
 
 def test_gelu_is_not_the_tanh_approximation():
@@ -37,10 +37,10 @@ def test_gelu_is_not_the_tanh_approximation():
 
 def plain_softmax(scores):
     result = np.empty(scores.shape)
-    for place in np.ndindex(*scores.shape[:-1]):
-        row = scores[place].tolist()
+    for position in np.ndindex(*scores.shape[:-1]):
+        row = scores[position].tolist()
         exponentials = [math.exp(score - max(row)) for score in row]
-        result[place] = [value / sum(exponentials) for value in exponentials]
+        result[position] = [value / sum(exponentials) for value in exponentials]
     return result
 
 
@@ -70,7 +70,7 @@ def test_huge_scores_do_not_overflow(dtype):
 
 @pytest.mark.parametrize("function", [gelu, softmax])
 @pytest.mark.parametrize("shape", [(3, 4), (300, 400)])
-def test_inputs_stay_as_they_are_unless_they_are_the_output(function, shape):
+def test_inputs_are_not_changed_unless_they_are_the_output(function, shape):
     x = np.array(draw(0, *shape))
     before = x.copy()
     result = function(x)
@@ -80,7 +80,7 @@ def test_inputs_stay_as_they_are_unless_they_are_the_output(function, shape):
 
 
 @pytest.mark.parametrize("function", [gelu, softmax])
-def test_any_order_of_memory(function):
+def test_any_memory_order(function):
     x = draw(0, 400, 600)
     for strided in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], np.repeat(x, 2, axis=1)[:, ::2]):
         np.testing.assert_allclose(function(strided), function(x), rtol=1e-5, atol=1e-9)
@@ -89,10 +89,10 @@ def test_any_order_of_memory(function):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sigmoid(dtype):
     x = np.array([-1e30, -800, -3, 0, 0.5, 40, 1e30], dtype)
-    wanted = [0, 0, *(1 / (1 + math.exp(-value)) for value in (-3, 0, 0.5, 40)), 1]
+    expected = [0, 0, *(1 / (1 + math.exp(-value)) for value in (-3, 0, 0.5, 40)), 1]
     result = sigmoid(x)
     assert result.dtype == dtype
-    np.testing.assert_allclose(result, wanted, rtol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_the_slope_of_gelu_is_within_2e_7():

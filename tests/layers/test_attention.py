@@ -38,16 +38,16 @@ def plain_attention(inputs, mask, weights, heads):
     context = np.zeros(inputs.shape)
     probabilities = np.zeros((batch, heads, sequence, sequence))
     for text in range(batch):
-        seen = [place for place in range(sequence) if mask[text, place]]
+        seen = [position for position in range(sequence) if mask[text, position]]
         for head in range(heads):
             part = slice(head * size, (head + 1) * size)
-            for place in range(sequence):
-                dots = [query[text, place, part] @ key[text, other, part] / math.sqrt(size) for other in seen]
+            for position in range(sequence):
+                dots = [query[text, position, part] @ key[text, other, part] / math.sqrt(size) for other in seen]
                 exponentials = [math.exp(dot - max(dots)) for dot in dots]
                 for other, exponential in zip(seen, exponentials, strict=True):
                     probability = exponential / sum(exponentials)
-                    probabilities[text, head, place, other] = probability
-                    context[text, place, part] += probability * value[text, other, part]
+                    probabilities[text, head, position, other] = probability
+                    context[text, position, part] += probability * value[text, other, part]
     return context @ weights.output.weight.astype(np.float64).T + weights.output.bias, probabilities
 
 
@@ -70,9 +70,9 @@ def test_equals_a_loop_over_sequences_heads_and_queries(batch, sequence, hidden,
     mask = np.random.default_rng(1).integers(0, 2, (batch, sequence)) if hide else np.ones((batch, sequence))
     mask[:, 0] = 1
     attended, probabilities = attend(inputs, mask, weights, heads)
-    wanted, wanted_probabilities = plain_attention(inputs, mask, weights, heads)
+    expected, wanted_probabilities = plain_attention(inputs, mask, weights, heads)
     assert attended.dtype == probabilities.dtype == dtype
-    np.testing.assert_allclose(attended, wanted, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(attended, expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(probabilities, wanted_probabilities, rtol=0, atol=tolerance)
 
 
@@ -80,16 +80,16 @@ def test_groups_see_only_themselves_and_some_rows_can_be_selected():
     """Two sequences of 3 tokens with all queries, and three of 5 tokens with the second and the last."""
     weights, shapes = attention_weights(8), [(2, 3, 8), (3, 5, 8)]
     texts = [draw(seed, *shape) for seed, shape in enumerate(shapes)]
-    wanted = [plain_attention(group, np.ones(group.shape[:2]), weights, 4) for group in texts]
+    expected = [plain_attention(group, np.ones(group.shape[:2]), weights, 4) for group in texts]
     rows = np.concatenate([group.reshape(-1, 8) for group in texts])
     queries = np.concatenate([texts[0].reshape(-1, 8), texts[1][:, [1, 4]].reshape(-1, 8)])
     groups = [SequenceGroup(2, 3, queries=3), SequenceGroup(3, 5, queries=2)]
     attended, cache = attention(queries, rows, groups, weights, 4)
     probabilities = cache.probabilities
-    np.testing.assert_allclose(attended[:6], wanted[0][0].reshape(-1, 8), rtol=0, atol=2e-5)
-    np.testing.assert_allclose(attended[6:], wanted[1][0][:, [1, 4]].reshape(-1, 8), rtol=0, atol=2e-5)
-    np.testing.assert_allclose(probabilities[0], wanted[0][1], rtol=0, atol=2e-5)
-    np.testing.assert_allclose(probabilities[1], wanted[1][1][:, :, [1, 4]], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(attended[:6], expected[0][0].reshape(-1, 8), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(attended[6:], expected[1][0][:, [1, 4]].reshape(-1, 8), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(probabilities[0], expected[0][1], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(probabilities[1], expected[1][1][:, :, [1, 4]], rtol=0, atol=2e-5)
 
 
 def test_a_masked_key_has_probability_0():

@@ -44,16 +44,16 @@ def test_the_sum_of_three_rows_normalised(batch, sequence, hidden, dtype, tolera
     result = embed(ids, weights, pad)[0].reshape(batch, sequence, hidden)
     assert result.dtype == dtype
     for text in range(batch):
-        position = pad
-        for place in range(sequence):
-            token = ids[text, place]
-            position += token != pad
-            row = pad if token == pad else position
+        last = pad
+        for position in range(sequence):
+            token = ids[text, position]
+            last += token != pad
+            row = pad if token == pad else last
             parts = (weights.word[token], weights.position[row], weights.token_type[0])
             total = sum(part.astype(np.float64) for part in parts)
             normal = (total - total.mean()) / np.sqrt(((total - total.mean()) ** 2).mean() + 1e-5)
-            wanted = normal * weights.layer_norm.weight + weights.layer_norm.bias
-            np.testing.assert_allclose(result[text, place], wanted, rtol=0, atol=tolerance)
+            expected = normal * weights.layer_norm.weight + weights.layer_norm.bias
+            np.testing.assert_allclose(result[text, position], expected, rtol=0, atol=tolerance)
 
 
 def test_backward_equals_finite_differences():

@@ -18,11 +18,11 @@ def test_equals_the_formula_for_each_token(rows, hidden, inner, dtype, tolerance
     inputs = draw(4, rows, hidden, dtype=dtype)
     result, _ = feed_forward(inputs, FeedForwardWeights(first, second))
     assert result.dtype == dtype
-    for place in range(rows):
-        wide = first.weight.astype(np.float64) @ inputs[place] + first.bias
+    for position in range(rows):
+        wide = first.weight.astype(np.float64) @ inputs[position] + first.bias
         active = np.array([x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in wide])
-        wanted = second.weight.astype(np.float64) @ active + second.bias
-        np.testing.assert_allclose(result[place], wanted, rtol=0, atol=tolerance)
+        expected = second.weight.astype(np.float64) @ active + second.bias
+        np.testing.assert_allclose(result[position], expected, rtol=0, atol=tolerance)
 
 
 def test_backward_equals_finite_differences(monkeypatch):

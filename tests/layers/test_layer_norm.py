@@ -23,9 +23,9 @@ def test_equals_the_formula(shape, dtype, tolerance, eps):
     weights = LayerNormWeights(draw(1, shape[-1], dtype=dtype), draw(2, shape[-1], dtype=dtype))
     result = layer_norm(inputs, weights, eps)
     rows = inputs.reshape(-1, shape[-1])
-    wanted = [plain_layer_norm(row.tolist(), *(w.tolist() for w in weights), eps) for row in rows]
+    expected = [plain_layer_norm(row.tolist(), *(w.tolist() for w in weights), eps) for row in rows]
     assert result.dtype == dtype
-    np.testing.assert_allclose(result, np.reshape(wanted, shape), rtol=0, atol=tolerance * 4)
+    np.testing.assert_allclose(result, np.reshape(expected, shape), rtol=0, atol=tolerance * 4)
 
 
 def test_rows_have_mean_0_and_variance_1():

@@ -12,14 +12,14 @@ from tests.support.seeded import draw
 def test_equals_the_sum_over_inputs(leading, inputs, outputs, dtype, tolerance):
     x = draw(0, *leading, inputs, dtype=dtype)
     weights = LinearWeights(draw(1, outputs, inputs, dtype=dtype), draw(2, outputs, dtype=dtype))
-    wanted = np.empty((*leading, outputs))
-    for place in np.ndindex(*leading, outputs):
-        row = weights.weight[place[-1]]
-        products = [float(x[(*place[:-1], i)]) * float(row[i]) for i in range(inputs)]
-        wanted[place] = sum(products) + float(weights.bias[place[-1]])
+    expected = np.empty((*leading, outputs))
+    for position in np.ndindex(*leading, outputs):
+        row = weights.weight[position[-1]]
+        products = [float(x[(*position[:-1], i)]) * float(row[i]) for i in range(inputs)]
+        expected[position] = sum(products) + float(weights.bias[position[-1]])
     result = linear(x, weights)
     assert result.dtype == dtype
-    np.testing.assert_allclose(result, wanted, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 128, 512, 5000])
@@ -27,12 +27,12 @@ def test_equals_the_sum_over_inputs(leading, inputs, outputs, dtype, tolerance):
 @pytest.mark.parametrize("rows", [1, 2, 30, 128, 129])  # the last with the other order of factors
 def test_long_products_are_the_same_in_chunks(rows, inputs, chunk):
     x, weights = draw(0, rows, inputs), LinearWeights(draw(1, 6, inputs), draw(2, 6))
-    wanted = x.astype(np.float64) @ weights.weight.astype(np.float64).T + weights.bias
+    expected = x.astype(np.float64) @ weights.weight.astype(np.float64).T + weights.bias
     result = linear(x, weights, chunk)
     assert result.dtype == np.float32
     assert result.flags.c_contiguous
-    np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(linear(x, weights), wanted, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(linear(x, weights), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_non_contiguous_inputs_and_weights():

@@ -1,4 +1,4 @@
-"""The three fine-tuned models: loaded, called, saved, and refused where a checkpoint is another's."""
+"""Loading, calling and saving the fine-tuned models, and refusing the checkpoints of others."""
 
 import json
 
@@ -26,7 +26,7 @@ from tests.support.seeded_heads import tensors_with_head
 IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
 LABELS = {"0": "no", "1": "perhaps", "2": "yes"}
-# Each model with the names of its tensors, and the shape that it needs in the config beside the encoder's.
+# Each model with the names of its tensors, and the config values that it needs in addition to the encoder's.
 MODELS = {
     RobertaForSequenceClassification: (sequence_classification_keys, {"id2label": LABELS}),
     RobertaForTokenClassification: (token_classification_keys, {"id2label": LABELS}),
@@ -44,7 +44,7 @@ def write(folder, model_class, **changes):
 
 
 def plain_head(model_class, tensors, vectors):
-    """The head in float64, straight from the checkpoint's names: (B, S, H) -> the logits."""
+    """The head in float64, by the names in the checkpoint: (B, S, H) -> the logits."""
 
     def affine(x, name):
         return x @ tensors[f"{name}.weight"].astype(np.float64).T + tensors[f"{name}.bias"]
@@ -67,15 +67,15 @@ def logits_of(outputs):
 def test_logits_equal_the_plain_head_on_the_hidden_states(tmp_path, model_class):
     folder, tensors = write(tmp_path, model_class)
     outputs = model_class.from_pretrained(folder)(IDS, MASK)
-    wanted = plain_head(model_class, tensors, RobertaModel.from_pretrained(folder)(IDS, MASK).last_hidden_state)
+    expected = plain_head(model_class, tensors, RobertaModel.from_pretrained(folder)(IDS, MASK).last_hidden_state)
     logits = logits_of(outputs)
     assert logits.dtype == np.float32
-    assert logits.shape == wanted.shape
-    np.testing.assert_allclose(logits, wanted, rtol=0, atol=2e-5)
-    assert wanted.std() > 0.3, "logits all alike would agree whatever is computed"
+    assert logits.shape == expected.shape
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
+    assert expected.std() > 0.3, "equal logits would agree whatever is computed"
 
 
-def test_a_question_answering_models_first_row_is_the_start(tmp_path):
+def test_the_first_row_of_the_question_answering_head_is_the_start(tmp_path):
     folder, tensors = write(tmp_path, RobertaForQuestionAnswering)
     outputs = RobertaForQuestionAnswering.from_pretrained(folder)(IDS, MASK)
     vectors = RobertaModel.from_pretrained(folder)(IDS, MASK).last_hidden_state
@@ -85,16 +85,16 @@ def test_a_question_answering_models_first_row_is_the_start(tmp_path):
 
 
 @each_model
-def test_states_and_attentions_are_returned_only_if_asked_for(tmp_path, model_class):
+def test_states_and_attentions_are_returned_on_request(tmp_path, model_class):
     folder, _ = write(tmp_path, model_class)
     model, encoder = model_class.from_pretrained(folder), RobertaModel.from_pretrained(folder)
     plain = model(IDS, MASK)
     assert plain.hidden_states is None
     assert plain.attentions is None
     asked = model(IDS, MASK, output_hidden_states=True, output_attentions=True)
-    wanted = encoder(IDS, MASK, output_hidden_states=True, output_attentions=True)
+    expected = encoder(IDS, MASK, output_hidden_states=True, output_attentions=True)
     for ours, theirs in zip(
-        [*asked.hidden_states, *asked.attentions], [*wanted.hidden_states, *wanted.attentions], strict=True
+        [*asked.hidden_states, *asked.attentions], [*expected.hidden_states, *expected.attentions], strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(logits_of(asked), logits_of(plain))
@@ -133,8 +133,8 @@ def test_tensors_of_pretraining_are_ignored(tmp_path, model_class):
     extra = {name: values for name, values in pretrained.items() if name not in tensors}
     assert {name.split(".")[0] for name in extra} == {"lm_head", "roberta"}
     other = write_model(tmp_path / "more", tensors | extra, **MODELS[model_class][1])
-    wanted = logits_of(model_class.from_pretrained(folder)(IDS, MASK))
-    np.testing.assert_array_equal(logits_of(model_class.from_pretrained(other)(IDS, MASK)), wanted)
+    expected = logits_of(model_class.from_pretrained(folder)(IDS, MASK))
+    np.testing.assert_array_equal(logits_of(model_class.from_pretrained(other)(IDS, MASK)), expected)
 
 
 @each_model
@@ -161,8 +161,8 @@ def test_saved_weights_are_loaded_unchanged(tmp_path, model_class):
     model = model_class.from_pretrained(write(tmp_path / "first", model_class)[0])
     model.save_pretrained(tmp_path / "second")
     again = model_class.from_pretrained(tmp_path / "second")
-    for ours, wanted in zip(tree_leaves(again.weights), tree_leaves(model.weights), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(tree_leaves(again.weights), tree_leaves(model.weights), strict=True):
+        np.testing.assert_array_equal(ours, expected)
     assert again.config.architectures == (model_class.__name__,)
     assert again.config.labels == model.config.labels
     np.testing.assert_array_equal(logits_of(again(IDS, MASK)), logits_of(model(IDS, MASK)))
@@ -170,16 +170,16 @@ def test_saved_weights_are_loaded_unchanged(tmp_path, model_class):
 
 
 @each_model
-def test_float16_halves_the_file_and_is_said_in_the_config(tmp_path, model_class):
+def test_float16_halves_the_file_and_is_in_the_config(tmp_path, model_class):
     model = model_class.from_pretrained(write(tmp_path / "first", model_class)[0])
     model.save_pretrained(tmp_path / "half", dtype="float16")
     stored = open_safetensors(tmp_path / "half" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {"F16"}
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "float16"
     half = model_class.from_pretrained(tmp_path / "half")
-    for ours, wanted in zip(tree_leaves(half.weights), tree_leaves(model.weights), strict=True):
+    for ours, expected in zip(tree_leaves(half.weights), tree_leaves(model.weights), strict=True):
         assert ours.dtype == np.float32
-        np.testing.assert_array_equal(ours, wanted.astype(np.float16).astype(np.float32))
+        np.testing.assert_array_equal(ours, expected.astype(np.float16).astype(np.float32))
     with pytest.raises(ValueError, match="dtype must be float32 or float16, not 'bfloat16'"):
         model.save_pretrained(tmp_path / "other", dtype="bfloat16")
 
@@ -191,15 +191,15 @@ def test_an_encoder_is_saved_without_a_prefix(tmp_path, pooler):
     encoder.save_pretrained(tmp_path / "bare")
     names = list(open_safetensors(tmp_path / "bare" / "model.safetensors"))
     assert {name.split(".")[0] for name in names} == {"embeddings", "encoder", *(["pooler"] if pooler else [])}
-    again, wanted = RobertaModel.from_pretrained(tmp_path / "bare")(IDS, MASK), encoder(IDS, MASK)
-    np.testing.assert_array_equal(again.last_hidden_state, wanted.last_hidden_state)
+    again, expected = RobertaModel.from_pretrained(tmp_path / "bare")(IDS, MASK), encoder(IDS, MASK)
+    np.testing.assert_array_equal(again.last_hidden_state, expected.last_hidden_state)
     assert (again.pooler_output is not None) == pooler
 
 
 # -- labels in the config --------------------------------------------------------------------------------------------
 
 
-def test_labels_and_problem_type_go_round_through_a_config_json(tmp_path):
+def test_labels_and_problem_type_survive_a_config_json(tmp_path):
     config = RobertaConfig.from_dict(config_dict(id2label=LABELS, problem_type="multi_label_classification"))
     assert config.labels == ("no", "perhaps", "yes")
     assert config.num_labels == 3
@@ -210,7 +210,7 @@ def test_labels_and_problem_type_go_round_through_a_config_json(tmp_path):
 
 
 @pytest.mark.parametrize("problem_type", [None, "regression", "single_label_classification"])
-def test_a_saved_model_keeps_them(tmp_path, problem_type):
+def test_a_saved_model_keeps_labels_and_problem_type(tmp_path, problem_type):
     folder, _ = write(tmp_path / "first", RobertaForSequenceClassification, problem_type=problem_type)
     RobertaForSequenceClassification.from_pretrained(folder).save_pretrained(tmp_path / "second")
     saved = json.loads((tmp_path / "second" / "config.json").read_text())
@@ -219,20 +219,25 @@ def test_a_saved_model_keeps_them(tmp_path, problem_type):
     assert saved.get("problem_type") == problem_type
 
 
-def test_a_problem_type_is_kept_where_the_two_labels_have_no_names():
+def test_a_problem_type_is_kept_without_label_names():
     # As transformers saves models of two labels.
     config = RobertaConfig.from_dict(config_dict(problem_type="multi_label_classification"))
     assert RobertaConfig.from_dict(config.to_dict()) == config
 
 
-def test_labels_in_any_order_of_their_ids():
-    shuffled = {"2": "yes", "10": "k", "0": "no", **{str(place): f"l{place}" for place in (1, 3, 4, 5, 6, 7, 8, 9)}}
+def test_labels_are_sorted_by_their_ids():
+    shuffled = {
+        "2": "yes",
+        "10": "k",
+        "0": "no",
+        **{str(index): f"l{index}" for index in (1, 3, 4, 5, 6, 7, 8, 9)},
+    }
     labels = RobertaConfig.from_dict(config_dict(id2label=shuffled)).labels
-    assert labels == ("no", "l1", "yes", *(f"l{place}" for place in range(3, 10)), "k")
+    assert labels == ("no", "l1", "yes", *(f"l{position}" for position in range(3, 10)), "k")
     assert RobertaConfig.from_dict(config_dict(id2label=dict(enumerate(labels)))).labels == labels
 
 
-def test_without_names_labels_are_numbered():
+def test_labels_without_names_are_numbered():
     assert RobertaConfig.from_dict(CONFIG).num_labels == 2
     assert RobertaConfig.from_dict(CONFIG).id2label == {0: "LABEL_0", 1: "LABEL_1"}
     assert "id2label" not in RobertaConfig.from_dict(CONFIG).to_dict()

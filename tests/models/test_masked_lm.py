@@ -63,12 +63,12 @@ def test_logits_at_and_mapped_logits_are_those_of_the_whole(model, monkeypatch, 
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: count, lambda number: None))
     monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
     monkeypatch.setattr(masked_lm, "MAPPED_ROWS", 2)
-    wanted = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
+    expected = [model([sequence]).logits[0, selected] for sequence, selected in zip(SEQUENCES, POSITIONS, strict=True)]
     assert model.logits_at([], []) == []
-    for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), wanted, strict=True):
+    for ours, theirs in zip(model.logits_at(SEQUENCES, POSITIONS), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
     mapped = np.concatenate(list(model.map_logits(lambda logits: logits * 2, SEQUENCES, POSITIONS)))
-    np.testing.assert_allclose(mapped, 2 * np.concatenate(wanted), rtol=0, atol=4e-5)
+    np.testing.assert_allclose(mapped, 2 * np.concatenate(expected), rtol=0, atol=4e-5)
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")

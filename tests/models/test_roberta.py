@@ -42,15 +42,15 @@ def encoder(folder):
 def test_micro_batches_in_threads_are_concatenated_again(model, monkeypatch):
     ids = np.random.default_rng(0).integers(2, VOCAB_SIZE, (9, 20))
     mask = (np.arange(20) < np.array([[20, 3, 7, 20, 1, 20, 20, 15, 20]]).T).astype(np.int64)
-    wanted = model(ids, mask, output_hidden_states=True, output_attentions=True)
+    expected = model(ids, mask, output_hidden_states=True, output_attentions=True)
     monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda number: None))
     monkeypatch.setattr(batching, "_MIN_THREAD_TOKENS", 1)
     monkeypatch.setattr(batching, "_MICRO_BATCH_TOKENS", 30)
     monkeypatch.setattr(masked_lm, "_HEAD_ROWS", 7)
     result = model(ids, mask, output_hidden_states=True, output_attentions=True)
-    for got, expected in zip(tree_leaves(result), tree_leaves(wanted), strict=True):
-        assert got.shape == expected.shape
-        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
+    for got, whole in zip(tree_leaves(result), tree_leaves(expected), strict=True):
+        assert got.shape == whole.shape
+        np.testing.assert_allclose(got, whole, rtol=0, atol=2e-5)
 
 
 def test_a_padded_batch_equals_the_reference_in_float64(model, encoder, folder):
@@ -118,10 +118,10 @@ def test_masks_of_every_type_give_the_same_result(model, mask):
 
 
 def test_lists_and_views_give_the_same_result_as_arrays(model):
-    wanted = model(IDS, MASK).logits
-    np.testing.assert_array_equal(model(IDS.tolist(), MASK.tolist()).logits, wanted)
-    np.testing.assert_array_equal(model(np.asfortranarray(IDS), np.asfortranarray(MASK)).logits, wanted)
-    np.testing.assert_array_equal(model(IDS.repeat(2, 1)[:, ::2], MASK.repeat(2, 1)[:, ::2]).logits, wanted)
+    expected = model(IDS, MASK).logits
+    np.testing.assert_array_equal(model(IDS.tolist(), MASK.tolist()).logits, expected)
+    np.testing.assert_array_equal(model(np.asfortranarray(IDS), np.asfortranarray(MASK)).logits, expected)
+    np.testing.assert_array_equal(model(IDS.repeat(2, 1)[:, ::2], MASK.repeat(2, 1)[:, ::2]).logits, expected)
 
 
 def test_without_a_mask_padding_is_attended_to(model):

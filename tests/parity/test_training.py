@@ -68,7 +68,7 @@ def gradients_of(model, config):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-6), (np.float32, 2e-4)])
 @pytest.mark.parametrize("lengths", [[12], [5, 5, 9, 30, 64]])
-def test_every_tensors_gradient_is_torchs(dtype, tolerance, lengths):
+def test_every_gradient_equals_torchs(dtype, tolerance, lengths):
     theirs, config, weights = models(3, dtype)
     groups, inputs = batch(np.random.default_rng(0), lengths)
     outputs = theirs(**inputs)
@@ -77,14 +77,14 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, lengths):
     assert loss == pytest.approx(outputs.loss.item(), rel=1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(theirs, config)), strict=True)
-    for key, ours, wanted in pairs:
+    for key, ours, expected in pairs:
         assert ours.dtype == dtype
         # Relative to the tensor's largest; a key's bias has none, as it adds the same to all scores of a query.
-        scale = max(np.abs(wanted).max(), 1e-2)
-        assert np.abs(ours - wanted).max() <= tolerance * scale, key.name
+        scale = max(np.abs(expected).max(), 1e-2)
+        assert np.abs(ours - expected).max() <= tolerance * scale, key.name
 
 
-def test_fifty_updates_are_torchs():
+def test_fifty_updates_equal_torchs():
     theirs, config, weights = models(1)
     updates, warmup, peak, decay = 50, 5, 3e-3, 0.01
     decays = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
@@ -113,7 +113,7 @@ def test_fifty_updates_are_torchs():
         assert norm == pytest.approx(their_norm.item(), rel=1e-2)
 
 
-def test_what_pretraining_saves_transformers_loads_without_a_word(tmp_path, recwarn, caplog):
+def test_transformers_loads_a_pretrained_model_without_warnings(tmp_path, recwarn, caplog):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"The cat saw number {n} of them.\n" for n in range(300)), encoding="utf-8")
     settings = PretrainSettings(

@@ -42,8 +42,8 @@ def model(folder):
     return RobertaForMaskedLM.from_pretrained(folder)
 
 
-def close(ours, wanted):
-    np.testing.assert_allclose(ours, wanted, rtol=0, atol=3e-4)
+def close(ours, expected):
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=3e-4)
 
 
 @EXAMPLES
@@ -67,8 +67,8 @@ def test_the_order_of_a_batch_changes_only_the_order(model, batch, data):
 @EXAMPLES
 @given(text=texts(), left=st.integers(0, 20), inside=st.integers(0, 20), data=st.data())
 def test_padding_may_stand_anywhere(model, text, left, inside, data):
-    place = data.draw(st.integers(0, len(text)))
-    ids = np.array([[PAD] * left + text[:place] + [PAD] * inside + text[place:]])
+    position = data.draw(st.integers(0, len(text)))
+    ids = np.array([[PAD] * left + text[:position] + [PAD] * inside + text[position:]])
     logits = model(ids, ids != PAD).logits[0]
     close(logits[ids[0] != PAD], model([text]).logits[0])
 

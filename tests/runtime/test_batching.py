@@ -20,23 +20,23 @@ def three_threads(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
-def test_vectors_come_back_in_the_order_of_the_texts(model, three_threads, count):
+def test_hidden_states_are_returned_in_the_order_of_the_sequences(model, three_threads, count):
     rng = np.random.default_rng(count)
     sequences = [rng.integers(2, VOCAB_SIZE, rng.integers(1, 40)).tolist() for _ in range(count)]
-    places = [rng.integers(0, len(sequence), rng.integers(1, 4)).tolist() for sequence in sequences]
-    results = model.encode(sequences, places)
+    positions = [rng.integers(0, len(sequence), rng.integers(1, 4)).tolist() for sequence in sequences]
+    results = model.encode(sequences, positions)
     assert len(results) == count
-    for sequence, row, vectors in zip(sequences, places, results, strict=True):
+    for sequence, row, states in zip(sequences, positions, results, strict=True):
         whole = model.roberta([sequence]).last_hidden_state[0]
-        np.testing.assert_allclose(vectors, whole[row], rtol=0, atol=2e-5)
+        np.testing.assert_allclose(states, whole[row], rtol=0, atol=2e-5)
 
 
-def test_the_threads_have_the_same_work(monkeypatch):
+def test_threads_have_the_same_work(monkeypatch):
     monkeypatch.setattr(batching, "worker_threads", lambda: 2)
-    assert [len(range(300)[piece]) for piece in micro_batches([16] * 300)] == [50] * 6
+    assert [len(range(300)[part]) for part in micro_batches([16] * 300)] == [50] * 6
 
 
-def test_little_work_is_left_to_blas(monkeypatch):
+def test_little_work_is_left_to_the_threads_of_blas(monkeypatch):
     monkeypatch.setattr(batching, "worker_threads", lambda: 4)
     assert threads_for(4 * batching._MIN_THREAD_TOKENS) == 4
     assert threads_for(4 * batching._MIN_THREAD_TOKENS - 1) == 1

@@ -29,17 +29,17 @@ def blas(monkeypatch):
     return blas
 
 
-def test_results_come_in_order_from_as_many_threads_as_blas_has(blas):
+def test_results_are_in_order_from_as_many_threads_as_blas_has(blas):
     together = threading.Barrier(3, timeout=30)
     seen = set()
 
-    def work(piece):
+    def work(shard):
         seen.add(threading.get_ident())
         assert blas.threads == 1
-        if piece < 3:
+        if shard < 3:
             together.wait()  # passes only if three run at once
-        time.sleep(0.01 * (5 - piece))
-        return piece * 10
+        time.sleep(0.01 * (5 - shard))
+        return shard * 10
 
     assert worker_threads() == 3
     assert map_in_threads(work, range(5)) == [0, 10, 20, 30, 40]
@@ -48,44 +48,44 @@ def test_results_come_in_order_from_as_many_threads_as_blas_has(blas):
     assert blas.given == [1, 3]
 
 
-def test_a_single_piece_stays_where_it_is_and_leaves_blas_alone(blas):
-    assert map_in_threads(lambda piece: threading.get_ident(), [1]) == [threading.get_ident()]
-    assert map_in_threads(lambda piece: piece, []) == []
+def test_a_single_shard_is_computed_by_the_caller(blas):
+    assert map_in_threads(lambda shard: threading.get_ident(), [1]) == [threading.get_ident()]
+    assert map_in_threads(lambda shard: shard, []) == []
     assert blas.given == []
 
 
-def test_without_a_known_blas_all_is_done_where_it_is(monkeypatch):
+def test_without_openblas_all_shards_are_computed_by_the_caller(monkeypatch):
     monkeypatch.setattr(module, "_openblas", lambda: None)
     assert worker_threads() == 1
-    assert map_in_threads(lambda piece: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
+    assert map_in_threads(lambda shard: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
 
 
-def test_blas_is_set_back_when_the_last_user_leaves(blas):
-    def outer(piece):
+def test_the_threads_of_blas_are_restored_by_the_last_user(blas):
+    def outer(shard):
         assert worker_threads() == 3  # BLAS itself says 1 by now
-        return map_in_threads(lambda inner: (piece, inner), [1, 2])
+        return map_in_threads(lambda inner: (shard, inner), [1, 2])
 
     assert map_in_threads(outer, [1, 2]) == [[(1, 1), (1, 2)], [(2, 1), (2, 2)]]
     assert blas.given == [1, 3]
 
 
-def test_the_first_exception_is_raised_and_the_rest_is_dropped(blas):
+def test_the_first_exception_is_raised_and_other_shards_are_dropped(blas):
     begun = []
 
-    def work(piece):
-        begun.append(piece)
-        if piece == 1:
-            raise ArithmeticError("piece 1")
+    def work(shard):
+        begun.append(shard)
+        if shard == 1:
+            raise ArithmeticError("shard 1")
         time.sleep(0.05)
 
-    with pytest.raises(ArithmeticError, match="piece 1"):
+    with pytest.raises(ArithmeticError, match="shard 1"):
         map_in_threads(work, range(100))
     assert len(begun) < 100
     assert blas.given == [1, 3]
 
 
-def test_numpys_error_settings_hold_in_threads(blas):
-    def divide(piece):
+def test_numpys_error_state_applies_in_threads(blas):
+    def divide(shard):
         return np.float32(1) / np.zeros(1, np.float32)
 
     with np.errstate(divide="ignore"):
@@ -102,7 +102,7 @@ def test_numpys_own_openblas_is_found_and_set():
     try:
         set_to(2)
         assert get() == worker_threads() == 2
-        assert map_in_threads(lambda piece: get(), [1, 2, 3]) == [1, 1, 1]
+        assert map_in_threads(lambda shard: get(), [1, 2, 3]) == [1, 1, 1]
         assert get() == 2
     finally:
         set_to(before)

@@ -48,10 +48,10 @@ def logits_of(outputs):
 @torch.no_grad()
 def assert_same_logits(ours, reference, batch):
     theirs = logits_of(reference(**{name: torch.from_numpy(values) for name, values in batch.items()}))
-    for logits, wanted in zip(logits_of(ours(**batch)), theirs, strict=True):
+    for logits, expected in zip(logits_of(ours(**batch)), theirs, strict=True):
         assert logits.dtype == np.float32
-        np.testing.assert_allclose(logits, wanted.numpy(), rtol=0, atol=LOGITS_ATOL)
-        assert wanted.std() > 1000 * LOGITS_ATOL
+        np.testing.assert_allclose(logits, expected.numpy(), rtol=0, atol=LOGITS_ATOL)
+        assert expected.std() > 1000 * LOGITS_ATOL
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def loaded_without_a_word(name, folder, told):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [SMALL, WIDE], ids=["small", "wide"])
-def test_what_transformers_saved(tmp_path, name, shape):
+def test_loading_models_saved_by_transformers(tmp_path, name, shape):
     reference = reference_of(name, **shape)
     reference.save_pretrained(tmp_path)
     ours = getattr(distilroberta_np, name).from_pretrained(tmp_path)
@@ -90,7 +90,7 @@ def test_what_transformers_saved(tmp_path, name, shape):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_we_save(tmp_path, told, name, dtype):
+def test_transformers_loads_saved_models(tmp_path, told, name, dtype):
     shape = SMALL | {"id2label": {place: f"label {place}" for place in range(5)}, "problem_type": "regression"}
     reference = reference_of(name, **shape)
     reference.save_pretrained(tmp_path / "theirs")
@@ -125,7 +125,7 @@ def test_two_labels_without_names(tmp_path, told, name):
 
 @torch.no_grad()
 @pytest.mark.parametrize("pooler", [True, False])
-def test_encoders_saved_bare(tmp_path, told, pooler):
+def test_encoders_saved_alone(tmp_path, told, pooler):
     config = transformers.RobertaConfig(**SMALL)
     reference = transformers.RobertaModel._from_config(config, add_pooling_layer=pooler).eval()
     randomise(reference, 4)
@@ -138,11 +138,14 @@ def test_encoders_saved_bare(tmp_path, told, pooler):
     assert told == []
     assert not any(info.values()), info
     batch = random_batch(4, SMALL, [20, 5])
-    outputs, wanted = ours(**batch), theirs.eval()(**{name: torch.from_numpy(values) for name, values in batch.items()})
-    np.testing.assert_allclose(outputs.last_hidden_state, wanted.last_hidden_state.numpy(), rtol=0, atol=LOGITS_ATOL)
-    assert (wanted.pooler_output is not None) == pooler
+    outputs, expected = (
+        ours(**batch),
+        theirs.eval()(**{name: torch.from_numpy(values) for name, values in batch.items()}),
+    )
+    np.testing.assert_allclose(outputs.last_hidden_state, expected.last_hidden_state.numpy(), rtol=0, atol=LOGITS_ATOL)
+    assert (expected.pooler_output is not None) == pooler
     if pooler:
-        np.testing.assert_allclose(outputs.pooler_output, wanted.pooler_output.numpy(), rtol=0, atol=LOGITS_ATOL)
+        np.testing.assert_allclose(outputs.pooler_output, expected.pooler_output.numpy(), rtol=0, atol=LOGITS_ATOL)
     state = theirs.state_dict()
     assert sum(leaf.size for leaf in tree_leaves(ours.weights)) == sum(
         values.numel() for name, values in state.items() if not name.endswith("_ids")

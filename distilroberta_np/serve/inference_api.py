@@ -32,7 +32,7 @@ _PARAMETERS = {
     "zero-shot-classification": {"candidate_labels", "hypothesis_template", "multi_label"},
 }
 # huggingface_hub before this version reads {"labels", "scores"}; later ones and the JavaScript client a list.
-_LIST_FORM_SINCE = (1, 1)
+_LIST_FORM_SINCE = (1, 2)
 
 
 async def answer(service: Service, task: str, name: str | None, body: dict[str, Any], user_agent: str) -> Any:

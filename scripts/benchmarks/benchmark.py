@@ -171,13 +171,7 @@ def make_workloads(text: str, tokenizer: RobertaTokenizer) -> Workloads:
     for count in MANY:
         if f"{count} x 16" not in workloads:
             add(f"{count} x 16", exact(running, tokenizer, count, 16))
-    masked = []
-    while len(masked) < SENTENCES:
-        for sentence in sentences[: SENTENCES - len(masked)]:
-            words = sentence.split(" ")
-            words[rng.randrange(len(words))] = "<mask>"
-            masked.append(" ".join(words))
-    add(f"{SENTENCES:,} sentences", masked)
+    add(f"{SENTENCES:,} sentences", mask_sentences(sentences, SENTENCES, rng))
     return workloads
 
 
@@ -185,6 +179,17 @@ def split_sentences(text: str) -> list[str]:
     paragraphs = [re.sub(r"\s+", " ", part).strip() for part in re.split(r"\n\s*\n", text) if part[:3] != "   "]
     sentences = [sentence for part in paragraphs for sentence in re.split(r"(?<=[.!?]) +(?=[A-Z])", part)]
     return list(dict.fromkeys(s for s in sentences if s[:1].isupper() and s[-1:] in ".!?" and 20 < len(s) < 1200))
+
+
+def mask_sentences(sentences: list[str], count: int, rng: random.Random) -> list[str]:
+    """As many sentences, repeated if need be, each with a mask for one of its words."""
+    masked: list[str] = []
+    while len(masked) < count:
+        for sentence in sentences[: count - len(masked)]:
+            words = sentence.split(" ")
+            words[rng.randrange(len(words))] = "<mask>"
+            masked.append(" ".join(words))
+    return masked
 
 
 def exact(running: list[int], tokenizer: RobertaTokenizer, count: int, length: int) -> list[str]:

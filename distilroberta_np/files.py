@@ -18,21 +18,36 @@ LARGEST_JSON = 64 * 2**20
 
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
     """Read a JSON file of bounded size. Raises `error_type`, whatever is wrong with the file."""
+    content = read_bytes(path, error_type)
+    try:
+        return json.loads(content, object_pairs_hook=unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise error_type(f"{path}: not valid JSON: {error}") from None
+
+
+def read_text(path: str | os.PathLike[str], error_type: type[Exception]) -> str:
+    """Read a text file of bounded size, in UTF-8. Raises `error_type`, whatever is wrong with the file."""
+    try:
+        return read_bytes(path, error_type).decode()
+    except UnicodeDecodeError as error:
+        raise error_type(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def read_bytes(path: str | os.PathLike[str], error_type: type[Exception]) -> bytes:
+    """Read a regular file of bounded size. Raises `error_type` if it is none, or cannot be read."""
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
             raise error_type(f"{path}: not a regular file")
         if path.stat().st_size > LARGEST_JSON:
             raise error_type(f"{path}: larger than {LARGEST_JSON // 2**20} MiB")
-        return json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
+        return path.read_bytes()
     except FileNotFoundError:
         raise error_type(f"{path}: no such file") from None
     except OSError as error:
-        raise error_type(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
         if isinstance(error, error_type):
             raise
-        raise error_type(f"{path}: not valid JSON: {error}") from None
+        raise error_type(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

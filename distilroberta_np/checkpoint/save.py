@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..config import RobertaConfig
-from ..files import atomic_write, write_json, write_text
+from ..files import atomic_write, write_json
 from ..layers.params import tree_leaves
 from .safetensors_file import write_safetensors
 from .shards import WEIGHTS_FILE
@@ -35,24 +35,6 @@ def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dty
     with atomic_write(folder / WEIGHTS_FILE) as file:
         write_safetensors(file, tensors, {"format": "pt"})
         write_json(folder / "config.json", config.to_dict() | {"dtype": dtype})
-
-
-def save_tokenizer(
-    folder: Path, tokenizer_json: str, special_tokens: Mapping[str, str], max_length: int | None
-) -> None:
-    """Write tokenizer.json and a tokenizer_config.json with which transformers loads a RobertaTokenizer.
-
-    Args:
-        folder: the folder to write to.
-        tokenizer_json: the text of tokenizer.json.
-        special_tokens: the special tokens by role ("bos_token": "<s>").
-        max_length: the maximum number of tokens, if known.
-    """
-    write_text(folder / "tokenizer.json", tokenizer_json)
-    # transformers has two names for the first and for the last token.
-    roles = {"cls_token": special_tokens["bos_token"], "sep_token": special_tokens["eos_token"], **special_tokens}
-    limit = {} if max_length is None else {"model_max_length": max_length}
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "RobertaTokenizer", **limit, **roles})
 
 
 def save_tree(path: Path, tree: Any) -> None:

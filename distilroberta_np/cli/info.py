@@ -78,7 +78,7 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
         "parameters": parameters,
         "tokenizer": {
             "entries": tokenizer.vocab_size,
-            "mask": f"{tokenizer.mask_token} ({tokenizer.mask_token_id})",
+            "mask": f"{tokenizer.mask_token} ({tokenizer.token_to_id(tokenizer.mask_token)})",
             "padding": f"{tokenizer.pad_token} ({tokenizer.pad_token_id})",
             "most tokens of a text": tokenizer.longest_text(config.max_sequence_length),
         },

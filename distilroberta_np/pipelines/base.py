@@ -60,11 +60,6 @@ class Pipeline(ABC, Generic[Ready, Result]):
             document(vars(cls)[cls.call_name], cls.options_type)
 
     def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
-        if tokenizer.vocab_size > model.config.vocab_size:
-            raise PipelineException(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.config.vocab_size}; "
-                "they do not belong together"
-            )
         if tokenizer.pad_token_id != model.config.pad_token_id:
             raise PipelineException(
                 f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} of the tokenizer, but the model's config has "

@@ -15,7 +15,8 @@ from ..layers.activation import softmax
 from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaForTokenClassification
-from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
+from ..tokenizer import RobertaTokenizer
+from ..tokenizer_files import SPECIAL_TOKENS
 from .base import Pipeline, name_of
 from .options import CallOptions, Option, as_boolean, as_text, as_texts, integer
 from .truncation import cut_windows

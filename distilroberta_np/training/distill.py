@@ -21,7 +21,8 @@ from ..hub import resolve_model
 from ..layers.params import Array, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights
-from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
+from ..tokenizer import RobertaTokenizer
+from ..tokenizer_files import SPECIAL_TOKENS
 from .data.batches import MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
 from .data.source import check_file
 from .device import to_device, to_host

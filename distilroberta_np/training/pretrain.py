@@ -17,13 +17,12 @@ from typing import Unpack
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..checkpoint.save import save_tokenizer
 from ..errors import TrainingError
 from ..files import write_text
 from ..layers.params import Array, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
-from ..tokenizer import SPECIAL_TOKENS
+from ..tokenizer import RobertaTokenizer
 from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
 from .data.source import check_file
 from .data.text import MASK, train_tokenizer
@@ -77,7 +76,8 @@ def pretrain(
             initial = tree_map(np.array, RobertaForMaskedLM.from_pretrained(run.checkpoint).weights)
         weights: MaskedLMWeights[Array] = to_device(initial, options.device)
         state = run.resume(weights, options.device, options.say)
-        tokenizer_json = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        settings_of_tokenizer = {"model_max_length": config.max_sequence_length}
+        tokenizer = RobertaTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), settings_of_tokenizer)
         batches = masked_batches(folder, settings)
 
         def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
@@ -94,7 +94,7 @@ def pretrain(
 
         def save(target: Path) -> None:
             RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
-            save_tokenizer(target, tokenizer_json, SPECIAL_TOKENS, config.max_sequence_length)
+            tokenizer.save_pretrained(target)
 
         return train(run, weights, state, settings, Job(settings.updates, gradients, save), options)
 

@@ -13,7 +13,7 @@ from tokenizers.trainers import BpeTrainer
 
 from ...errors import TrainingError
 from ...layers.params import Array
-from ...tokenizer import SPECIAL_TOKENS, make_robertas
+from ...tokenizer_files import SPECIAL_TOKENS, make_roberta
 from .source import read_lines
 
 # RoBERTa's special tokens, with the ids 0 to 3; the mask token is the last of the vocabulary.
@@ -38,7 +38,7 @@ def train_tokenizer(files: Sequence[Path], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator((line for line in read_paragraphs(files) if line), trainer)
-    return make_robertas(tokenizer)
+    return make_roberta(tokenizer)
 
 
 def continuations(tokenizer: Tokenizer) -> Array:

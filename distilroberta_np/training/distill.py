@@ -22,7 +22,6 @@ from ..layers.params import Array, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights
 from ..tokenizer import RobertaTokenizer
-from ..tokenizer_files import SPECIAL_TOKENS
 from .data.batches import MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
 from .data.source import check_file
 from .device import to_device, to_host
@@ -126,9 +125,6 @@ def _student_config(teacher: RobertaConfig, settings: DistillSettings) -> Robert
 
 
 def _check_tokenizer(tokenizer: RobertaTokenizer, config: RobertaConfig, teacher: str) -> None:
-    absent = [token for token in SPECIAL_TOKENS.values() if tokenizer.token_to_id(token) is None]
-    if absent:
-        raise TrainingError(f"{teacher}: the tokenizer lacks {', '.join(absent)}, which sequences are made of")
     if tokenizer.vocab_size > config.vocab_size:
         raise TrainingError(
             f"{teacher}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model only {config.vocab_size:,}"

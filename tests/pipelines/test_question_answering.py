@@ -24,6 +24,7 @@ from distilroberta_np.pipelines.question_answering import best_spans
 from tests.support import answers
 from tests.support.seeded import tokenizer_dict, write_json
 from tests.support.seeded_question_answering import write_question_answering
+from tests.support.tokenizer_folders import GENERIC
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "question_answering.json").read_text(encoding="utf-8"))
 CASES = RECORDED["cases"]
@@ -366,6 +367,7 @@ def test_a_context_of_no_tokens(tmp_path, folder):
         tmp_path / "tokenizer.json",
         tokenizer_dict() | {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": True}},
     )
+    write_json(tmp_path / "tokenizer_config.json", GENERIC)
     oracle = pipeline("question-answering", RobertaForQuestionAnswering.from_pretrained(folder), tmp_path)
     with pytest.raises(PipelineException, match="the context has no tokens"):
         oracle("?", "   ")

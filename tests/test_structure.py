@@ -9,7 +9,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 # Folders of tests that mirror nothing: they compare with other libraries, state properties, or attack everything.
-ACROSS = ("browser", "fuzz", "parity", "properties", "support")
+ACROSS = ("browser", "data", "fuzz", "parity", "properties", "support")
 # Test files for several modules, or for more than the module whose name they have.
 COVERS = {
     "checkpoint/test_load": ["checkpoint/keys", "checkpoint/save", "checkpoint/shards"],
@@ -36,6 +36,7 @@ COVERS = {
     "test_hub": ["hub_cache", "pretrained", "transfer"],
     "test_import": ["_version"],
     "test_structure": [],
+    "test_types": [],
     "training/tasks/test_tasks": [
         "training/tasks/question_answering", "training/tasks/text_classification",
         "training/tasks/token_classification",

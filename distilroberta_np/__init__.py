@@ -11,6 +11,7 @@ To learn how it works, start with `distilroberta_np/reference`.
 from . import models, pipelines
 from ._version import __version__
 from .analysis.bias import GroupComparison, compare_groups
+from .analysis.pseudo_likelihood import PseudoLikelihoodScorer, SentenceScore, pseudo_perplexity
 from .config import RobertaConfig
 from .errors import (
     CheckpointError,
@@ -42,14 +43,17 @@ __all__ = [
     "HubError",
     "OutputError",
     "PipelineException",
+    "PseudoLikelihoodScorer",
     "RobertaConfig",
     "RobertaTokenizer",
     "SentenceEncoder",
+    "SentenceScore",
     "ServeError",
     "TokenizerError",
     "TrainingError",
     "__version__",
     "compare_groups",
+    "pseudo_perplexity",
 ]
 __all__ += models.__all__
 __all__ += pipelines.__all__

@@ -10,6 +10,7 @@ import re
 import runpy
 import shlex
 import sys
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -173,6 +174,18 @@ def test_links(page):
 
 def test_the_readme_is_short():
     assert (PROJECT / "README.md").read_text(encoding="utf-8").count("\n") <= 200
+
+
+def test_the_layers_are_those_that_the_linter_enforces():
+    contract = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    enforced = [name for line in contract[0]["layers"] for name in line.split(" | ") if name != "_version"]
+    rows = re.findall(r"^\| (`.*?) \|", (PROJECT / "docs" / "design.md").read_text(encoding="utf-8"), re.MULTILINE)
+    described = [name.rstrip("/").removesuffix(".py") for row in rows for name in re.findall("`(.*?)`", row)]
+    assert set(enforced) <= set(described)
+    order = [described.index(line.split(" | ")[0]) for line in layers]
+    assert order == sorted(order)
 
 
 def test_all_commands_are_shown():

@@ -165,7 +165,7 @@ def _context(
     settings: FinetuneSettings,
     config: RobertaConfig,
     tokenizer: RobertaTokenizer,
-    task: Task[object],
+    task: Task[object, object],
     say: Callable[[str], None],
 ) -> Context:
     if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_token_id != config.pad_token_id:
@@ -181,7 +181,7 @@ def _context(
 
 
 def _read_data(
-    task: Task[object], config: RobertaConfig, context: Context
+    task: Task[object, object], config: RobertaConfig, context: Context
 ) -> tuple[RobertaConfig, list[Example], Sequence[object], list[Example]]:
     """The config with the labels of the training data, their examples, and the rows and examples to evaluate on."""
     train, eval_file = context.settings.train, context.settings.eval
@@ -196,7 +196,7 @@ def _read_data(
 
 
 def _examples(
-    task: Task[object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
+    task: Task[object, object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
 ) -> list[Example]:
     examples = task.encode(rows, config, context)
     if context.skipped:
@@ -224,14 +224,14 @@ def _hold_out(rows: Sequence[Item], context: Context) -> tuple[list[Item], list[
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _weights(task: Task[object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
+def _weights(task: Task[object, object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
     """Those of the run's checkpoint; or a model's encoder with a new head."""
     if resumed:
         return tree_map(np.array, task.model_class.from_pretrained(source).weights)
-    keys = task.keys(config)
+    keys: Any = task.keys(config)
+    rng = np.random.default_rng([seed, 0])
     encoder = RobertaModel.from_pretrained(source).weights._replace(pooler=None)
-    head = initial_weights(keys[1], np.random.default_rng([seed, 0]))
-    return type(keys)(tree_map(np.array, encoder), head)
+    return type(keys)(tree_map(np.array, encoder), tree_map(lambda key: initial_weights(key, rng), keys[1]))
 
 
 # -- evaluations -----------------------------------------------------------------------------------------------------

@@ -69,7 +69,8 @@ def pretrain(
         data = dict(zip(("text", "text for the last updates"), texts, strict=True))
         run.begin(settings, data, lambda: _prepare(folder, texts, settings, options.say), free=("updates",))
         if run.checkpoint is None:
-            initial = initial_weights(masked_lm_keys(config), np.random.default_rng([settings.seed, 0]))
+            rng = np.random.default_rng([settings.seed, 0])
+            initial = tree_map(lambda key: initial_weights(key, rng), masked_lm_keys(config))
             initial.roberta.embeddings.word[config.pad_token_id] = 0
             initial.roberta.embeddings.position[config.pad_token_id] = 0
         else:

@@ -58,13 +58,13 @@ class Rule:
 _NOUNS = {int: "an integer", float: "a number"}
 
 
-def setting(default: Any = MISSING, help: str = "", **rule: Any) -> Any:
+def _setting(default: Any = MISSING, help: str = "", **rule: Any) -> Any:
     """Declare a field of a settings class; the arguments are those of `Rule`."""
     return field(default=default, metadata={"rule": Rule(help=help, **rule)})
 
 
-def rules(settings: type) -> dict[str, tuple[Rule, type, Any]]:
-    """The rule, the type and the default of each setting that was declared with `setting`, by name."""
+def rules(settings: type) -> dict[str, tuple[Rule, type, object]]:
+    """The rule, the type and the default of each setting that was declared with `_setting`, by name."""
     types = get_type_hints(settings)
     found = {}
     for each in fields(settings):
@@ -79,11 +79,11 @@ def rules(settings: type) -> dict[str, tuple[Rule, type, Any]]:
 class TrainingSettings:
     """The settings that all kinds of training share."""
 
-    optimizer: str = setting("adamw", "optimizer", choices=tuple(OPTIMIZERS))
-    weight_decay: float = setting(0.01, "weight decay of matrices", metavar="RATE", at_least=0)
-    clip: float = setting(1.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
-    dropout: float = setting(0.0, "dropout probability", metavar="P", at_least=0, below=1)
-    seed: int = setting(0, "random seed of weights, data order, masking and dropout", at_least=0)
+    optimizer: str = _setting("adamw", "optimizer", choices=tuple(OPTIMIZERS))
+    weight_decay: float = _setting(0.01, "weight decay of matrices", metavar="RATE", at_least=0)
+    clip: float = _setting(1.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
+    dropout: float = _setting(0.0, "dropout probability", metavar="P", at_least=0, below=1)
+    seed: int = _setting(0, "random seed of weights, data order, masking and dropout", at_least=0)
 
     def __post_init__(self) -> None:
         for name, (rule, kind, default) in rules(type(self)).items():
@@ -100,14 +100,14 @@ class TrainingSettings:
 class MaskedLMSettings(TrainingSettings):
     """The settings of training on masked text."""
 
-    length: int = setting(128, "maximum sequence length in tokens", at_least=8)
-    batch_tokens: int = setting(8192, "approximate batch size in tokens", at_least=1)
-    updates: int = setting(10_000, "number of updates", at_least=1)
-    warmup: int = setting(500, "updates over which the learning rate rises to its peak", at_least=0)
-    decay: int = setting(9500, "updates over which the learning rate falls to 0 at the end", at_least=0)
-    learning_rate: float = setting(1e-3, "peak learning rate", metavar="RATE", above=0)
-    masking: float = setting(0.15, "masking probability", metavar="P", above=0, below=1)
-    whole_words: bool = setting(False, "mask whole words")
+    length: int = _setting(128, "maximum sequence length in tokens", at_least=8)
+    batch_tokens: int = _setting(8192, "approximate batch size in tokens", at_least=1)
+    updates: int = _setting(10_000, "number of updates", at_least=1)
+    warmup: int = _setting(500, "updates over which the learning rate rises to its peak", at_least=0)
+    decay: int = _setting(9500, "updates over which the learning rate falls to 0 at the end", at_least=0)
+    learning_rate: float = _setting(1e-3, "peak learning rate", metavar="RATE", above=0)
+    masking: float = _setting(0.15, "masking probability", metavar="P", above=0, below=1)
+    whole_words: bool = _setting(False, "mask whole words")
 
     @property
     def ending(self) -> int:
@@ -122,14 +122,14 @@ class MaskedLMSettings(TrainingSettings):
 class PretrainSettings(MaskedLMSettings):
     """The settings of pretraining, with the shape of the model."""
 
-    vocab_size: int = setting(16384, "vocabulary size", group="model", at_least=1)
-    hidden_size: int = setting(256, "width of the hidden states", group="model", at_least=1)
-    num_hidden_layers: int = setting(6, "number of layers", group="model", at_least=1)
-    num_attention_heads: int = setting(4, "number of attention heads", group="model", at_least=1)
-    intermediate_size: int = setting(1024, "width of the feed-forward layers", group="model", at_least=1)
+    vocab_size: int = _setting(16384, "vocabulary size", group="model", at_least=1)
+    hidden_size: int = _setting(256, "width of the hidden states", group="model", at_least=1)
+    num_hidden_layers: int = _setting(6, "number of layers", group="model", at_least=1)
+    num_attention_heads: int = _setting(4, "number of attention heads", group="model", at_least=1)
+    intermediate_size: int = _setting(1024, "width of the feed-forward layers", group="model", at_least=1)
     # The model learns the positions after `length` in the last updates (Devlin et al. 2018, section A.2: last tenth).
-    last_length: int = setting(512, "maximum sequence length in the last updates", at_least=8)
-    last_updates: int = setting(1000, "updates at the end with sequences of --last-length", at_least=0)
+    last_length: int = _setting(512, "maximum sequence length in the last updates", at_least=8)
+    last_updates: int = _setting(1000, "updates at the end with sequences of --last-length", at_least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,17 +162,17 @@ class DistillSettings(MaskedLMSettings):
     position embeddings are trained, as in pretraining.
     """
 
-    teacher: str = setting(help="teacher model: a folder, or a name on the hub", metavar="MODEL")
-    layers: int = setting(0, "layers of the student; 0: half of the teacher's", at_least=0)
-    temperature: float = setting(2.0, "temperature of the soft targets", metavar="T", above=0)
-    alpha_ce: float = setting(5.0, "weight of the soft-target loss", metavar="WEIGHT", at_least=0)
-    alpha_mlm: float = setting(2.0, "weight of the masked-language-model loss", metavar="WEIGHT", at_least=0)
-    alpha_cos: float = setting(1.0, "weight of the cosine loss on hidden states", metavar="WEIGHT", at_least=0)
-    restrict_ce_to_mask: bool = setting(False, "use soft targets only at masked positions")
-    learning_rate: float = setting(5e-4, "peak learning rate", metavar="RATE", above=0)
-    weight_decay: float = setting(0.0, "weight decay of matrices", metavar="RATE", at_least=0)
-    clip: float = setting(5.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
-    dropout: float = setting(0.1, "dropout probability of the student", metavar="P", at_least=0, below=1)
+    teacher: str = _setting(help="teacher model: a folder, or a name on the hub", metavar="MODEL")
+    layers: int = _setting(0, "layers of the student; 0: half of the teacher's", at_least=0)
+    temperature: float = _setting(2.0, "temperature of the soft targets", metavar="T", above=0)
+    alpha_ce: float = _setting(5.0, "weight of the soft-target loss", metavar="WEIGHT", at_least=0)
+    alpha_mlm: float = _setting(2.0, "weight of the masked-language-model loss", metavar="WEIGHT", at_least=0)
+    alpha_cos: float = _setting(1.0, "weight of the cosine loss on hidden states", metavar="WEIGHT", at_least=0)
+    restrict_ce_to_mask: bool = _setting(False, "use soft targets only at masked positions")
+    learning_rate: float = _setting(5e-4, "peak learning rate", metavar="RATE", above=0)
+    weight_decay: float = _setting(0.0, "weight decay of matrices", metavar="RATE", at_least=0)
+    clip: float = _setting(5.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
+    dropout: float = _setting(0.1, "dropout probability of the student", metavar="P", at_least=0, below=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,45 +188,45 @@ class FinetuneSettings(TrainingSettings):
     rate. A setting that is None is chosen from the model or the data; a run that is resumed keeps the choice.
     """
 
-    task: str = setting(help="task to train for", choices=task_names(), group="data")
+    task: str = _setting(help="task to train for", choices=task_names(), group="data")
     model: str | None = None  # a folder or a name on the hub; None: the default model
     revision: str | None = None  # of a model on the hub
-    train: str = setting(help="training data", metavar="FILE", group="data")
-    eval: str | None = setting(
+    train: str = _setting(help="training data", metavar="FILE", group="data")
+    eval: str | None = _setting(
         None, "evaluation data, used after every epoch (default: a tenth of --train, held out)", metavar="FILE",
         group="data",
     )  # fmt: skip
-    skip_bad_rows: bool = setting(False, "report unusable rows on stderr and skip them", group="data")
+    skip_bad_rows: bool = _setting(False, "report unusable rows on stderr and skip them", group="data")
 
-    text_column: str | None = setting(None, "name of the text column", metavar="NAME", group="tables")
-    pair_column: str | None = setting(None, "name of the column with the second text", metavar="NAME", group="tables")
-    label_column: str | None = setting(None, "name of the label column", metavar="NAME", group="tables")
-    header: bool = setting(True, "the first row is data; columns are named by numbers from 1", group="tables")
-    problem_type: str | None = setting(
+    text_column: str | None = _setting(None, "name of the text column", metavar="NAME", group="tables")
+    pair_column: str | None = _setting(None, "name of the column with the second text", metavar="NAME", group="tables")
+    label_column: str | None = _setting(None, "name of the label column", metavar="NAME", group="tables")
+    header: bool = _setting(True, "the first row is data; columns are named by numbers from 1", group="tables")
+    problem_type: str | None = _setting(
         None, "default: regression if all labels are numbers and some are not whole, several labels if they are lists "
         "(JSON), else one label", choices=PROBLEM_TYPES[1:], group="tables",
     )  # fmt: skip
 
-    max_length: int | None = setting(
+    max_length: int | None = _setting(
         None, "maximum length of an input in tokens (default: 384 for questions, else the model's maximum)", at_least=8
     )
-    doc_stride: int = setting(128, "tokens shared by neighbouring windows of a question's context", at_least=0)
-    learning_rate: float | None = setting(
+    doc_stride: int = _setting(128, "tokens shared by neighbouring windows of a question's context", at_least=0)
+    learning_rate: float | None = _setting(
         None, "peak learning rate (default: 4000 / number of parameters, at most 0.001)", metavar="RATE", above=0
     )
-    epochs: int | None = setting(
+    epochs: int | None = _setting(
         None, "passes over the training data (default: 3; up to 20 for small data, to make 100 updates)", at_least=1
     )
-    batch_size: int = setting(32, "inputs per update", at_least=1)
-    warmup: float = setting(
+    batch_size: int = _setting(32, "inputs per update", at_least=1)
+    warmup: float = _setting(
         0.06, "fraction of the updates over which the learning rate rises to its peak", metavar="P", at_least=0,
         at_most=1,
     )  # fmt: skip
-    weight_decay: float = setting(0.1, "weight decay of matrices", metavar="RATE", at_least=0)
-    dropout: float = setting(
+    weight_decay: float = _setting(0.1, "weight decay of matrices", metavar="RATE", at_least=0)
+    dropout: float = _setting(
         0.1, "dropout probability, in the encoder and in the head", metavar="P", at_least=0, below=1
     )
-    metric: str | None = setting(
+    metric: str | None = _setting(
         None, "metric that selects the best checkpoint: accuracy (default for one label), f1, f1_macro or matthews; "
         "f1_micro (several labels), f1_macro or accuracy; pearson (regression) or spearman; f1 (token classification), "
         "precision, recall or accuracy; f1 (questions) or exact", metavar="NAME",

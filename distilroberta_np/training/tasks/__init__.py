@@ -19,10 +19,12 @@ from ..device import to_host
 if TYPE_CHECKING:
     from ...config import RobertaConfig
     from ...layers.dropout import Dropout
+    from ...models.roberta import ModelWithHead
     from ...tokenizer import RobertaTokenizer
     from ..settings import FinetuneSettings
 
 Row = TypeVar("Row")
+Weights = TypeVar("Weights")
 
 
 class Example(NamedTuple):
@@ -52,13 +54,14 @@ class Context:
         self.say(f"skipped: {sentence}")
 
 
-class Task(Protocol[Row]):
-    """What `finetune` needs to know about a task. `Row` is what the task reads from a file, one per input."""
+class Task(Protocol[Row, Weights]):
+    """What `finetune` needs to know about a task. `Row` is what the task reads from a file, one per input; `Weights` is
+    the tree of the model's weights."""
 
-    model_class: type[Any]  # of the model with this task's head
+    model_class: type[ModelWithHead[Any, Any]]
     default_max_length: int | None = None  # in tokens; None: the model's maximum
 
-    def keys(self, config: RobertaConfig, /) -> Any:
+    def keys(self, config: RobertaConfig, /) -> object:
         """Name the tensors of the model in a checkpoint, with their shapes: the encoder's, and the head's."""
 
     def read(self, path: Path, context: Context) -> list[Row]:
@@ -74,15 +77,15 @@ class Task(Protocol[Row]):
         self,
         ids: Sequence[Array],
         labels: Sequence[Array],
-        weights: Any,
+        weights: Weights,
         config: RobertaConfig,
         dropout: Dropout,
         count: Any,
         /,
-    ) -> tuple[float, Any]:
+    ) -> tuple[float, Weights]:
         """Return the loss and the gradients of a micro-batch; `count` is what `count` says of the whole batch."""
 
-    def count(self, labels: Sequence[Array], /) -> Any:
+    def count(self, labels: Sequence[Array], /) -> int | tuple[int, int]:
         """Count the labels of a batch, by which its loss is divided."""
 
     def metric_names(self, config: RobertaConfig) -> tuple[str, ...]:
@@ -97,13 +100,15 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
 
 
-def find_task(name: str) -> Task[object]:
+def find_task(name: str) -> Task[object, object]:
     """Import a task by its name, one of `task_names()`."""
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    return cast("Task[object]", module.TASK)
+    return cast("Task[object, object]", module.TASK)
 
 
-def predict(model: Any, examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> list[Array]:
+def predict(
+    model: ModelWithHead[Any, Any], examples: Sequence[Example], positions: Sequence[Sequence[int]]
+) -> list[Array]:
     """The head's logits at some positions of each example, without dropout: (Q, C) each, on the host."""
     logits = model.logits_at([example.ids.tolist() for example in examples], positions)
     return [to_host(rows) for rows in logits]

@@ -14,8 +14,12 @@ from tokenizers import Encoding
 from ...config import RobertaConfig
 from ...errors import TokenizerError
 from ...layers.params import Array
-from ...models import RobertaForQuestionAnswering
-from ...models.question_answering import question_answering_gradients, question_answering_keys
+from ...models.question_answering import (
+    QuestionAnsweringWeights,
+    RobertaForQuestionAnswering,
+    question_answering_gradients,
+    question_answering_keys,
+)
 from ..data.questions import Question, read_squad
 from ..metrics.squad import squad_scores
 from . import Context, Example, Task, predict
@@ -23,7 +27,7 @@ from . import Context, Example, Task, predict
 MAX_ANSWER_TOKENS = 30  # as in transformers' script for SQuAD
 
 
-class QuestionAnswering(Task[Question]):
+class QuestionAnswering(Task[Question, QuestionAnsweringWeights[Array]]):
     model_class = RobertaForQuestionAnswering
     default_max_length = 384
     keys = staticmethod(question_answering_keys)

@@ -14,15 +14,19 @@ from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
-from ...models import RobertaForSequenceClassification
-from ...models.sequence_classification import sequence_classification_gradients, sequence_classification_keys
+from ...models.sequence_classification import (
+    RobertaForSequenceClassification,
+    SequenceClassificationWeights,
+    sequence_classification_gradients,
+    sequence_classification_keys,
+)
 from ...pipelines.truncation import truncate
 from ..data.tables import Columns, LabelledText, read_table
 from ..metrics.classification import accuracy, f1, matthews, pearson, spearman
 from . import Context, Example, Task, predict
 
 
-class TextClassification(Task[LabelledText]):
+class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]]):
     model_class = RobertaForSequenceClassification
     keys = staticmethod(sequence_classification_keys)
     gradients = staticmethod(sequence_classification_gradients)

@@ -13,14 +13,18 @@ from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
-from ...models import RobertaForTokenClassification
-from ...models.token_classification import token_classification_gradients, token_classification_keys
+from ...models.token_classification import (
+    RobertaForTokenClassification,
+    TokenClassificationWeights,
+    token_classification_gradients,
+    token_classification_keys,
+)
 from ..data.conll import TaggedSentence, read_conll
 from ..metrics.classification import entity_scores
 from . import Context, Example, Task, predict
 
 
-class TokenClassification(Task[TaggedSentence]):
+class TokenClassification(Task[TaggedSentence, TokenClassificationWeights[Array]]):
     model_class = RobertaForTokenClassification
     keys = staticmethod(token_classification_keys)
     gradients = staticmethod(token_classification_gradients)

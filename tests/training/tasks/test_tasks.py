@@ -14,7 +14,7 @@ from distilroberta_np.models import RobertaForSequenceClassification
 from distilroberta_np.training.tasks import Example, Task, predict
 from distilroberta_np.training.tasks.text_classification import TASK as TEXTS
 
-class Growing(Task[str]):
+class Growing(Task[str, tuple]):
     model_class = RobertaForSequenceClassification
     keys = staticmethod(TEXTS.keys)
     gradients = staticmethod(TEXTS.gradients)

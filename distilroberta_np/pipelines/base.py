@@ -28,7 +28,8 @@ PIPELINES: dict[str, type[Pipeline[Any, Any]]] = {}
 class Pipeline(ABC, Generic[Ready, Result]):
     """Base class of pipelines. A subclass declares its task, and implements `_read`, `_answer` and a `__call__`.
 
-    Results are typed as the default options give them. An option that nests them differently says so.
+    A call answers one input, a list or tuple, or any other iterable, which is read as its results are consumed. Results
+    are typed as the default options give them; an option that nests them differently says so.
 
     Args:
         model: a model of `distilroberta_np.models`.

@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import PipelineException
 from ..layers.params import Array
 from ..models import RobertaModel
-from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .options import (
     SWITCH,
@@ -66,25 +65,12 @@ class FeatureExtractionOptions(_ListOptions, total=False):
 
 
 class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
-    """Return the final hidden states of texts, as transformers' feature-extraction pipeline does.
-
-    Args:
-        model: the encoder.
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Return the final hidden states of texts, as transformers' feature-extraction pipeline does."""
 
     tasks = ("feature-extraction",)
     model_type = RobertaModel
     options_type = FeatureExtractionOptions
-
-    def __init__(
-        self, model: RobertaModel, tokenizer: RobertaTokenizer, **options: Unpack[FeatureExtractionOptions]
-    ) -> None:
-        super().__init__(model, tokenizer, **options)
+    model: RobertaModel
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -108,18 +94,11 @@ class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
 
         Args:
             inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are consumed.
-            **options: see below.
 
         Returns:
             For a text of S tokens, nested lists of the shape (1, S, H), or with `return_tensors` a float32 array. For a
             list, a list of those; for another iterable, an iterator over them. (transformers also returns the hidden
             states of padding, for texts computed together.)
-
-        Raises:
-            PipelineException: a text is too long; its `index` says which. For a list nothing is computed then; for an
-                iterator the texts before it are answered first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range, or given twice.
         """
         return self._run(inputs, self._options(**options))
 

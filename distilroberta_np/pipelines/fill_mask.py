@@ -15,7 +15,6 @@ from ..layers.activation import softmax
 from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaForMaskedLM
-from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .beam_search import Tokens, fill_together, score_words
 from .options import (
@@ -135,25 +134,12 @@ class MaskedText:
 
 
 class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
-    """Fill the masks of texts, as transformers' fill-mask pipeline does.
-
-    Args:
-        model: the masked language model.
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Fill the masks of texts, as transformers' fill-mask pipeline does."""
 
     tasks = ("fill-mask",)
     model_type = RobertaForMaskedLM
     options_type = FillMaskOptions
-
-    def __init__(
-        self, model: RobertaForMaskedLM, tokenizer: RobertaTokenizer, **options: Unpack[FillMaskOptions]
-    ) -> None:
-        super().__init__(model, tokenizer, **options)
+    model: RobertaForMaskedLM
 
     @overload
     def __call__(self, inputs: str, **options: Unpack[FillMaskOptions]) -> list[MaskPrediction]: ...  # type: ignore[overload-overlap]
@@ -167,7 +153,6 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         Args:
             inputs: a text with at least one `<mask>`; a list or tuple of them; or any other iterable, which is read as
                 its results are consumed.
-            **options: see below.
 
         Returns:
             For a text with one mask, its predictions, best first: dicts of `score` (probability, by a softmax over the
@@ -177,13 +162,6 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             `token_str` are lists with an entry per mask.
             For a list, a list of those (for a list of one text, that text's own); for another iterable, an iterator
             over them.
-
-        Raises:
-            PipelineException: a text has no mask, or is too long; its `index` says which. For a list nothing is
-                computed then; for an iterator the texts before it are answered first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range.
-            CheckpointError: the logits contain NaN or infinity.
         """
         return self._run(inputs, self._options(**options))
 

@@ -48,7 +48,8 @@ def _harmless(reason: str, *values: str) -> Callable[[str, Any], None]:
     def check(name: str, value: Any) -> None:
         plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
         if plain not in values:
-            raise ValueError(f"{name} {value!r:.80} is not supported: {reason}")
+            shown = "" if name == "token" else f" {value!r:.80}"
+            raise ValueError(f"{name}{shown} is not supported: {reason}")
 
     return check
 
@@ -259,10 +260,8 @@ def _trained_for(architectures: Any) -> type[Pipeline[Any, Any]]:
         for pipeline_type in PIPELINES.values():
             if pipeline_type.model_type.__name__ == name:
                 return pipeline_type
-    raise ValueError(
-        f"the architecture {', '.join(architectures) or '(none is named)'} of the model's config is that of no task; "
-        f"name the task: {', '.join(sorted(PIPELINES))}"
-    )
+    named = f"names {', '.join(architectures)}, which is that of no task" if architectures else "names no architecture"
+    raise ValueError(f"the model's config {named}; name the task: {', '.join(sorted(PIPELINES))}")
 
 
 def _check_config(config: Any, model: PretrainedModel[Any]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
+from textwrap import fill
 from types import SimpleNamespace
 from typing import Annotated, Any, TypedDict, get_type_hints
 
@@ -24,6 +25,13 @@ import numpy as np
 
 PADDING = (True, False, "longest", "max_length", "do_not_pad")
 SWITCH = {"action": "store_true"}
+ERRORS = """\
+    PipelineException: an input cannot be answered; its `index` says which. For a list nothing is computed then; for an
+        iterator the inputs before it are answered first.
+    TypeError: an input or option of the wrong type, or an unknown option.
+    ValueError: an option out of range, or options that cannot be combined.
+    CheckpointError: the logits contain NaN or infinity.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,15 +82,19 @@ def resolve(options: type, defaults: SimpleNamespace | None, given: Mapping[str,
 
 
 def document(function: Callable[..., Any], options: type) -> None:
-    """Write declared options into a function's docstring and signature, in the place of `**options`."""
+    """Complete the signature and the docstring of a call: declared options in the place of `**options`, and errors."""
     known = declared(options)
-    signature = inspect.signature(function)
-    named = [value for value in signature.parameters.values() if value.kind is not value.VAR_KEYWORD]
-    flags = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known[name].default) for name in known]
-    function.__signature__ = signature.replace(parameters=[*named, *flags])  # type: ignore[attr-defined]
-    if function.__doc__ is not None:  # python -OO
-        lines = (f"    {name}: {described(option)}" for name, option in known.items())
-        function.__doc__ += "\nOptions:\n" + "\n".join(lines) + "\n"
+    parameters = inspect.signature(function).parameters.values()
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            *(value.replace(annotation=value.empty) for value in parameters if value.kind is not value.VAR_KEYWORD),
+            *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known[name].default) for name in known),
+        ]
+    )
+    if function.__doc__ is not None:  # as under python -OO
+        lines = (f"{name}: {described(option)}" for name, option in known.items())
+        wrapped = "\n".join(fill(line, 100, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n{wrapped}\n\nRaises:\n{ERRORS}"
 
 
 def described(option: Option, default: Any = None) -> str:
@@ -193,3 +205,4 @@ class CallOptions(TypedDict, total=False):
             "answered before the next is read. Some hundred are several times as fast. Lists do not need it",
         ),
     ]
+    num_workers: Annotated[int | None, Option(None, integer(0), "accepted as in transformers; it changes nothing")]

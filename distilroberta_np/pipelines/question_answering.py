@@ -17,7 +17,6 @@ from ..errors import PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
-from ..tokenizer import RobertaTokenizer
 from .base import Pipeline, name_of
 from .options import PADDING, SWITCH, CallOptions, Option, as_boolean, integer, one_of
 from .top_k import top_k
@@ -121,29 +120,13 @@ class Passage:
 
 
 class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
-    """Answer questions with parts of texts, as the question-answering pipeline of transformers 4 does.
-
-    Args:
-        model: a model fine-tuned to answer questions.
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Answer questions with parts of texts, as the question-answering pipeline of transformers 4 does."""
 
     tasks = ("question-answering",)
     model_type = RobertaForQuestionAnswering
     options_type = QuestionAnsweringOptions
     suggested_model = "deepset/roberta-base-squad2"
-
-    def __init__(
-        self,
-        model: RobertaForQuestionAnswering,
-        tokenizer: RobertaTokenizer,
-        **options: Unpack[QuestionAnsweringOptions],
-    ) -> None:
-        super().__init__(model, tokenizer, **options)
+    model: RobertaForQuestionAnswering
 
     @overload
     def __call__(self, question: str, context: str, **options: Unpack[QuestionAnsweringOptions]) -> Answer: ...
@@ -173,7 +156,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
                 results are consumed.
             context: the text with the answer; for a list of questions one text for all, or a list with one per
                 question.
-            **options: see below.
 
         Returns:
             For a question its answer, a dict of `score`, `start` and `end` (in characters of the context) and `answer`
@@ -183,14 +165,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
             where windows overlap.
             For a list, a list of those (for a list of one question, that question's own); for another iterable, an
             iterator over them.
-
-        Raises:
-            PipelineException: a question or context is empty or missing, or the question leaves no room for the
-                context; its `index` says which. For a list nothing is computed then; for an iterator the inputs before
-                it are answered first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range, or lists of different lengths.
-            CheckpointError: the logits contain NaN or infinity.
         """
         resolved = self._options(**options)
         if isinstance(question, Mapping) and isinstance(question.get("question"), list) and context is None:

@@ -13,7 +13,6 @@ from ..errors import PipelineException
 from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .options import PADDING, SWITCH, CallOptions, Option, as_integer, integer, one_of
 from .truncation import STRATEGIES, check_length, truncate
@@ -99,29 +98,13 @@ class TextClassificationOptions(_OptionsWithoutTopK, total=False):
 
 
 class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[LabelScore]]):
-    """Classify texts, and pairs of texts, as transformers' text-classification pipeline does.
-
-    Args:
-        model: a model fine-tuned to classify texts.
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Classify texts, and pairs of texts, as transformers' text-classification pipeline does."""
 
     tasks = ("text-classification", "sentiment-analysis")
     model_type = RobertaForSequenceClassification
     options_type = TextClassificationOptions
     suggested_model = "SamLowe/roberta-base-go_emotions"
-
-    def __init__(
-        self,
-        model: RobertaForSequenceClassification,
-        tokenizer: RobertaTokenizer,
-        **options: Unpack[TextClassificationOptions],
-    ) -> None:
-        super().__init__(model, tokenizer, **options)
+    model: RobertaForSequenceClassification
 
     @overload
     def __call__(self, inputs: str, **options: Unpack[TextClassificationOptions]) -> list[LabelScore]: ...  # type: ignore[overload-overlap]
@@ -153,20 +136,12 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
         Args:
             inputs: a text; a pair of texts as `{"text": ..., "text_pair": ...}`; a list or tuple of those; or any other
                 iterable, which is read as its results are consumed.
-            **options: see below.
 
         Returns:
             For an input, the most likely label as a dict of `label` and `score`; for a single string, that dict in a
             list. With `top_k`, a list of such dicts, best first, equal scores in the order of their ids. For a list, a
             list of those; for another iterable, an iterator over them. (If the pipeline was made with a `top_k`, the
             result for a single string is that list in a list, as in transformers.)
-
-        Raises:
-            PipelineException: an input is too long, or neither a text nor a pair; its `index` says which. For a list
-                nothing is computed then; for an iterator the inputs before it are answered first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range.
-            CheckpointError: the logits contain NaN or infinity.
         """
         answer = self._run(inputs, self._options(**options))
         return [answer] if isinstance(inputs, str) and "top_k" not in options else answer

@@ -138,28 +138,15 @@ class Span(NamedTuple):
 
 
 class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
-    """Find the entities in texts, or label every token, as transformers' token-classification pipeline does.
-
-    Args:
-        model: the token classifier; `config.id2label` has its labels.
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Find the entities in texts, or label every token, as transformers' token-classification pipeline does."""
 
     tasks = ("token-classification", "ner")
     model_type = RobertaForTokenClassification
     options_type = TokenClassificationOptions
     suggested_model = "Jean-Baptiste/roberta-large-ner-english"
+    model: RobertaForTokenClassification
 
-    def __init__(
-        self,
-        model: RobertaForTokenClassification,
-        tokenizer: RobertaTokenizer,
-        **options: Unpack[TokenClassificationOptions],
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
         super().__init__(model, tokenizer, **options)
         if self.max_length <= _SPECIAL:
             raise PipelineException(f"the model reads at most {self.max_length} tokens, too few for any text")
@@ -182,7 +169,6 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
 
         Args:
             inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are consumed.
-            **options: see below.
 
         Returns:
             For a text, a list of dicts in the order of the text. With the strategy "none", one per token: `entity` (its
@@ -191,13 +177,6 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
             `entity_group` (the label without "B-" or "I-"), `score` (the mean of its tokens or words), `word` (its
             tokens decoded), `start` and `end`. Tokens that share a character all have the whole of it.
             For a list, a list of those; for another iterable, an iterator over them.
-
-        Raises:
-            PipelineException: a text can't be answered; its `index` says which. For a list nothing is computed then;
-                for an iterator the texts before it are answered first.
-            CheckpointError: the logits contain NaN or infinity.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range.
         """
         resolved = self._options(**options)
         if (

@@ -86,28 +86,15 @@ class Premise(NamedTuple):
 
 
 class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
-    """Classify texts with labels that the model was not trained on, as transformers' pipeline of that name does.
-
-    Args:
-        model: a model fine-tuned on natural language inference; one of its labels begins with "entail".
-        tokenizer: its tokenizer.
-        **options: defaults for the options of a call.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-    """
+    """Classify texts with labels that the model was not trained on, as transformers' pipeline of that name does."""
 
     tasks = ("zero-shot-classification",)
     model_type = RobertaForSequenceClassification
     options_type = ZeroShotClassificationOptions
     suggested_model = "cross-encoder/nli-distilroberta-base"
+    model: RobertaForSequenceClassification
 
-    def __init__(
-        self,
-        model: RobertaForSequenceClassification,
-        tokenizer: RobertaTokenizer,
-        **options: Unpack[ZeroShotClassificationOptions],
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
         super().__init__(model, tokenizer, **options)
         # The special tokens before, between and after the texts of a pair: <s>, </s></s> and </s>.
         sample = tokenizer.encode("a", "a")
@@ -144,18 +131,10 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
             sequences: a text; a list or tuple of texts; or any other iterable, which is read as its results are
                 consumed. A text that is too long next to a label is cut.
             *arguments: `candidate_labels`, if not given by name.
-            **options: see below.
 
         Returns:
             For a text, a dict of `sequence` (the text), `labels` (the most likely first) and `scores`, in that order.
             For a list, a list of those; for another iterable, an iterator over them.
-
-        Raises:
-            PipelineException: a text is empty, or a label leaves no room for it; its `index` says which. For a list
-                nothing is computed then; for an iterator the texts before it are answered first.
-            TypeError: an input or option of the wrong type.
-            ValueError: no labels, a template without {}, or an option out of range.
-            CheckpointError: the logits contain NaN or infinity.
         """
         if len(arguments) > 1 or (arguments and options.get("candidate_labels") is not None):
             raise ValueError(f"Unable to understand extra arguments {arguments!r:.80}; there is only candidate_labels")

@@ -46,10 +46,6 @@ class TrainingError(DistilRobertaError, ValueError):
     """A training run that cannot start or continue."""
 
 
-class ExplainError(DistilRobertaError, ValueError):
-    """A sentence that cannot be explained."""
-
-
 class ServeError(DistilRobertaError, ValueError):
     """A model that cannot be served."""
 

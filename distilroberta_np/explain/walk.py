@@ -111,8 +111,8 @@ def walk(
         "lens": first,
         "layers": [
             {
-                "attention": _rounded(layer["probabilities"], 3) if full else None,
-                "attention_of_mask": _rounded(layer["probabilities"][:, mask], 4),
+                "attention": rounded(layer["probabilities"], 3) if full else None,
+                "attention_of_mask": rounded(layer["probabilities"][:, mask], 4),
                 "residual": _norms(x),
                 "attention_output": _norms(layer["attention_output"]),
                 "feed_forward_output": _norms(layer["feed_forward_output"]),
@@ -122,8 +122,8 @@ def walk(
             }
             for n, (layer, x) in enumerate(zip(layers, inputs, strict=False))
         ],
-        "logits": [(words[word], _rounded(logits[word], 4), _rounded(probabilities[word], 6)) for word in best],
-        "answers": [(words[word], _rounded(probabilities[word], 6)) for word in best[:_WORDS]],
+        "logits": [(words[word], rounded(logits[word], 4), rounded(probabilities[word], 6)) for word in best],
+        "answers": [(words[word], rounded(probabilities[word], 6)) for word in best[:_WORDS]],
         "source": source(Path(roberta.__file__).read_text(encoding="utf-8")),
         "left_out": []
         if full
@@ -145,11 +145,11 @@ def _lens(
     return [
         {
             "lens": [
-                (_decode(tokenizer, word), _rounded(row[word], 5))
+                (_decode(tokenizer, word), rounded(row[word], 5))
                 for word in np.argsort(-row, kind="stable")[:_WORDS].tolist()
             ],
             "rank": 1 + int((row > row[answer]).sum()),
-            "probability": _rounded(row[answer], 6),
+            "probability": rounded(row[answer], 6),
         }
         for row in probabilities
     ]
@@ -161,17 +161,18 @@ def _embeddings(record: dict[str, Array], tokens: int) -> dict[str, Any]:
     arrays = {name: np.broadcast_to(record[key], record["sum"].shape) for name, key in names.items()}  # [S, H] each
     return {
         "dimensions": dimensions,
-        "strips": {name: _rounded(array[:, :dimensions], 2) for name, array in arrays.items()},
+        "strips": {name: rounded(array[:, :dimensions], 2) for name, array in arrays.items()},
         "norms": {name: _norms(array) for name, array in arrays.items()},
     }
 
 
 def _norms(rows: Array) -> list[float]:
-    norms: list[float] = _rounded(np.linalg.norm(rows, axis=-1), 3)
+    norms: list[float] = rounded(np.linalg.norm(rows, axis=-1), 3)
     return norms
 
 
-def _rounded(values: Array, digits: int) -> Any:
+def rounded(values: Array, digits: int) -> Any:
+    """Numbers as lists, rounded, as JSON takes them."""
     return np.round(np.asarray(values, np.float64), digits).tolist()
 
 

@@ -197,8 +197,8 @@ function whyPart(page) {
       html("h3", {}, "One token left out"),
       bars(tokens, why.tokens, change, "Change of the log-probability when a token is left out"),
       html("h3", {}, "Attribution"),
-      html("p", {}, `Integrated gradients from a baseline of ${why.baseline}: their sum is ${signed(why.integrated_sum, 3)}, the difference that they explain is ${signed(why.difference, 3)}.`),
-      bars(tokens, why.integrated_gradients, change, "Integrated gradients of the answer's logit by token"),
+      html("p", {}, `Integrated gradients share out the difference between this sentence and one with every token masked: ${signed(why.difference, 3)}. Their sum is off by ${why.completeness_error.toExponential(1)}, the error of the numerical integral.`),
+      bars(tokens, why.integrated_gradients, change, "Integrated gradients of the answer by token"),
       details("Tokens as a table", table("What each token contributes", ["left out", "gradient × input", "integrated gradients"],
         tokens.map((token, index) => [shown(token), change(why.tokens[index]), change(why.gradient_times_input[index]), change(why.integrated_gradients[index])]))));
   }
@@ -206,11 +206,13 @@ function whyPart(page) {
 }
 
 function comparePart(pages, compare) {
-  const tokens = pages[1].tokens.map((token, index) => shown(token.text) + (token.text === pages[0].tokens[index].text ? "" : ` / ${shown(pages[0].tokens[index].text)}`));
-  return section("compare", "8. Which state carries the difference?", null,
-    html("p", {}, `One hidden state of the second sentence is replaced by that of the first. The numbers say how far this moves log p(${shown(compare.first)}) − log p(${shown(compare.second)}) from the second sentence's value (0) to the first's (1).`),
-    grid(compare.states, tokens, compare.patching, (value) => value.toFixed(2), "Effect of replacing one hidden state, by layer and position"),
-    details("As a table", table("Effect of replacing one hidden state", tokens, compare.patching.map((row, index) => [compare.states[index], ...row.map((value) => value.toFixed(3))]))));
+  const [first, second] = pages.map((page) => page.tokens.map((token) => shown(token.text)));
+  const tokens = first.map((token, index) => `${index} ${token}${token === second[index] ? "" : ` / ${second[index]}`}`);
+  const [p, q] = [compare.log_probability, compare.source_log_probability].map((value) => percent(Math.exp(value)));
+  return section("compare", "8. Which hidden state carries the difference?", null,
+    html("p", {}, `“${shown(compare.target)}” has a probability of ${p} in the first sentence and ${q} in the second. One hidden state of the first is replaced by that of the second, and the rest is computed again: 0 changes nothing, 1 moves the log-probability all the way.`),
+    grid(compare.states, tokens, compare.effects, (value) => value.toFixed(2), "Effect of replacing one hidden state, by layer and position"),
+    details("As a table", table("Effect of replacing one hidden state", tokens, compare.effects.map((row, index) => [compare.states[index], ...row.map((value) => value.toFixed(3))]))));
 }
 
 // One sentence as a list of sections.

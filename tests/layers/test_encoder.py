@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from distilroberta_np import reference
 from distilroberta_np.layers import activation
-from distilroberta_np.layers.attention import AttentionCache, SequenceGroup, attention, attention_bias
+from distilroberta_np.layers.attention import AttentionCache, SequenceGroup, attention_bias
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.encoder import (
     EncoderLayerWeights,
@@ -11,7 +12,7 @@ from distilroberta_np.layers.encoder import (
     encoder_layer,
     encoder_layer_backward,
 )
-from distilroberta_np.layers.feed_forward import FeedForwardWeights, feed_forward
+from distilroberta_np.layers.feed_forward import FeedForwardWeights
 from distilroberta_np.layers.layer_norm import LayerNormWeights
 from distilroberta_np.layers.linear import LinearWeights
 from tests.layers.test_attention import attention_weights
@@ -45,43 +46,46 @@ def layer_weights(seed, dtype=np.float32):
     )
 
 
-def normalise(rows, weights):
-    mean = rows.mean(-1, keepdims=True)
-    variance = ((rows - mean) ** 2).mean(-1, keepdims=True)
-    return (rows - mean) / np.sqrt(variance + EPS) * weights.weight + weights.bias
-
-
 def groups_of(mask, like):
     return [SequenceGroup(*mask.shape, queries=mask.shape[1], bias=attention_bias(mask, like=like))]
 
 
-def plain_layer(inputs, groups, weights):
-    """Residual, then norm, twice (post-norm)."""
-    attended = attention(inputs, inputs, groups, weights.attention, HEADS)[0]
-    attended = normalise(inputs + attended, weights.attention_layer_norm)
-    return normalise(attended + feed_forward(attended, weights.feed_forward)[0], weights.feed_forward_layer_norm)
+def reference_layer(inputs, mask, weights):
+    """Each sequence through `reference/` by itself, without its padding: (B x S, H) -> the rows of its tokens."""
+    attention, feed_forward = weights.attention, weights.feed_forward
+    params = {
+        "attention": {
+            "self": {name: getattr(attention, name)._asdict() for name in ("query", "key", "value")},
+            "output": {"dense": attention.output._asdict(), "LayerNorm": weights.attention_layer_norm._asdict()},
+        },
+        "intermediate": {"dense": feed_forward.intermediate._asdict()},
+        "output": {"dense": feed_forward.output._asdict(), "LayerNorm": weights.feed_forward_layer_norm._asdict()},
+    }
+    pairs = zip(inputs.reshape(*mask.shape, HIDDEN), mask, strict=True)
+    return np.concatenate([reference.roberta.layer(rows[seen == 1], params, HEADS, EPS, {}) for rows, seen in pairs])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 1e-11)])
-def test_a_layer_adds_and_then_normalises(dtype, tolerance):
+def test_a_layer_equals_the_reference(dtype, tolerance, exact_gelu):
     inputs, weights = draw(0, 10, HIDDEN, dtype=dtype), layer_weights(1, dtype)
     before = inputs.copy()
-    groups = groups_of(np.array([[1] * 5, [1, 1, 1, 0, 0]]), like=inputs)
-    result = encoder_layer(inputs, inputs, groups, weights, HEADS, EPS)
+    mask = np.array([[1] * 5, [1, 1, 1, 0, 0]])
+    result = encoder_layer(inputs, inputs, groups_of(mask, like=inputs), weights, HEADS, EPS)
     assert result.dtype == dtype
-    np.testing.assert_allclose(result, plain_layer(inputs, groups, weights), rtol=0, atol=tolerance)
+    expected = reference_layer(inputs, mask, weights)
+    np.testing.assert_allclose(result[mask.reshape(-1) == 1], expected, rtol=0, atol=tolerance)
     np.testing.assert_array_equal(inputs, before)
 
 
 def test_a_layer_computes_only_the_query_rows():
     inputs, weights = draw(0, 10, HIDDEN), layer_weights(1)
-    expected = plain_layer(inputs, [SequenceGroup(2, 5, queries=5)], weights)[[1, 4, 5, 7]]
+    expected = reference_layer(inputs, np.ones((2, 5)), weights)[[1, 4, 5, 7]]
     result = encoder_layer(inputs[[1, 4, 5, 7]], inputs, [SequenceGroup(2, 5, queries=2)], weights, HEADS, EPS)
     np.testing.assert_allclose(result, expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_layers_follow_each_other_and_their_caches_can_be_kept(count):
+def test_layers_follow_each_other_and_their_caches_can_be_kept(count, exact_gelu):
     inputs, layers = draw(0, 10, HIDDEN, dtype=np.float64), tuple(layer_weights(i, np.float64) for i in range(count))
     groups = groups_of(np.ones((2, 5)), like=inputs)
     caches = []
@@ -90,7 +94,7 @@ def test_layers_follow_each_other_and_their_caches_can_be_kept(count):
     assert len(states) == count
     assert states[0] is inputs
     for state, following, layer in zip(states, [*states[1:], last], layers, strict=True):
-        np.testing.assert_allclose(following, plain_layer(state, groups, layer), rtol=0, atol=1e-11)
+        np.testing.assert_allclose(following, reference_layer(state, np.ones((2, 5)), layer), rtol=0, atol=1e-11)
     np.testing.assert_array_equal(last, encoder(inputs, groups, slice(None), layers, HEADS, EPS))
 
 

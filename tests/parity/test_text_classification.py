@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore:.*num_worke
 
 SHAPE = DISTILROBERTA | {"hidden_size": 48, "num_hidden_layers": 2, "intermediate_size": 100}
 LABELS = ["contradiction", "neutral", "entailment"]
-# An error of a logit is a relative one of its score; test_models_classification.py says how far logits differ.
+# An error of a logit is a relative one of its score; test_models_with_a_head.py says how far logits differ.
 SCORE_RTOL = 2e-5
 
 TEXT = "A nice film, I'd say."

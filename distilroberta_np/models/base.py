@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -13,8 +13,8 @@ import numpy as np
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import CheckpointError
-from ..hub import resolve_model
 from ..layers.params import Array, tree_leaves
+from ..pretrained import CONFIG, WEIGHTS, Pretrained
 
 Weights = TypeVar("Weights", bound=tuple[Any, ...])
 Model = TypeVar("Model", bound="PretrainedModel[Any]")
@@ -29,7 +29,7 @@ def register(model: type[Model]) -> type[Model]:
     return model
 
 
-class PretrainedModel(ABC, Generic[Weights]):
+class PretrainedModel(Pretrained, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
     Args:
@@ -37,6 +37,7 @@ class PretrainedModel(ABC, Generic[Weights]):
         weights: a tree of float32 arrays (`from_pretrained` loads and checks them).
     """
 
+    PARTS = (CONFIG, WEIGHTS)
     # How the names of the head's tensors begin in a checkpoint ("lm_head"); empty for the encoder alone.
     head: ClassVar[str] = ""
 
@@ -54,29 +55,14 @@ class PretrainedModel(ABC, Generic[Weights]):
         """The names of the weights in a checkpoint: a tree like the weights, with a `Key` per array."""
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
-    ) -> Self:
-        """Load a folder, or a model of the hub by its name. A name is looked up in the cache first.
-
-        Args:
-            name_or_path: a folder with config.json and model.safetensors, or a name such as "distilroberta-base".
-            revision: branch, tag or commit of the hub's repository; distilroberta-base has a pinned one.
-            cache_dir: the cache of the hub, if it is not the usual one.
-            local_files_only: never connect; use the files that are already on this machine.
+    def from_folder(cls, folder: Path) -> Self:
+        """Read config.json and the weights of a folder.
 
         Raises:
-            HubError: the model can't be found or fetched.
             ConfigError: its config.json can't be used.
             CheckpointError: its weights can't be used, or belong to another kind of model.
         """
-        folder = resolve_model(name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
-        config = RobertaConfig.from_file(folder / "config.json")
+        config = RobertaConfig.from_folder(folder)
         return cls(config, cls.load(folder, config))
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> None:

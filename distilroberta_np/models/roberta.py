@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -294,19 +294,12 @@ def _concatenate(outputs: list[RobertaModelOutput]) -> RobertaModelOutput:
 # -- models with a head ----------------------------------------------------------------------------------------------
 
 
-class WeightsWithHead(Protocol):
-    """The weights of a model with a head are a named tuple of the encoder's and the head's."""
-
-    @property
-    def roberta(self) -> RobertaWeights[Array]: ...
-
-
 Weights = TypeVar("Weights", bound=Any)
 Output = TypeVar("Output")
 
 
 class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
-    """The encoder, as `roberta`, with a head on top of it."""
+    """The encoder, as `roberta`, with a head on top of it. The weights are a pair: the encoder's, and the head's."""
 
     # The name of the head in errors, and its tensor names.
     head_name: ClassVar[str]

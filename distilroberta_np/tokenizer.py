@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -171,8 +172,13 @@ class RobertaTokenizer(Pretrained):
         write_json(path / "tokenizer_config.json", saved)
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
-        """The text of tokens. Bytes that are not a complete character become U+FFFD."""
-        ids = list(map(int, token_ids))
+        """The text of tokens. Bytes that are not a complete character become U+FFFD.
+
+        Raises:
+            TypeError: an id is not an integer.
+            TokenizerError: an id is outside the range of the tokenizers package.
+        """
+        ids = list(map(operator.index, token_ids))
         with rust_errors(f"the tokenizer cannot decode the tokens {shown(ids)}"):
             return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 

@@ -177,10 +177,9 @@ def test_the_readme_is_short():
 
 
 def test_the_layers_are_those_that_the_linter_enforces():
-    contract = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
-    enforced = [name for line in contract[0]["layers"] for name in line.split(" | ") if name != "_version"]
+    tools = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    enforced = [name for line in layers for name in line.split(" | ") if name != "_version"]
     rows = re.findall(r"^\| (`.*?) \|", (PROJECT / "docs" / "design.md").read_text(encoding="utf-8"), re.MULTILINE)
     described = [name.rstrip("/").removesuffix(".py") for row in rows for name in re.findall("`(.*?)`", row)]
     assert set(enforced) <= set(described)

@@ -49,12 +49,12 @@ _NORMAL_COEFFICIENTS = (
 
 
 def ignore_spurious_flags() -> np.errstate:
-    """A context in which NumPy doesn't warn of invalid values. Every entry into the maths sets it once.
+    """A context in which NumPy doesn't warn of invalid values and overflows. Every entry into the maths sets it once.
 
     Once in thousands of passes OpenBLAS sets the processor's flag for an invalid operation although every number of
-    its product is right, and NumPy would report that.
+    its product is right, and NumPy would report that. Damaged weights, which overflow, are found by `check_finite`.
     """
-    return np.errstate(invalid="ignore")
+    return np.errstate(invalid="ignore", over="ignore")
 
 
 def is_host(array: Array) -> bool:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypedDict
 import numpy as np
 
 from ..checkpoint.sentence_folder import MODULES_FILE, Module, encoder_path, read_modules
+from ..errors import ConfigError
 from ..hub import in_organization, resolve_model
 from ..layers.params import Array
-from ..messages import warn
+from ..messages import shown, warn
 from ..pipelines.base import Pipeline
 from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text
 from ..pipelines.truncation import truncate
@@ -91,6 +92,9 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         self.max_seq_length = self.max_length if max_seq_length is None else max_seq_length
         self.prompts = {**self._PROMPTS, **settings.prompts, **(prompts or {})}
         self.default_prompt_name = settings.default_prompt_name if default_prompt_name is None else default_prompt_name
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            names = ", ".join(map(repr, self.prompts)) or "none"
+            raise ConfigError(f"default_prompt_name is {shown(self.default_prompt_name)}, but the prompts are {names}")
 
     @classmethod
     def _find(

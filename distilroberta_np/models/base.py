@@ -97,8 +97,8 @@ class PretrainedModel(Pretrained, Generic[Weights]):
         )
 
 
-def check_finite(logits: Array) -> Array:
-    """The logits as they are. Raises CheckpointError if one of them is NaN or infinite."""
-    if not np.isfinite(logits).all():
-        raise CheckpointError("the logits contain NaN or infinity; the checkpoint is probably corrupt")
-    return logits
+def check_finite(values: Array, name: str = "logits") -> Array:
+    """The values as they are. Raises CheckpointError if one of them is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise CheckpointError(f"the {name} contain NaN or infinity; the checkpoint is probably corrupt")
+    return values

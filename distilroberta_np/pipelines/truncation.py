@@ -12,8 +12,10 @@ from ..errors import PipelineException
 STRATEGIES = ("longest_first", "only_first", "only_second")
 
 
-def truncate(encoding: Encoding, max_length: int, strategy: str, index: int | None = None) -> list[int]:
-    """The ids of a text, or of a pair, with at most `max_length` tokens. Special tokens stay, and the end is cut.
+def truncate(
+    encoding: Encoding, max_length: int, strategy: str, index: int | None = None, side: str = "right"
+) -> list[int]:
+    """The ids of a text, or of a pair, with at most `max_length` tokens. Special tokens stay.
 
     Args:
         encoding: of any length.
@@ -21,6 +23,7 @@ def truncate(encoding: Encoding, max_length: int, strategy: str, index: int | No
         strategy: which text of a pair is cut: "longest_first" cuts the longer one down to the length of the other, and
             then both alike; "only_first" and "only_second" cut that text, of which a token must stay.
         index: the input's index, for the error.
+        side: where a text is cut, "right" (its end) or "left".
 
     Raises:
         PipelineException: the strategy can't make the text short enough.
@@ -49,12 +52,13 @@ def truncate(encoding: Encoding, max_length: int, strategy: str, index: int | No
             )
         first, second = (room - fixed, fixed) if strategy == "only_first" else (fixed, room - fixed)
     left = {None: special, 0: first, 1: second}
+    step = 1 if side == "right" else -1
     kept = []
-    for token_id, part in zip(encoding.ids, parts, strict=True):
+    for token_id, part in zip(encoding.ids[::step], parts[::step], strict=True):
         if left[part] > 0:
             left[part] -= 1
             kept.append(token_id)
-    return kept
+    return kept[::step]
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, NotRequired, Self, TypedDict, Unpack, overload
+from typing import Annotated, Any, NotRequired, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
 from ..pipelines.base import name_of
+from ..pipelines.loading import PathLike
 from ..pipelines.options import Option, as_boolean, as_integer
 from ..tokenizer import RobertaTokenizer
 from .modules import check_modules
-from .sentence_model import SentenceModel, SentenceOptions, TensorOptions, Tensors
+from .sentence_model import SentenceLoadingOptions, SentenceModel, SentenceOptions, TensorOptions, Tensors
 from .sentence_settings import SentenceSettings
 from .torch_functions import Activation, function_by_name, identity, name_of_function
 
@@ -70,9 +71,8 @@ class CrossEncoder(SentenceModel):
             longer text first. If None, the limit of model and tokenizer.
         prompts: texts that can be prepended to the first text of a pair, by name, in addition to the model's own.
         default_prompt_name: the prompt to use if a call names none.
-        device: accepted as in sentence-transformers; only the CPU is supported.
         max_length: another name for `max_seq_length`.
-        revision, cache_folder, local_files_only: as in `RobertaModel.from_pretrained`.
+        **loading: arguments for a folder or a name (`SentenceLoadingOptions`), such as `revision` and `cache_folder`.
 
     The settings from `activation_fn` to `default_prompt_name` are attributes that can be changed.
 
@@ -91,22 +91,19 @@ class CrossEncoder(SentenceModel):
 
     def __init__(
         self,
-        model: RobertaForSequenceClassification | str | os.PathLike[str],
+        model: RobertaForSequenceClassification | PathLike,
         tokenizer: RobertaTokenizer | None = None,
         *,
         activation_fn: Activation | None = None,
         max_seq_length: int | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
-        device: Any = "cpu",
         max_length: int | None = None,
-        revision: str | None = None,
-        cache_folder: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
+        **loading: Unpack[SentenceLoadingOptions],
     ) -> None:
         settings = SentenceSettings()
         if isinstance(model, str | os.PathLike):
-            folder = self._find(model, revision, cache_folder, local_files_only)
+            folder = self._find(model, loading)
             if folder.modules:
                 settings = folder.settings
                 if settings.model_type != "CrossEncoder":
@@ -116,17 +113,10 @@ class CrossEncoder(SentenceModel):
             tokenizer = folder.tokenizer("sequence-classification")
             activation_fn = activation_fn or _read_activation(folder.encoder, settings)
         max_seq_length = max_length if max_seq_length is None else max_seq_length
-        super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name, device)
+        super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name)
         self.activation_fn = activation_fn or (sigmoid if model.config.num_labels == 1 else identity)
 
-    @classmethod
-    def from_pretrained(
-        cls, name_or_path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None, **arguments: Any
-    ) -> Self:
-        """The class itself, called with a name or folder. Its `cache_folder` is `cache_dir` here, as in all classes."""
-        return cls(name_or_path, cache_folder=cache_dir, **arguments)
-
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+    def save_pretrained(self, folder: PathLike) -> None:
         """Save to a folder that this class and sentence-transformers load.
 
         Raises:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Annotated, Any, Literal, Self, Unpack, overload
+from typing import Annotated, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from ..layers.params import Array
 from ..messages import warn
 from ..models import RobertaModel
 from ..models.base import check_finite
+from ..pipelines.loading import PathLike
 from ..pipelines.options import Option, as_boolean, integer, one_of
 from ..runtime.batching import batches
 from ..tokenizer import RobertaTokenizer
@@ -24,7 +25,7 @@ from .modules import Layer, load_modules, output_size, save_modules
 from .normalize import normalize
 from .pooling import Pooling
 from .quantization import PRECISIONS, quantize
-from .sentence_model import SentenceModel, SentenceOptions, TensorOptions, Tensors
+from .sentence_model import SentenceLoadingOptions, SentenceModel, SentenceOptions, TensorOptions, Tensors, like
 from .sentence_settings import SentenceSettings
 from .similarity import SIMILARITY_FUNCTIONS, similarity, similarity_pairwise
 
@@ -78,8 +79,7 @@ class SentenceEncoder(SentenceModel):
         default_prompt_name: the prompt to use if a call names none.
         similarity_fn_name: the function of `similarity`: "cosine", "dot", "euclidean" or "manhattan".
         truncate_dim: keep only the first numbers of each embedding.
-        device: accepted as in sentence-transformers; only the CPU is supported.
-        revision, cache_folder, local_files_only: as in `RobertaModel.from_pretrained`.
+        **loading: arguments for a folder or a name (`SentenceLoadingOptions`), such as `revision` and `cache_folder`.
 
     The settings from `max_seq_length` to `truncate_dim` are attributes that can be changed. Those that are None are
     the model's own.
@@ -100,7 +100,7 @@ class SentenceEncoder(SentenceModel):
 
     def __init__(
         self,
-        model: RobertaModel | str | os.PathLike[str],
+        model: RobertaModel | PathLike,
         tokenizer: RobertaTokenizer | None = None,
         *,
         pooling: Pooling | None = None,
@@ -110,14 +110,11 @@ class SentenceEncoder(SentenceModel):
         default_prompt_name: str | None = None,
         similarity_fn_name: str | None = None,
         truncate_dim: int | None = None,
-        device: Any = "cpu",
-        revision: str | None = None,
-        cache_folder: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
+        **loading: Unpack[SentenceLoadingOptions],
     ) -> None:
         settings = SentenceSettings()
         if isinstance(model, str | os.PathLike):
-            folder = self._find(model, revision, cache_folder, local_files_only)
+            folder = self._find(model, loading)
             model = RobertaModel.from_pretrained(folder.encoder)
             if folder.modules and folder.settings.model_type == "SentenceTransformer":
                 settings = folder.settings
@@ -127,7 +124,7 @@ class SentenceEncoder(SentenceModel):
                 warn(f"{folder.path} {why}, so it was not trained as a sentence encoder; using mean pooling")
                 folder.modules.clear()
             tokenizer = folder.tokenizer("feature-extraction")
-        super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name, device)
+        super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name)
         self.pooling = pooling or Pooling()
         self.layers = tuple(layers)
         # sentence-transformers also ignores the saved functions of other kinds of models, such as "maxsim".
@@ -135,14 +132,7 @@ class SentenceEncoder(SentenceModel):
         self.similarity_fn_name = saved if similarity_fn_name is None else similarity_fn_name
         self.truncate_dim = settings.truncate_dim if truncate_dim is None else truncate_dim
 
-    @classmethod
-    def from_pretrained(
-        cls, name_or_path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None, **arguments: Any
-    ) -> Self:
-        """The class itself, called with a name or folder. Its `cache_folder` is `cache_dir` here, as in all classes."""
-        return cls(name_or_path, cache_folder=cache_dir, **arguments)
-
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+    def save_pretrained(self, folder: PathLike) -> None:
         """Save to a folder that this class and sentence-transformers load.
 
         Raises:
@@ -232,13 +222,14 @@ class SentenceEncoder(SentenceModel):
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Array:
         """The similarity of every embedding to every other: (N, D) and (M, D) -> (N, M) float32. One embedding (D,) is
-        a row. Raises ValueError: other shapes, or an unknown `similarity_fn_name`."""
-        return similarity(embeddings1, embeddings2, self.similarity_fn_name)
+        a row. The result for a torch tensor is a tensor. Raises ValueError: other shapes, or an unknown
+        `similarity_fn_name`."""
+        return like(embeddings1, similarity(embeddings1, embeddings2, self.similarity_fn_name))
 
     def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Array:
-        """The similarity of each embedding to the one with the same index: (N, D) twice -> (N,) float32. Raises
-        ValueError: other shapes, or an unknown `similarity_fn_name`."""
-        return similarity_pairwise(embeddings1, embeddings2, self.similarity_fn_name)
+        """The similarity of each embedding to the one with the same index: (N, D) twice -> (N,) float32. The result
+        for a torch tensor is a tensor. Raises ValueError: other shapes, or an unknown `similarity_fn_name`."""
+        return like(embeddings1, similarity_pairwise(embeddings1, embeddings2, self.similarity_fn_name))
 
     def __repr__(self) -> str:
         layers = "".join(f", {type(layer).__name__}" for layer in self.layers)
@@ -273,7 +264,7 @@ class SentenceEncoder(SentenceModel):
         embeddings = np.stack(rows)
         for layer in self.layers:
             embeddings = layer(embeddings)  # [N, H] -> [N, D]
-        embeddings = check_finite(embeddings)[:, : options.truncate_dim]
+        embeddings = check_finite(embeddings, "embeddings")[:, : options.truncate_dim]
         return list(normalize(embeddings) if options.normalize_embeddings else embeddings)
 
     def _encode_batch(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> Iterable[Array]:
@@ -290,5 +281,5 @@ class SentenceEncoder(SentenceModel):
     def _stacked(self, rows: list[Array], options: SimpleNamespace) -> Array | list[Array]:
         if options.output_value == "token_embeddings":
             return rows
-        empty = np.empty((0, self.get_embedding_dimension()), np.float32)
+        empty = np.empty((0, self.get_embedding_dimension()), np.float32)[:, : options.truncate_dim]
         return self._finished(np.stack(rows) if rows else empty, options)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypedDict
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from ..hub import in_organization, resolve_model
 from ..layers.params import Array
 from ..messages import shown, warn
 from ..pipelines.base import Pipeline
-from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text
+from ..pipelines.loading import LoadingOptions, PathLike
+from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text, declared, one_of, resolve
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
@@ -28,11 +28,22 @@ from .sentence_settings import EncoderSettings, SentenceSettings
 Tensors: TypeAlias = Any
 
 
-def as_cpu(name: str, value: Any) -> str:
-    """Check a device. Raises ValueError if it is not the CPU."""
-    if str(value) not in ("cpu", "-1"):
-        raise ValueError(f"{name} {str(value)!r:.80} is not supported: models run on the CPU")
-    return "cpu"
+def _as_settings(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {value!r:.80}")
+    return value
+
+
+class SentenceLoadingOptions(LoadingOptions, total=False):
+    """Arguments of `SentenceEncoder` and `CrossEncoder`, as of sentence-transformers, for a folder or a name."""
+
+    cache_folder: Annotated[PathLike | None, Option(None, lambda _, value: value, "the same as cache_dir")]
+    backend: Annotated[str | None, Option(None, one_of("torch"), "without effect")]
+    processor_kwargs: Annotated[
+        Mapping[str, Any] | None,
+        Option({}, _as_settings, "settings that take precedence over those of tokenizer_config.json"),
+    ]
+    tokenizer_kwargs: Annotated[Mapping[str, Any] | None, Option({}, _as_settings, "the same as processor_kwargs")]
 
 
 class SentenceOptions(CallOptions, total=False):
@@ -41,7 +52,7 @@ class SentenceOptions(CallOptions, total=False):
     prompt_name: Annotated[str | None, Option(None, as_text, "name of the prompt to prepend to each text")]
     prompt: Annotated[str | None, Option(None, as_text, "a text to prepend to each text, instead of a named prompt")]
     show_progress_bar: Annotated[bool | None, Option(False, as_boolean, "show a progress bar")]
-    device: Annotated[Any, Option("cpu", as_cpu, "accepted as in sentence-transformers; only the CPU is supported")]
+    device: Annotated[Any, declared(LoadingOptions)["device"]]
 
 
 class TensorOptions(TypedDict, total=False):
@@ -58,11 +69,13 @@ class SentenceFolder(NamedTuple):
     modules: list[Module]
     settings: SentenceSettings
     encoder: Path  # the folder of the encoder and its tokenizer
+    tokenizer_settings: Mapping[str, Any]
 
     def tokenizer(self, task: str) -> RobertaTokenizer:
         """Load the tokenizer, by the settings of the encoder. Raises ConfigError, TokenizerError."""
         settings = EncoderSettings.load(self.encoder, task) if self.modules else EncoderSettings()
-        return RobertaTokenizer.from_folder(self.encoder, settings.tokenizer, lowercase=settings.do_lower_case)
+        settings_of_tokenizer = {**settings.tokenizer, **self.tokenizer_settings}
+        return RobertaTokenizer.from_folder(self.encoder, settings_of_tokenizer, lowercase=settings.do_lower_case)
 
 
 class SentenceModel(Pipeline[tuple[int, ...], Array]):
@@ -83,12 +96,10 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         max_seq_length: int | None,
         prompts: Mapping[str, str] | None,
         default_prompt_name: str | None,
-        device: Any,
     ) -> None:
         if tokenizer is None:
             raise ValueError(f"a loaded model needs its tokenizer: {type(self).__name__}(model, tokenizer)")
         super().__init__(model, tokenizer)
-        as_cpu("device", device)
         self.max_seq_length = self.max_length if max_seq_length is None else max_seq_length
         self.prompts = {**self._PROMPTS, **settings.prompts, **(prompts or {})}
         self.default_prompt_name = settings.default_prompt_name if default_prompt_name is None else default_prompt_name
@@ -97,27 +108,33 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
             raise ConfigError(f"default_prompt_name is {shown(self.default_prompt_name)}, but the prompts are {names}")
 
     @classmethod
-    def _find(
-        cls,
-        name_or_path: str | os.PathLike[str],
-        revision: str | None,
-        cache_dir: str | os.PathLike[str] | None,
-        local_files_only: bool,
-    ) -> SentenceFolder:
+    def from_pretrained(cls, name_or_path: PathLike, **arguments: Any) -> Self:
+        """The class itself, called with a folder or a name."""
+        return cls(name_or_path, **arguments)
+
+    @classmethod
+    def _find(cls, name_or_path: PathLike, loading: SentenceLoadingOptions) -> SentenceFolder:
+        options = resolve(SentenceLoadingOptions, None, loading)
         folder = resolve_model(
             in_organization(name_or_path, cls._ORGANIZATION),
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
+            revision=options.revision,
+            cache_dir=options.cache_dir or options.cache_folder,
+            local_files_only=options.local_files_only,
             parts=(CONFIG, WEIGHTS, TOKENIZER, MODULES),
         )
         modules = read_modules(folder) if (folder / MODULES_FILE).exists() else []
         encoder = folder / encoder_path(modules) if modules else folder
-        return SentenceFolder(folder, modules, SentenceSettings.load(folder), encoder)
+        tokenizer = {**options.tokenizer_kwargs, **options.processor_kwargs}
+        return SentenceFolder(folder, modules, SentenceSettings.load(folder), encoder, tokenizer)
 
     def get_max_seq_length(self) -> int:
-        """`max_seq_length`, by its name in older programs."""
+        """`max_seq_length`, by its old name."""
         return self.max_seq_length
+
+    def to(self, device: Any) -> Self:
+        """The model itself. Raises ValueError if the device is not the CPU."""
+        resolve(SentenceLoadingOptions, None, {"device": device})
+        return self
 
     def _save_encoder(self, folder: Path, task: str, settings: SentenceSettings) -> None:
         """Write the encoder, its tokenizer and the settings of both."""
@@ -148,7 +165,8 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         limit = as_integer("max_seq_length", self.max_seq_length, smallest=self._MIN_LENGTH)
         first, *rest = texts
         encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest)
-        return tuple(truncate(encoding, min(limit, self.model.config.max_sequence_length), "longest_first", index))
+        limit = min(limit, self.model.config.max_sequence_length)
+        return tuple(truncate(encoding, limit, "longest_first", index, self.tokenizer.truncation_side))
 
     def _answer_one(self, inputs: Any, options: SimpleNamespace) -> Any:
         return as_tensor(self._finished(super()._answer_one(inputs, options), options), options)
@@ -179,3 +197,10 @@ def as_tensor(result: Any, options: SimpleNamespace) -> Any:
     except ImportError:
         raise ImportError("tensors need torch: pip install torch") from None
     return torch.from_numpy(np.asarray(result))
+
+
+def like(given: object, result: Array) -> Array:
+    """An array as a torch tensor, if it was computed from one."""
+    is_tensor = type(given).__module__ == "torch"
+    array: Array = as_tensor(result, SimpleNamespace(convert_to_tensor=is_tensor, convert_to_numpy=True))
+    return array

@@ -275,7 +275,7 @@ def test_a_cross_encoder_as_a_sentence_encoder(cross, tmp_path):
     [
         {"do_lower_case": True},
         {"tokenizer_args": {"add_prefix_space": True, "model_max_length": 9}},
-        {"processor_kwargs": {"model_max_length": 9}, "max_seq_length": 20},
+        {"processor_kwargs": {"model_max_length": 9, "truncation_side": "left"}, "max_seq_length": 20},
         {"processing_kwargs": {"text": {"max_length": 7}}, "max_seq_length": 20},
         {"processing_kwargs": {"common": {"padding": "longest"}}, "unpad_inputs": False},
         {"model_args": {"attn_implementation": "eager"}, "query_length": None},
@@ -372,7 +372,7 @@ def test_a_saved_sentence_encoder_is_equal_in_sentence_transformers(both, tmp_pa
     assert_same(*load(tmp_path / "back"))
 
 
-@pytest.mark.parametrize("settings", [{}, {"do_lower_case": True}])
+@pytest.mark.parametrize("settings", [{}, {"do_lower_case": True}, {"tokenizer_args": {"add_prefix_space": True}}])
 def test_saved_tokenizer_settings_are_equal_in_sentence_transformers(both, tmp_path, settings):
     both(Pooling(HIDDEN, "mean"))
     path = tmp_path / "sentence_bert_config.json"

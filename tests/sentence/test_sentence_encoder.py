@@ -296,6 +296,8 @@ def test_tensors(encoder):
     tensors = encoder.encode(SENTENCES, convert_to_numpy=False)
     assert isinstance(tensors, list) and np.array_equal(torch.stack(tensors).numpy(), expected)
     assert encoder.encode("a", convert_to_tensor=True).shape == (HIDDEN,)
+    for compare in (encoder.similarity, encoder.similarity_pairwise):
+        assert np.array_equal(compare(tensor, tensor).numpy(), compare(expected, expected))
     assert next(encoder.encode(iter(SENTENCES), convert_to_tensor=True)).shape == (HIDDEN,)
 
 
@@ -353,3 +355,27 @@ def test_other_layers_cannot_be_saved(tmp_path, encoder):
     with pytest.raises(ValueError, match="layers other than Dense and Normalize cannot be saved"):
         own.save_pretrained(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_of_loading(folder, encoder):
+    harmless = {"device": None, "token": True, "trust_remote_code": False, "backend": "torch", "cache_folder": None}
+    loaded = SentenceEncoder(folder, **harmless, model_kwargs={"torch_dtype": "float32"})
+    assert_close(loaded.encode("a"), encoder.encode("a"))
+    for argument in ("tokenizer_kwargs", "processor_kwargs"):
+        prefixed = SentenceEncoder(folder, **{argument: {"add_prefix_space": True}})
+        assert_close(prefixed.encode("the cat"), encoder.encode(" the cat"))
+    for name, value in {"trust_remote_code": True, "backend": "onnx"}.items():
+        with pytest.raises(ValueError, match=name):
+            SentenceEncoder(folder, **{name: value})
+    with pytest.raises(TypeError, match="unknown option 'revison'; did you mean revision"):
+        SentenceEncoder(folder, revison="main")
+    assert encoder.to("cpu") is encoder
+    with pytest.raises(ValueError, match="device 'cuda' is not supported"):
+        encoder.to("cuda")
+
+
+def test_truncation_on_the_left(folder, encoder):
+    left = SentenceEncoder(folder, max_seq_length=4, tokenizer_kwargs={"truncation_side": "left"})
+    ids = encoder.tokenizer.encode(SENTENCES[0]).ids
+    expected = encoder.model(np.array([[ids[0], *ids[-3:]]])).last_hidden_state[0].mean(axis=0)
+    assert_close(left.encode(SENTENCES[0]), expected)

@@ -80,7 +80,8 @@ export function grid(rows, columns, values, format, label) {
   const [left, top, width] = [96, columns.some((name) => name.length > 3) ? 84 : 20, 640];
   const cell = Math.min(48, (width - left) / columns.length), height = Math.min(30, Math.max(14, cell));
   const scale = Math.max(1e-9, ...values.flat().map(Math.abs));
-  return svg("svg", { viewBox: `0 0 ${left + cell * columns.length + 2} ${top + height * rows.length + 2}`, class: "grid", role: "img", "aria-label": label },
+  const [across, down] = [left + cell * columns.length + 24, top + height * rows.length + 2];
+  return svg("svg", { viewBox: `0 0 ${across} ${down}`, width: across * 1.2, class: "grid", role: "img", "aria-label": label },
     columns.map((name, column) => svg("text", top > 20
       ? { transform: `translate(${left + (column + 0.5) * cell} ${top - 4}) rotate(-60)`, "font-size": 11 }
       : { x: left + (column + 0.5) * cell, y: top - 6, "text-anchor": "middle", "font-size": 11 }, shown(name))),

@@ -227,6 +227,12 @@ export function walk(page) {
 
 // The whole page: one sentence, or two side by side with the map of what carries their difference.
 export function show(root, { pages, compare }) {
+  const walks = pages.map(walk);
+  for (const node of walks[1]?.querySelectorAll("[id], [aria-labelledby]") ?? []) {
+    for (const name of ["id", "aria-labelledby"]) {
+      if (node.hasAttribute(name)) node.setAttribute(name, `${node.getAttribute(name)}-2`);
+    }
+  }
   root.replaceChildren(
-    html("div", { class: pages.length > 1 ? "side" : "single" }, pages.map(walk)), compare ? comparePart(pages, compare) : "");
+    html("div", { class: pages.length > 1 ? "side" : "single" }, walks), compare ? comparePart(pages, compare) : "");
 }

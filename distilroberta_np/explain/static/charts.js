@@ -77,7 +77,7 @@ export function bars(labels, values, format, label) {
 
 // A grid of signed numbers with row and column names, such as layers by heads.
 export function grid(rows, columns, values, format, label) {
-  const [left, top, width] = [96, columns.some((name) => name.length > 3) ? 84 : 20, 640];
+  const [left, top, width] = [96, columns.some((name) => name.length > 3) ? 40 + 5 * Math.min(16, Math.max(...columns.map((name) => name.length))) : 20, 640];
   const cell = Math.min(48, (width - left) / columns.length), height = Math.min(30, Math.max(14, cell));
   const scale = Math.max(1e-9, ...values.flat().map(Math.abs));
   const [across, down] = [left + cell * columns.length + 24, top + height * rows.length + 2];

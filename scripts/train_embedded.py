@@ -31,15 +31,16 @@ SETTINGS = PretrainSettings(
     intermediate_size=1024,
     length=128,
     last_length=512,
-    last_updates=1500,
-    batch_tokens=6144,
-    updates=6700,
-    warmup=150,
-    decay=2700,
+    last_updates=1300,
+    last_masking=0.15,
+    batch_tokens=12288,
+    updates=13000,
+    warmup=100,
+    decay=2600,
     optimizer="muon",
     learning_rate=2e-3,
     weight_decay=0.05,
-    masking=0.2,
+    masking=0.3,
     whole_words=True,
 )
 
@@ -49,7 +50,16 @@ def main() -> int:
     parser.add_argument("corpus", type=Path, help="a folder of .txt or .txt.gz files, as `pretrain` reads them")
     parser.add_argument("--run", type=Path, required=True, help="the training's folder")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
-    parser.add_argument("--updates", type=int, default=SETTINGS.updates)
+    parser.add_argument(
+        "--initial", type=Path, metavar="MODEL", help="begin with the weights and tokenizer of the model in this folder"
+    )
+    for name in ("updates", "decay", "last_updates"):
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            type=int,
+            default=getattr(SETTINGS, name),
+            help="as `pretrain` has it; may be chosen until the decay or the last updates begin (default: %(default)s)",
+        )
     parser.add_argument(
         "--last-often", metavar="NAME=TIMES", action="append", default=[], help="the same for the last updates; 0: not"
     )
@@ -75,8 +85,9 @@ def main() -> int:
     of = dict(zip(names, training, strict=True))
     more = [of[name] for name, count in often.items() for _ in range(count - 1)]
     last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
-    settings = replace(SETTINGS, updates=options.updates)
-    if not run_training(pretrain, options.run, [*training, *more], settings, last_files=last, save_every=10.0):
+    ending = {name: getattr(options, name) for name in ("updates", "decay", "last_updates")}
+    named = {"last_files": last, "initial": options.initial, "save_every": 10.0}
+    if not run_training(pretrain, options.run, [*training, *more], replace(SETTINGS, **ending), **named):
         return 130
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")

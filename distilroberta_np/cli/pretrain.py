@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--last-files", metavar="FILE", nargs="+", type=Path, default=[], help="other text for the last updates"
     )
+    parser.add_argument(
+        "--initial", metavar="FOLDER", type=Path, help="begin with the weights and the tokenizer of this model"
+    )
     add_training_arguments(parser, PretrainSettings)
 
 
@@ -37,7 +40,12 @@ def run(options: argparse.Namespace) -> int:
     from ..training.pretrain import pretrain  # here: the other commands don't need it
 
     settings = settings_from(options, PretrainSettings)
-    named = {"last_files": options.last_files, "device": options.device, "save_every": options.save_every}
+    named = {
+        "last_files": options.last_files,
+        "initial": options.initial,
+        "device": options.device,
+        "save_every": options.save_every,
+    }
     if not run_training(pretrain, options.out, options.files, settings, **named):
         return 130
     say(f'the model is in {options.out / "checkpoint"}: distilroberta-np fill-mask "A <mask>." --model {options.out}')

@@ -70,7 +70,7 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
     with open_run(folder) as run:
         check_end(run, settings)
         data = {"text": files, "teacher": sorted(source.glob("*.safetensors"))}
-        run.begin(settings, data, prepare, free=("updates",))
+        run.begin(settings, data, prepare, free=settings.ENDING)
         batches = MaskedBatches(folder, PHASE, settings.length, settings)
         initial = (
             first_student(teacher.weights, config.num_hidden_layers)

@@ -11,6 +11,7 @@ Everything random is drawn from the seed, the epoch and the update.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -19,7 +20,7 @@ from tokenizers import Tokenizer
 
 from ..errors import TrainingError
 from ..files import write_text
-from ..layers.params import Array, tree_map
+from ..layers.params import Array, tree_leaves, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
 from ..tokenizer import RobertaTokenizer
@@ -41,16 +42,18 @@ def pretrain(
     settings: PretrainSettings,
     *,
     last_files: Sequence[Path] = (),
+    initial: Path | None = None,
     **run_options: Unpack[RunOptions],
 ) -> bool:
-    """Train a masked language model from scratch, or resume a run.
+    """Train a masked language model from scratch or from another model, or resume a run.
 
     Args:
         folder: of the run.
         files: text with a paragraph per line and an empty line between documents; .txt or .txt.gz. A file that is given
             twice is seen twice as often.
         last_files: the text of the last updates, by default the same; the best text, as a model remembers it best.
-        settings: of the run. `updates` may change until the updates at the end begin, `decay` and `last_updates`.
+        initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
+        settings: of the run. Those of its end (`ENDING`) may change until the end begins.
         **run_options: as `RunOptions`.
 
     Returns:
@@ -67,15 +70,8 @@ def pretrain(
     with open_run(folder) as run:
         check_end(run, settings)
         data = dict(zip(("text", "text for the last updates"), texts, strict=True))
-        run.begin(settings, data, lambda: _prepare(folder, texts, settings, options.say), free=("updates",))
-        if run.checkpoint is None:
-            rng = np.random.default_rng([settings.seed, 0])
-            initial = tree_map(lambda key: initial_weights(key, rng), masked_lm_keys(config))
-            initial.roberta.embeddings.word[config.pad_token_id] = 0
-            initial.roberta.embeddings.position[config.pad_token_id] = 0
-        else:
-            initial = tree_map(np.array, RobertaForMaskedLM.from_pretrained(run.checkpoint).weights)
-        weights: MaskedLMWeights[Array] = to_device(initial, options.device)
+        run.begin(settings, data, lambda: _prepare(folder, texts, initial, settings, options.say), settings.ENDING)
+        weights: MaskedLMWeights[Array] = to_device(_weights(run.checkpoint or initial, settings), options.device)
         state = run.resume(weights, options.device, options.say)
         settings_of_tokenizer = {"model_max_length": config.max_sequence_length}
         tokenizer = RobertaTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), settings_of_tokenizer)
@@ -102,31 +98,61 @@ def pretrain(
 
 def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], Batch]:
     """The batch of any update: of short sequences first, and of long ones in the last updates."""
-    lengths = (settings.length, settings.last_length)
-    first, last = (MaskedBatches(folder, *named, settings) for named in zip(PHASES, lengths, strict=True))
+    first = MaskedBatches(folder, "first", settings.length, settings)
+    last_settings = replace(settings, masking=settings.last_masking or settings.masking)
+    last = MaskedBatches(folder, "last", settings.last_length, last_settings)
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
 def check_end(run: RunFolder, settings: MaskedLMSettings) -> None:
-    """Check that the number of updates is not changed after the updates at the end have begun."""
-    noted, made, ending = run.settings.get("updates", settings.updates), run.updates, settings.ending
-    if noted != settings.updates and made > min(noted, settings.updates) - ending:
+    """Check that the end of a run is not changed after it has begun."""
+    new = {name: getattr(settings, name) for name in settings.ENDING}
+    old = {name: run.settings.get(name, value) for name, value in new.items()}
+    begins = min(end["updates"] - max(end["decay"], end.get("last_updates", 0)) for end in (old, new))
+    if old != new and run.updates > begins:
+        changes = ", ".join(f"{name} from {old[name]:,} to {new[name]:,}" for name in new if old[name] != new[name])
         raise TrainingError(
-            f"{run.path}: cannot change updates from {noted:,} to {settings.updates:,} at update {made:,}: the last "
-            f"{ending:,} updates have begun"
+            f"{run.path}: cannot change {changes} at update {run.updates:,}: the end begins at "
+            f"update {max(begins, 0):,}"
         )
 
 
+def _weights(model: Path | None, settings: PretrainSettings) -> MaskedLMWeights[Array]:
+    """The weights that a run goes on from: those of a model, or random ones."""
+    config = settings.config()
+    if model is not None:
+        loaded = RobertaForMaskedLM.from_pretrained(model)
+        if list(tree_leaves(masked_lm_keys(loaded.config))) != list(tree_leaves(masked_lm_keys(config))):
+            raise TrainingError(f"{model}: the settings describe a model of another shape; give those of this model")
+        copies: MaskedLMWeights[Array] = tree_map(np.array, loaded.weights)
+        return copies
+    rng = np.random.default_rng([settings.seed, 0])
+    weights: MaskedLMWeights[Array] = tree_map(lambda key: initial_weights(key, rng), masked_lm_keys(config))
+    weights.roberta.embeddings.word[config.pad_token_id] = 0
+    weights.roberta.embeddings.position[config.pad_token_id] = 0
+    return weights
+
+
 def _prepare(
-    folder: Path, texts: Sequence[Sequence[Path]], settings: PretrainSettings, say: Callable[[str], None]
+    folder: Path,
+    texts: Sequence[Sequence[Path]],
+    initial: Path | None,
+    settings: PretrainSettings,
+    say: Callable[[str], None],
 ) -> Iterable[Path]:
     """Write the tokenizer and the sequences."""
-    say(f"learning a vocabulary of {settings.vocab_size:,} tokens")
-    tokenizer = train_tokenizer(texts[0], settings.vocab_size)
-    if tokenizer.get_vocab_size() != settings.vocab_size:
+    if initial is None:
+        say(f"learning a vocabulary of {settings.vocab_size:,} tokens")
+        tokenizer = train_tokenizer(texts[0], settings.vocab_size)
+    else:
+        tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
+    size = tokenizer.get_vocab_size()
+    if size != settings.vocab_size and initial is not None:
+        raise TrainingError(f"{initial}: the tokenizer has {size} tokens; set vocab_size to {size}")
+    if size != settings.vocab_size:
         raise TrainingError(
-            f"the text has only {tokenizer.get_vocab_size()} different tokens; vocab_size cannot be "
-            f"{settings.vocab_size}: decrease it, or give more text"
+            f"the text has only {size} different tokens; vocab_size cannot be {settings.vocab_size}: decrease it, or "
+            "give more text"
         )
     path = folder / "tokenizer.json"
     write_text(path, tokenizer.to_str())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from ..config import PROBLEM_TYPES, RobertaConfig
 from ..errors import TrainingError
@@ -109,10 +109,8 @@ class MaskedLMSettings(TrainingSettings):
     masking: float = _setting(0.15, "masking probability", metavar="P", above=0, below=1)
     whole_words: bool = _setting(False, "mask whole words")
 
-    @property
-    def ending(self) -> int:
-        """How many updates at the end depend on the total number of updates."""
-        return self.decay
+    # These say how a run ends, and may change until that begins.
+    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay")
 
     def learning_rate_at(self, update: int, updates: int) -> float:
         return trapezoid(update + 1, updates, self.warmup, self.decay, self.learning_rate)
@@ -130,15 +128,15 @@ class PretrainSettings(MaskedLMSettings):
     # The model learns the positions after `length` in the last updates (Devlin et al. 2018, section A.2: last tenth).
     last_length: int = _setting(512, "maximum sequence length in the last updates", at_least=8)
     last_updates: int = _setting(1000, "updates at the end with sequences of --last-length", at_least=0)
+    last_masking: float = _setting(
+        0.0, "masking probability in the last updates; 0: the same", metavar="P", at_least=0, below=1
+    )
+    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay", "last_updates", "last_masking")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.last_length < self.length:
             raise TrainingError(f"last_length must be at least length, not {self.last_length} and {self.length}")
-
-    @property
-    def ending(self) -> int:
-        return max(self.decay, self.last_updates)
 
     def config(self) -> RobertaConfig:
         return RobertaConfig(

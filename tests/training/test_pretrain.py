@@ -45,6 +45,16 @@ def finished(files, tmp_path_factory):
     return run
 
 
+def stop_after(updates):
+    """A report that stops the run after so many updates."""
+
+    def stop(report):
+        if report.update == updates:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return stop
+
+
 def weights(run):
     return list(tree_leaves(RobertaForMaskedLM.from_pretrained(run / "checkpoint").weights))
 
@@ -120,6 +130,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence_and_a_whole_checkpoint(fi
     ("changes", "message"),
     [
         ({"updates": 0}, "updates must be an integer of at least 1"),
+        ({"last_masking": 1.0}, "last_masking must be a number of at least 0 and below 1"),
         ({"masking": 1.5}, "masking must be a number above 0 and below 1, not 1.5"),
         ({"dropout": 1}, "dropout must be a number of at least 0 and below 1"),
         ({"length": 4}, "length must be an integer of at least 8"),
@@ -178,6 +189,47 @@ def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
             pretrain(tmp_path / "run", files, replace(longer, updates=12))
 
 
+def test_the_decay_can_be_chosen_until_it_begins(files, tmp_path):
+    begun_with = replace(SETTINGS, updates=1000, decay=1, last_updates=1, last_length=64)
+    chosen = replace(begun_with, updates=8, decay=4, last_updates=2)
+    assert not pretrain(tmp_path / "run", files, begun_with, report=stop_after(4))
+    message = "cannot change updates from 1,000 to 8, decay from 1 to 5, .* the end begins at update 3$"
+    with pytest.raises(TrainingError, match=message):
+        pretrain(tmp_path / "run", files, replace(begun_with, updates=8, decay=5, last_updates=2))
+    assert pretrain(tmp_path / "run", files, chosen)
+    assert pretrain(tmp_path / "at_once", files, chosen)
+    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_a_run_begins_with_another_model(finished, files, tmp_path):
+    initial, settings, reports = finished / "checkpoint", replace(SETTINGS, dropout=0.0), []
+    assert pretrain(tmp_path / "run", files, settings, initial=initial, report=reports.append)
+    batch = module.masked_batches(tmp_path / "run", settings)(0)
+    model = RobertaForMaskedLM.from_pretrained(initial)
+    groups, labels = zip(*batch, strict=True)
+    loss, _ = module.masked_lm_gradients(groups, labels, model.weights, model.config)
+    assert reports[0].loss == pytest.approx(loss, abs=1e-6)
+    assert (tmp_path / "run" / "tokenizer.json").read_text() == (finished / "tokenizer.json").read_text()
+
+    assert not pretrain(tmp_path / "stopped", files, settings, initial=initial, report=stop_after(2))
+    assert pretrain(tmp_path / "stopped", files, settings, initial=initial)
+    for ours, wanted in zip(weights(tmp_path / "stopped"), weights(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab_size": 300}, "has 280 tokens; set vocab_size to 280"),
+        ({"num_hidden_layers": 3}, "describe a model of another shape"),
+    ],
+)
+def test_a_model_of_another_shape(finished, files, tmp_path, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        pretrain(tmp_path, files, replace(SETTINGS, **changes), initial=finished / "checkpoint")
+
+
 def test_the_last_updates_can_have_text_of_their_own(files, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("A quick brown fox jumps over a lazy dog.\n" * 200, encoding="utf-8")
@@ -194,6 +246,15 @@ def test_the_last_updates_can_have_text_of_their_own(files, tmp_path):
     ]
     assert [any("fox" in text for text in batch) for batch in texts] == [False] * 4 + [True] * 2
     assert [any("cat" in text for text in batch) for batch in texts] == [True] * 4 + [False] * 2
+
+
+def test_the_last_updates_can_have_fewer_masks(files, tmp_path):
+    settings = replace(SETTINGS, batch_tokens=600, masking=0.6, last_masking=0.1, last_updates=3)
+    assert pretrain(tmp_path, files, settings)
+    batches = module.masked_batches(tmp_path, settings)
+    shares = [np.mean(np.concatenate([(labels >= 0).ravel() for _, labels in batches(n)])) for n in range(6)]
+    assert min(shares[:3]) > 0.4
+    assert max(shares[3:]) < 0.2
 
 
 def test_muon_learns_and_resumes_to_the_bit(files, tmp_path):

@@ -67,10 +67,32 @@ def orthogonal(matrix: Array) -> Array:
     """
     a, b, c = _COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x = matrix.T if tall else matrix  # [m, n], m <= n
     x = x / (np.sqrt(np.square(x).sum()) + 1e-7)  # no singular value exceeds this norm
-    for _ in range(_STEPS):
-        square = x @ x.T
-        x = a * x + (b * square + c * (square @ square)) @ x
+    if 2 * len(x) <= x.shape[1]:
+        x = _polynomial(x @ x.T) @ x
+    else:
+        for _ in range(_STEPS):
+            square = x @ x.T
+            # `square` is symmetric, and BLAS computes a product with a transpose in half the time.
+            x = a * x + (b * square + c * (square @ square.T)) @ x
     result: Array = x.T if tall else x
     return result
+
+
+def _polynomial(square: Array) -> Array:
+    """The matrix P such that P X is X after all steps of `orthogonal`, from X X^T alone: its products are small.
+
+    A step computes X' = Q X with Q = a + b X X^T + c (X X^T)^2, so X' X'^T = Q X X^T Q. Shapes: (m, m) -> (m, m).
+    """
+    a, b, c = _COEFFICIENTS
+    diagonal = np.arange(len(square), like=square)
+    product = None
+    for step in range(_STEPS):
+        factor = b * square + c * (square @ square.T)
+        factor[diagonal, diagonal] += a
+        product = factor if product is None else factor @ product
+        if step < _STEPS - 1:
+            square = factor @ square @ factor
+    assert product is not None
+    return product

@@ -12,7 +12,7 @@ from tests.support.seeded import write_model
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
+    """Drawing takes longer than these runs."""
     monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
@@ -40,14 +40,14 @@ def test_other_settings_end_with_2(arguments, capsys):
     assert "begun with alpha_ce 5.0" in capsys.readouterr().err
 
 
-def test_a_teacher_that_is_not_there_ends_with_2(arguments, tmp_path, capsys):
+def test_a_missing_teacher_ends_with_2(arguments, tmp_path, capsys):
     arguments[3] = str(tmp_path / "nobody")
     assert main(arguments) == 2
     assert "nobody" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_device_that_is_not_there_ends_with_2(arguments, monkeypatch, capsys):
+def test_an_unavailable_device_ends_with_2(arguments, monkeypatch, capsys):
     device._cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert main([*arguments, "--device", "cuda"]) == 2

@@ -23,7 +23,7 @@ def command(files, out, *more, data="train.tsv"):
     return [*arguments, "--train", str(files / data), "--eval", str(files / data), "--epochs", "2", *more]
 
 
-def test_it_says_how_it_goes_and_what_the_test_file_gives(files, tmp_path, capsys):
+def test_progress_and_the_metrics_of_the_test_file(files, tmp_path, capsys):
     arguments = command(files, tmp_path / "run", "--batch-size", "4", "--test", str(files / "train.tsv"))
     assert main(arguments) == 0
     out, err = capsys.readouterr()
@@ -89,7 +89,7 @@ def test_columns_by_number_and_several_labels(files, tmp_path, capsys):
     assert "metric must be f1_micro, f1_macro, accuracy for these data" in capsys.readouterr().err
 
 
-def test_a_bad_row_ends_it_with_2_unless_left_out(files, tmp_path, capsys):
+def test_a_bad_row_ends_with_2_unless_skipped(files, tmp_path, capsys):
     text = (files / "train.tsv").read_text(encoding="utf-8")
     (files / "bad.tsv").write_text(text + "no label\n", encoding="utf-8")
     assert main(command(files, tmp_path / "run", data="bad.tsv")) == 2
@@ -100,7 +100,7 @@ def test_a_bad_row_ends_it_with_2_unless_left_out(files, tmp_path, capsys):
     assert "bad.tsv: 1 rows were skipped" in err
 
 
-def test_a_device_that_is_not_there_ends_with_2(files, tmp_path, monkeypatch, capsys):
+def test_an_unavailable_device_ends_with_2(files, tmp_path, monkeypatch, capsys):
     device._cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert main(command(files, tmp_path / "run", "--device", "cuda")) == 2

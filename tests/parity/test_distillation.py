@@ -30,15 +30,15 @@ def numbers(seed, *shape, dtype=np.float64):
 def test_soft_targets_are_torchs(dtype, tolerance, temperature):
     z, t = numbers(0, 40, 3000, dtype=dtype), numbers(1, 40, 3000, dtype=dtype)
     theirs = torch.from_numpy(z.copy()).requires_grad_()
-    wanted = (
+    expected = (
         torch.nn.KLDivLoss(reduction="batchmean")(
             torch.log_softmax(theirs / temperature, dim=-1), torch.softmax(torch.from_numpy(t) / temperature, dim=-1)
         )
         * temperature**2
     )
-    wanted.backward()
+    expected.backward()
     loss, gradient = kl_divergence(z, t.copy(), temperature)
-    assert loss == pytest.approx(wanted.item(), rel=tolerance)
+    assert loss == pytest.approx(expected.item(), rel=tolerance)
     assert gradient.dtype == dtype
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=tolerance * 10, atol=tolerance / 100)
 
@@ -48,10 +48,10 @@ def test_cosine_distance_is_torchs(dtype, tolerance):
     x, y = numbers(0, 40, 64, dtype=dtype), numbers(1, 40, 64, dtype=dtype)
     x[3] = 0  # a vector of no direction
     theirs = torch.from_numpy(x.copy()).requires_grad_()
-    wanted = torch.nn.CosineEmbeddingLoss()(theirs, torch.from_numpy(y), torch.ones(40, dtype=theirs.dtype))
-    wanted.backward()
+    expected = torch.nn.CosineEmbeddingLoss()(theirs, torch.from_numpy(y), torch.ones(40, dtype=theirs.dtype))
+    expected.backward()
     loss, gradient = cosine_distance(x, y)
-    assert loss == pytest.approx(wanted.item(), rel=tolerance)
+    assert loss == pytest.approx(expected.item(), rel=tolerance)
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=tolerance * 100, atol=tolerance / 100)
 
 
@@ -87,11 +87,11 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, restrict, alphas):
     groups, inputs = batch(np.random.default_rng(0), [5, 5, 9, 30, 64])
     texts, labels = map(list, zip(*groups, strict=True))
 
-    wanted = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
-    wanted.backward()
+    expected = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
+    expected.backward()
     objective = Objective(2.0, *alphas, restrict)
     loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective)
-    assert loss == pytest.approx(wanted.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
+    assert loss == pytest.approx(expected.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(student, config)), strict=True)
     for key, ours, theirs in pairs:

@@ -1,8 +1,7 @@
-"""An array that is not NumPy's: what CuPy is to the code, where there is no GPU.
+"""An array that is not NumPy's: a stand-in for CuPy without a GPU.
 
-It is as strict as CuPy where code written for NumPy goes wrong there. It never becomes a NumPy array by itself, it is
-never mixed with one, functions that CuPy lacks are refused, and so are those that NumPy doesn't pass on. Results are
-always arrays again, those of no dimensions too.
+It is as strict as CuPy. It never becomes a NumPy array implicitly and is never mixed with one. Functions that CuPy
+lacks, and those that NumPy does not dispatch, are refused. Results are always arrays, also those without dimensions.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-# Of NumPy 2's ufuncs, those in no CuPy up to 14.
+# The ufuncs of NumPy 2 that CuPy up to 14 lacks.
 _LACKING = {"vecdot", "matvec", "vecmat"}
-# The functions that the code calls, with the keywords that CuPy takes there.
+# The functions that the package calls, with the keywords that CuPy takes.
 _FUNCTIONS = {
     np.concatenate: {"axis"},
     np.empty_like: {"dtype", "order", "shape"},
@@ -23,7 +22,7 @@ _FUNCTIONS = {
     np.ones_like: {"dtype", "order", "shape"},
     np.zeros_like: {"dtype", "order", "shape"},
     np.split: set(),
-    # Told by `like` alone which library is meant.
+    # These dispatch on `like` only.
     np.arange: {"dtype"},
     np.asarray: {"dtype"},
     np.ascontiguousarray: {"dtype"},
@@ -31,7 +30,7 @@ _FUNCTIONS = {
 
 
 class DeviceArray(NDArrayOperatorsMixin):
-    """A NumPy array behind a wall; `put` takes one there, `get` brings it back."""
+    """A NumPy array that only this class can open; `put` makes one, `get` copies it back."""
 
     def __init__(self, values: Any) -> None:
         self._values = np.asarray(values)
@@ -40,7 +39,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         return self._values.copy()
 
     def __array__(self, *arguments: Any, **named: Any) -> np.ndarray:
-        raise TypeError("an array of the device would become one of the host")
+        raise TypeError("a device array would become a host array")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
         if ufunc.__name__ in _LACKING or method not in ("__call__", "at"):
@@ -48,7 +47,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         out = named.pop("out", None)
         if out is not None:
             if not isinstance(out[0], DeviceArray):
-                raise TypeError("an array of the host is to hold a result of the device")
+                raise TypeError("a host array cannot hold a device result")
             named["out"] = out[0]._values
         result = getattr(ufunc, method)(*map(_open, inputs), **named)
         if result is None or out is not None:  # `at` gives nothing
@@ -58,7 +57,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         if function not in _FUNCTIONS or set(named) - _FUNCTIONS[function]:
             return NotImplemented
-        if function is np.asarray:  # the one way for an array of the host to come here
+        if function is np.asarray:  # the only way to copy a host array here
             return put(*arguments)
         if function is np.split:
             return [DeviceArray(part) for part in np.split(_open(arguments[0]), *arguments[1:])]
@@ -93,13 +92,13 @@ class DeviceArray(NDArrayOperatorsMixin):
 
 
 def _open(value: Any) -> Any:
-    """What is behind the wall, in tuples and lists too. What is a NumPy array with dimensions already is refused."""
+    """The NumPy array inside, also in tuples and lists. A NumPy array with dimensions is refused."""
     if isinstance(value, DeviceArray):
         return value._values
     if isinstance(value, tuple | list):
         return type(value)(map(_open, value))
     if isinstance(value, np.ndarray) and value.ndim:
-        raise TypeError("an array of the host meets one of the device")
+        raise TypeError("a host array is mixed with a device array")
     return value
 
 
@@ -115,7 +114,7 @@ def put(values: Any) -> DeviceArray:
     return values if isinstance(values, DeviceArray) else DeviceArray(np.array(values))
 
 
-# In the place of the module `cupy`.
+# Replaces the module `cupy`.
 standin_cupy = SimpleNamespace(
     asarray=put,
     ones=lambda shape, dtype: put(np.ones(shape, dtype)),

@@ -1,4 +1,4 @@
-"""Gradients by finite differences, in float64, to hold the hand-derived ones against."""
+"""Gradients by finite differences, in float64, to compare the hand-derived ones with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from tests.support.seeded import draw
 
-# Central differences in float64 are good to about step^2 and rounding / step, both some 1e-10 relative here.
+# The errors of central differences in float64 are about step^2 and rounding / step, both about 1e-10 here.
 STEP = 1e-5
 
 
 class Repeated:
-    """A generator that draws the same numbers each time, so that dropout leaves out the same."""
+    """A generator that draws the same numbers each time, so that dropout zeroes the same activations."""
 
     def random(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.random.default_rng(7).random(shape, dtype)
@@ -28,7 +28,7 @@ def exact_normal_cdf(x: np.ndarray, x_squared: np.ndarray) -> np.ndarray:
 
 
 def numbers(seed: int, *shape: int) -> Any:
-    """Normal random numbers in float64, to be written to."""
+    """Normal random numbers in float64, writable."""
     return writable(draw(seed, *shape))
 
 
@@ -37,21 +37,21 @@ def writable(tree: Any) -> Any:
 
 
 def differences(function: Callable[[], float], array: np.ndarray) -> np.ndarray:
-    """The gradient of a function with respect to an array that it reads, which is changed and set back."""
+    """The gradient of a function with respect to an array that it reads. The array is changed and restored."""
     gradient = np.empty(array.shape)
-    for place in np.ndindex(*array.shape):
-        value = array[place]
-        array[place] = value + STEP
+    for index in np.ndindex(*array.shape):
+        value = array[index]
+        array[index] = value + STEP
         above = function()
-        array[place] = value - STEP
+        array[index] = value - STEP
         below = function()
-        array[place] = value
-        gradient[place] = (above - below) / (2 * STEP)
+        array[index] = value
+        gradient[index] = (above - below) / (2 * STEP)
     return gradient
 
 
 def check(function: Callable[[], float], arrays: Any, gradients: Any, atol: float = 1e-7) -> None:
-    """Every leaf of a tree of arrays against the leaf of the tree of gradients."""
+    """Compare the gradient of each leaf of a tree of arrays with finite differences."""
     pairs = list(zip(tree_leaves(arrays), tree_leaves(gradients), strict=True))
     assert pairs
     for array, gradient in pairs:

@@ -55,7 +55,7 @@ class RepeatedThere(Repeated):
 
 
 def cupy_or_skip():
-    """CuPy, where it and a GPU are there."""
+    """CuPy, if it and a GPU are available."""
     cupy = pytest.importorskip("cupy", reason="needs the cuda extra: pip install 'distilroberta-np[cuda]'")
     try:
         cupy.ones(2).sum().item()
@@ -66,7 +66,7 @@ def cupy_or_skip():
 
 @pytest.fixture(params=["stand-in", "cupy"])
 def put_there(request):
-    """What takes an array to the device."""
+    """A function that copies an array to the device."""
     return put if request.param == "stand-in" else cupy_or_skip().asarray
 
 
@@ -77,10 +77,10 @@ def model(seed=0, layers=2):
 
 
 def assert_same(there, here):
-    for ours, wanted in zip(tree_leaves(there), tree_leaves(here), strict=True):
+    for ours, expected in zip(tree_leaves(there), tree_leaves(here), strict=True):
         assert not isinstance(ours, np.ndarray)
-        assert ours.dtype == wanted.dtype
-        np.testing.assert_allclose(ours.get(), wanted, rtol=1e-9, atol=1e-12)
+        assert ours.dtype == expected.dtype
+        np.testing.assert_allclose(ours.get(), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
@@ -126,7 +126,7 @@ def test_updates_are_the_hosts(put_there, optimize):
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
+    """Drawing takes longer than these runs."""
     monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
@@ -146,8 +146,8 @@ def test_a_run_on_a_device_learns_what_it_learns_on_the_host(standin, files, tmp
     settings = replace(SETTINGS, optimizer=optimizer)
     assert pretrain(tmp_path / "here", files, settings)
     assert pretrain(tmp_path / "there", files, settings, device="cuda")
-    for ours, wanted in zip(checkpoint(tmp_path / "there"), checkpoint(tmp_path / "here"), strict=True):
-        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    for ours, expected in zip(checkpoint(tmp_path / "there"), checkpoint(tmp_path / "here"), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 def test_a_run_on_a_device_resumes_to_the_bit(standin, files, tmp_path):
@@ -160,8 +160,8 @@ def test_a_run_on_a_device_resumes_to_the_bit(standin, files, tmp_path):
     assert not pretrain(tmp_path / "run", files, settings, device="cuda", report=stop)
     assert pretrain(tmp_path / "run", files, settings, device="cuda")
     assert pretrain(tmp_path / "at_once", files, settings, device="cuda")
-    for ours, wanted in zip(checkpoint(tmp_path / "run"), checkpoint(tmp_path / "at_once"), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(checkpoint(tmp_path / "run"), checkpoint(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_a_run_on_a_gpu(files, tmp_path):
@@ -177,7 +177,7 @@ def test_a_run_on_a_gpu(files, tmp_path):
     assert pretrain(tmp_path / "dropout", files, replace(SETTINGS, dropout=0.1), device="cuda")
 
 
-def test_large_arrays_of_a_device_are_taken_whole():
+def test_large_arrays_on_a_device_are_not_split():
     large = put(np.zeros((4, BLOCK)))
     assert [large[span].shape for span in spans(large)] == [large.shape]
     assert [part.shape for (part,) in blocks(large)] == [large.shape]
@@ -187,8 +187,8 @@ def test_trees_go_there_and_back(standin):
     tree = (np.ones(2), (np.zeros(3), None))
     there = device.to_device(tree, "cuda")
     assert all(isinstance(leaf, DeviceArray) for leaf in tree_leaves(there))
-    for ours, wanted in zip(tree_leaves(device.to_host(there)), tree_leaves(tree), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(tree_leaves(device.to_host(there)), tree_leaves(tree), strict=True):
+        np.testing.assert_array_equal(ours, expected)
     assert device.to_device(tree, "cpu") is tree
     assert isinstance(device.rng_for("cuda", [1, 2]).random((2,)), DeviceArray)
 

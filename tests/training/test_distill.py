@@ -16,7 +16,7 @@ from tests.support.seeded import tokenizer_dict, write_json, write_model
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
+    """Drawing takes longer than these runs."""
     monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
@@ -30,7 +30,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A teacher's."""
+    """The folder of a teacher."""
     return write_model(tmp_path_factory.mktemp("teacher"), num_hidden_layers=4)
 
 
@@ -57,7 +57,7 @@ def test_a_run_makes_a_model_that_comes_closer_to_its_teacher(files, folder, set
     np.testing.assert_array_equal(ours("The cat<mask>.")["input_ids"], theirs("The cat<mask>.")["input_ids"])
 
 
-def test_a_run_stopped_goes_on_to_the_bit(files, settings, tmp_path):
+def test_a_stopped_run_resumes_to_the_bit(files, settings, tmp_path):
     def stop(report):
         if report.update in (2, 3):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -67,23 +67,23 @@ def test_a_run_stopped_goes_on_to_the_bit(files, settings, tmp_path):
     assert json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text())["updates"] == 3
     assert distill(tmp_path / "run", files, settings)
     assert distill(tmp_path / "at_once", files, settings)
-    ours, wanted = (weights_of(tmp_path / name / "checkpoint") for name in ("run", "at_once"))
-    for one, other in zip(ours, wanted, strict=True):
+    ours, expected = (weights_of(tmp_path / name / "checkpoint") for name in ("run", "at_once"))
+    for one, other in zip(ours, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_first_student_is_the_teacher_with_layers_left_out(files, folder, settings, tmp_path):
+def test_the_first_student_is_the_teacher_without_some_layers(files, folder, settings, tmp_path):
     assert distill(tmp_path, files, replace(settings, updates=1, warmup=0, learning_rate=1e-30, layers=3))
     teacher, student = (RobertaForMaskedLM.from_pretrained(path).weights for path in (folder, tmp_path / "checkpoint"))
     for layer, theirs in enumerate((0, 2, 3)):
         trees = (student.roberta.layers[layer], teacher.roberta.layers[theirs])
-        for ours, wanted in zip(*map(tree_leaves, trees), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
+        for ours, expected in zip(*map(tree_leaves, trees), strict=True):
+            np.testing.assert_array_equal(ours, expected)
     np.testing.assert_array_equal(student.lm_head.dense.weight, teacher.lm_head.dense.weight)
     np.testing.assert_array_equal(student.roberta.embeddings.position, teacher.roberta.embeddings.position)
 
 
-def test_other_settings_than_the_runs_are_refused(files, settings, tmp_path):
+def test_settings_other_than_the_runs_are_refused(files, settings, tmp_path):
     assert distill(tmp_path, files, replace(settings, updates=1))
     with pytest.raises(TrainingError, match=r"begun with temperature 2\.0, not 4\.0; give the same"):
         distill(tmp_path, files, replace(settings, updates=1, temperature=4.0))
@@ -96,7 +96,7 @@ def test_other_settings_than_the_runs_are_refused(files, settings, tmp_path):
         ({"length": 600}, "length must be at most 512"),
     ],
 )
-def test_what_the_teacher_does_not_allow_is_named(files, settings, tmp_path, changes, message):
+def test_settings_that_the_teacher_excludes_are_named(files, settings, tmp_path, changes, message):
     with pytest.raises(TrainingError, match=message):
         distill(tmp_path / "run", files, replace(settings, **changes))
     assert not (tmp_path / "run").exists()

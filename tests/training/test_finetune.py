@@ -99,13 +99,13 @@ def test_a_run_on_a_device_learns_what_it_learns_on_the_host(base, files, standi
     settings = settings_for(base, files, dropout=0.0)
     assert finetune(tmp_path / "here", settings)
     assert finetune(tmp_path / "there", settings, device="cuda")
-    for ours, wanted in zip(*(weights(tmp_path / name / "checkpoint") for name in ("there", "here")), strict=True):
-        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    for ours, expected in zip(*(weights(tmp_path / name / "checkpoint") for name in ("there", "here")), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
     assert finetune(tmp_path / "dropout", settings_for(base, files), device="cuda")
 
 
 @pytest.mark.parametrize("stops", [(2,), (3,), (1, 5)])
-def test_a_run_stopped_anywhere_goes_on_to_the_bit(base, files, finished, tmp_path, stops):
+def test_a_stopped_run_resumes_to_the_bit(base, files, finished, tmp_path, stops):
     def stop(report):
         if report.update in stops:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -114,8 +114,8 @@ def test_a_run_stopped_anywhere_goes_on_to_the_bit(base, files, finished, tmp_pa
         assert not finetune(tmp_path, settings_for(base, files), report=stop)
     assert finetune(tmp_path, settings_for(base, files))
     for folder in ("checkpoint", "best"):
-        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
+        for ours, expected in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, expected)
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
     best = "best/evaluation.json"
     assert (tmp_path / best).read_text() == (finished / best).read_text()
@@ -142,8 +142,8 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
     (tmp_path / "best").rename(tmp_path / "best.old")  # and that between the renames
     assert finetune(tmp_path, settings_for(base, files))
     for folder in ("checkpoint", "best"):
-        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
+        for ours, expected in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, expected)
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
 
 
@@ -186,7 +186,7 @@ def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, mo
     assert (heads[0].dense.weight != heads[3].dense.weight).any()
 
 
-def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, monkeypatch):
+def test_divergence_raises_an_error(base, files, tmp_path, monkeypatch):
     whole = text_classification.TASK.gradients
 
     def diverge(*arguments):
@@ -198,7 +198,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, mo
         finetune(tmp_path, settings_for(base, files), save_every=0)
 
 
-def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished, tmp_path):
+def test_settings_or_data_other_than_the_runs_are_refused(base, files, finished, tmp_path):
     with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, not 0\.5, seed 0, not 3; give the same"):
         finetune(finished, settings_for(base, files, learning_rate=0.5, seed=3))
     for name in ("train", "eval"):
@@ -236,7 +236,7 @@ def test_wrong_settings_are_named(base, files, changes, message):
         settings_for(base, files, **changes)
 
 
-def test_what_the_model_or_the_data_rule_out(base, files, tmp_path):
+def test_settings_that_the_model_or_the_data_exclude(base, files, tmp_path):
     with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for these data"):
         finetune(tmp_path, settings_for(base, files, metric="pearson"))
     with pytest.raises(TrainingError, match="max_length 600 is above 512, the maximum of"):
@@ -256,7 +256,7 @@ def test_what_the_model_or_the_data_rule_out(base, files, tmp_path):
         finetune(tmp_path, settings_for(small, files))
 
 
-def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
+def test_skipped_rows_are_reported_and_counted(base, files, tmp_path):
     (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\nz\n", encoding="utf-8")
     lines = []
     settings = settings_for(base, files, eval=str(tmp_path / "b.tsv"), epochs=1, skip_bad_rows=True)
@@ -266,7 +266,7 @@ def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
     assert f"{tmp_path / 'b.tsv'}: 2 rows were skipped" in lines
 
 
-def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, monkeypatch):
+def test_each_epoch_shuffles_every_text_once(base, files, tmp_path, monkeypatch):
     whole, seen = text_classification.TASK.gradients, []
 
     def watch(texts, *arguments):
@@ -343,7 +343,7 @@ def learnt(base, files, labels, **changes):
          ("3", "4", "27")),
     ],
 )  # fmt: skip
-def test_what_labels_say_of_the_head(base, files, labels, changes, kind, names):
+def test_labels_determine_the_head(base, files, labels, changes, kind, names):
     config = learnt(base, files, labels, **changes)
     assert (config.problem_type, config.labels) == (kind, names)
 
@@ -414,7 +414,7 @@ def test_regression_and_several_labels_through_the_whole_run(base, files, tmp_pa
 # -- tagged words ----------------------------------------------------------------------------------------------------
 
 
-def test_the_first_piece_of_a_word_has_its_label(base, files):
+def test_the_first_token_of_a_word_has_its_label(base, files):
     tokenizer = RobertaTokenizer.from_folder(base)
     rows = [
         TaggedSentence(("the", "cats", "x"), ("O", "B-a", "O"), "l1"),
@@ -465,7 +465,7 @@ def question(answers, number=1):
     return Question(f"q{number}", " who sat? ", CONTEXT, tuple(answers), f"question q{number}")
 
 
-def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
+def test_questions_are_split_into_windows_that_know_the_answer(base, files):
     tokenizer, config = RobertaTokenizer.from_folder(base), RobertaConfig.from_file(base / "config.json")
     rows = [question([("sat on", 8), ("the cat", 0)]), question([], 2)]
     whole, _ = encoded(question_answering, base, files, rows, config, 64)

@@ -59,7 +59,7 @@ def weights(run):
     return list(tree_leaves(RobertaForMaskedLM.from_pretrained(run / "checkpoint").weights))
 
 
-def test_it_learns_and_what_it_saves_is_a_model(files, tmp_path):
+def test_it_learns_and_saves_a_model(files, tmp_path):
     assert pretrain(tmp_path, files, replace(SETTINGS, updates=60, learning_rate=1e-2, warmup=10))
     with open(tmp_path / "losses.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -70,7 +70,7 @@ def test_it_learns_and_what_it_saves_is_a_model(files, tmp_path):
     assert len(answer) == 5
 
 
-def test_a_run_stopped_anywhere_goes_on_to_the_bit(files, finished, tmp_path):
+def test_a_stopped_run_resumes_to_the_bit(files, finished, tmp_path):
     def stop(report):
         if report.update in (2, 3):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -81,8 +81,8 @@ def test_a_run_stopped_anywhere_goes_on_to_the_bit(files, finished, tmp_path):
     assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["updates"] == 3
     assert signal.getsignal(signal.SIGTERM) is before
     assert pretrain(tmp_path, files, SETTINGS)
-    for ours, wanted in zip(weights(tmp_path), weights(finished), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(weights(tmp_path), weights(finished), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
     def losses(run):
         with open(run / "losses.csv", newline="") as file:
@@ -91,7 +91,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_bit(files, finished, tmp_path):
     assert losses(tmp_path) == losses(finished)
 
 
-def test_a_kill_between_checkpoints_costs_only_what_came_after_the_last(files, finished, tmp_path):
+def test_a_kill_loses_only_the_updates_after_the_last_checkpoint(files, finished, tmp_path):
     class Killed(BaseException):
         pass
 
@@ -104,16 +104,16 @@ def test_a_kill_between_checkpoints_costs_only_what_came_after_the_last(files, f
     assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["updates"] == 3
     (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.old")  # and that between the renames
     assert pretrain(tmp_path, files, SETTINGS)
-    for ours, wanted in zip(weights(tmp_path), weights(finished), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(weights(tmp_path), weights(finished), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
-def test_other_settings_than_the_runs_are_refused(files, finished):
+def test_settings_other_than_the_runs_are_refused(files, finished):
     with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.001, not 0\.5, seed 0, not 3; give the same"):
         pretrain(finished, files, replace(SETTINGS, learning_rate=0.5, seed=3))
 
 
-def test_a_loss_that_is_no_number_ends_with_a_sentence_and_a_whole_checkpoint(files, tmp_path, monkeypatch):
+def test_divergence_raises_an_error_and_keeps_the_checkpoint(files, tmp_path, monkeypatch):
     whole = module.masked_lm_gradients
 
     def diverge(*arguments, **named):
@@ -168,8 +168,8 @@ def test_the_command(files, tmp_path, capsys):
     assert "cannot change updates from 2 to 3" in capsys.readouterr().err
 
 
-def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
-    """A run whose end was put off makes the same updates as one begun with that end."""
+def test_updates_can_be_added_until_the_end_begins(files, tmp_path):
+    """A run with updates added makes the same updates as a run that had them from the start."""
     shorter = replace(SETTINGS, updates=8, decay=3, last_updates=2)
     longer = replace(shorter, updates=10)
     begun = []
@@ -182,8 +182,8 @@ def test_the_end_can_be_put_off_until_it_is_near(files, tmp_path):
     assert not pretrain(tmp_path / "run", files, shorter, report=stop)
     assert pretrain(tmp_path / "run", files, longer)
     assert pretrain(tmp_path / "at_once", files, longer)
-    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, expected)
     for _ in range(2):  # what is refused is not noted
         with pytest.raises(TrainingError, match="cannot change updates from 10 to 12 at update 10"):
             pretrain(tmp_path / "run", files, replace(longer, updates=12))
@@ -269,5 +269,5 @@ def test_muon_learns_and_resumes_to_the_bit(files, tmp_path):
     assert not pretrain(tmp_path / "run", files, settings, report=stop)
     assert pretrain(tmp_path / "run", files, settings)
     assert pretrain(tmp_path / "at_once", files, settings)
-    for ours, wanted in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, expected)

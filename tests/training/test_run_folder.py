@@ -32,7 +32,7 @@ ROWS = "text\tlabel\n" + "the cat\tanimal\nab ab\tletters\n" * 8
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
+    """Drawing takes longer than these runs."""
     monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
@@ -172,8 +172,8 @@ def test_a_killed_process_leaves_no_lock(text, tmp_path):
 
 
 @pytest.mark.parametrize("largest", [0, 300, 3000, 12_000])
-def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on_later(largest, text, tmp_path):
-    """A limit on the size of files stands in for a full disk; each is reached by another file."""
+def test_a_full_disk_raises_an_error_and_the_run_resumes_later(largest, text, tmp_path):
+    """A limit on the size of files stands in for a full disk; each limit is reached by another file."""
     command = [sys.executable, "-m", "distilroberta_np", "pretrain", str(text), "--out", str(tmp_path / "run")]
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "length",
                  "last_length", "decay", "last_updates", "batch_tokens", "updates", "warmup"):  # fmt: skip
@@ -237,7 +237,7 @@ def test_another_corpus_is_refused_also_after_a_kill(text, tmp_path):
 
 
 def test_a_kill_while_the_text_is_prepared_leaves_nothing_that_counts(text, tmp_path, monkeypatch):
-    """Else the tokenizer of one text would meet the sequences of another."""
+    """Otherwise the tokenizer of one text could be combined with the sequences of another."""
     other = tmp_path / "other.txt"
     other.write_text("Completely different words, over and over again.\n" * 90 + "zq" * 99, encoding="utf-8")
 
@@ -322,7 +322,7 @@ def test_times_between_checkpoints_are_checked(value, text, tmp_path):
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_finished_run_says_so_and_more_epochs_go_on(data, tmp_path):
+def test_a_finished_run_says_so_and_continues_with_more_epochs(data, tmp_path):
     lines = []
     assert finetune(tmp_path, finetune_settings(data), say=lines.append)
     checkpoint = (tmp_path / "checkpoint" / "state.json").read_bytes()

@@ -51,8 +51,8 @@ def test_kl_divergence_does_not_overflow():
 
 def test_cosine_distance_is_the_definition():
     x, y = numbers(0, 5, 7), numbers(1, 5, 7)
-    wanted = np.mean([1 - a @ b / math.sqrt((a @ a) * (b @ b)) for a, b in zip(x, y, strict=True)])
-    assert cosine_distance(x, y)[0] == pytest.approx(wanted, rel=1e-9)
+    expected = np.mean([1 - a @ b / math.sqrt((a @ a) * (b @ b)) for a, b in zip(x, y, strict=True)])
+    assert cosine_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
     assert cosine_distance(x, 3 * x)[0] == pytest.approx(0, abs=1e-9)
 
 
@@ -148,7 +148,7 @@ def test_the_losses_are_weighted(teacher):
     assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config)[0], rel=1e-9)
 
 
-def test_soft_targets_can_be_those_of_the_masks_alone(teacher):
+def test_soft_targets_at_masked_positions_only(teacher):
     config, weights = model(0, layers=2)
     texts = [row for group in TEXTS for row in group]
     asked = [np.flatnonzero(row >= 0) for group in LABELS for row in group]
@@ -157,18 +157,18 @@ def test_soft_targets_can_be_those_of_the_masks_alone(teacher):
         hidden_states = np.concatenate(RobertaModel(config, weights.roberta).encode(texts, asked))
         return lm_head(hidden_states, weights.lm_head, weights.roberta.embeddings.word, config.layer_norm_eps)[0]
 
-    wanted, _ = kl_divergence(logits(weights, config), logits(*teacher), 2.0)
+    expected, _ = kl_divergence(logits(weights, config), logits(*teacher), 2.0)
     objective = Objective(alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
     loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
-    assert loss == pytest.approx(wanted, rel=1e-9)
+    assert loss == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
     config, weights = model(0, layers=2)
     objective = Objective(alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
     loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
-    wanted, others = masked_lm_gradients(TEXTS, LABELS, weights, config)
-    assert loss == pytest.approx(wanted, rel=1e-12)
+    expected, others = masked_lm_gradients(TEXTS, LABELS, weights, config)
+    assert loss == pytest.approx(expected, rel=1e-12)
     for ours, other in zip(tree_leaves(gradients), tree_leaves(others), strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-12)
 

@@ -31,8 +31,8 @@ def test_a_line_without_a_tag(tmp_path):
 MULTI = "# id 5239 domain=en\nthe _ _ O\ncat _ _ B-A\n\n# id 77 domain=en\n# _ _ O\ncats _ _ B-A\n\n"
 
 
-def test_metadata_lines_are_no_words(tmp_path):
-    """Also where they have as many columns as words; but a word # with a tag is one."""
+def test_metadata_lines_are_not_words(tmp_path):
+    """Even if they have as many columns as words; but # with a tag is a word."""
     found = read_conll(write(tmp_path / "a.conll", MULTI))
     assert [(sentence.words, sentence.tags) for sentence in found] == [
         (("the", "cat"), ("O", "B-A")),
@@ -57,7 +57,7 @@ def test_comments_and_words_with_a_number_sign(tmp_path, text, words):
 
 
 @pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u3000", "\u202f", "\x85", "\x0b", "\u2028"])
-def test_other_spaces_belong_to_the_word(tmp_path, space):
+def test_no_break_spaces_belong_to_the_word(tmp_path, space):
     for text in (f"10{space}000 B-A\nkm O\n", f"10{space}000\tB-A\nkm\tO\n", f" 10{space}000  B-A \nkm O\n"):
         (sentence,) = read_conll(write(tmp_path / "a.conll", text))
         assert sentence.words == (f"10{space}000", "km")

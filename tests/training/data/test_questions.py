@@ -47,7 +47,7 @@ def test_questions_that_cannot_be_used(tmp_path, changes, message):
     assert len(noted) == 1
 
 
-def test_other_json_than_squads(tmp_path):
+def test_json_in_another_format(tmp_path):
     with pytest.raises(TrainingError, match="not in SQuAD's format: it must be an object with a list 'data'"):
         read_squad(write(tmp_path / "a.json", "[]"))
     with pytest.raises(TrainingError, match="a paragraph must be an object with a list 'qas'"):

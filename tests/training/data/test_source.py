@@ -49,7 +49,7 @@ def test_other_encodings_are_named(tmp_path, name, content, message):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_no_file_is_named_before_it_is_read(tmp_path, name):
+def test_devices_and_pipes_are_refused_before_they_are_read(tmp_path, name):
     with pytest.raises(TrainingError, match=f"{name}: no such file"):
         READERS[name](tmp_path / name)
     os.mkfifo(tmp_path / name)

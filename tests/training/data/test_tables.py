@@ -92,7 +92,7 @@ def test_columns_by_number(tmp_path):
         ("a.parquet", "", Columns(), "unknown kind of file; the name must end in .csv, .tsv"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(tmp_path, name, text, columns, message):
+def test_errors_name_the_line(tmp_path, name, text, columns, message):
     with pytest.raises(TrainingError, match=message):
         read_table(write(tmp_path / name, text), columns)
 
@@ -107,7 +107,7 @@ def test_other_encodings_and_missing_files(tmp_path):
         read_table(tmp_path.rename(tmp_path.with_suffix(".csv")))
 
 
-def test_bad_rows_can_be_noted_and_left_out(tmp_path):
+def test_bad_rows_can_be_reported_and_skipped(tmp_path):
     path = write(tmp_path / "a.tsv", "text\tlabel\nx\t1\ny\n\t2\nz\t3\n")
     noted = []
     assert rows(path, bad=noted.append) == [("x", None, "1"), ("z", None, "3")]
@@ -134,7 +134,7 @@ def test_delimiters_without_a_header(tmp_path):
     assert rows(path, Columns("1", None, "2", header=False)) == [("Hello, you", None, "1"), ("No", None, "0")]
 
 
-def test_lines_are_counted_after_the_delimiters_own(tmp_path):
+def test_the_line_that_names_the_delimiter_is_counted(tmp_path):
     path = write(tmp_path / "a.csv", "sep=;\ntext;label\nx;1;2\n")
     with pytest.raises(TrainingError, match=r"a\.csv, line 3: 3 columns, but the file has 2"):
         read_table(path)

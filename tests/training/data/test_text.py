@@ -22,7 +22,7 @@ def tokenizer(files):
     return train_tokenizer(files, 300)
 
 
-def test_paragraphs_of_plain_and_packed_files(files):
+def test_paragraphs_of_plain_and_compressed_files(files):
     assert list(read_paragraphs(files)) == [*LINES, "", "Été 🙂", "Été 🙂", "Été 🙂", ""]
 
 
@@ -42,7 +42,7 @@ def test_files_without_text_are_named(tmp_path, tokenizer):
 
 
 @pytest.mark.parametrize("length", [8, 20, 128])
-def test_sequences_hold_the_text_and_do_not_cross_documents(files, tokenizer, length):
+def test_sequences_contain_the_text_and_do_not_cross_documents(files, tokenizer, length):
     tokens, starts = make_sequences(files, tokenizer, length)
     sequences = [tokens[start:end].tolist() for start, end in pairwise(starts)]
     assert all(len(sequence) <= length and sequence[0] == 0 and sequence[-1] == 2 for sequence in sequences)

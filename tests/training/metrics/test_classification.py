@@ -34,7 +34,7 @@ def test_several_labels():
     assert f1(predicted, labels, "macro") == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
-def test_nothing_to_divide_by():
+def test_division_by_zero():
     none = np.zeros(3, int)
     assert f1(none, none) == 0
     assert matthews(none, np.array([0, 1, 1])) == 0
@@ -67,7 +67,7 @@ def test_entities(tags, found):
     assert entities(tags.split()) == found
 
 
-def test_entities_are_right_only_whole():
+def test_only_whole_entities_are_correct():
     scores = entity_scores([["B-a", "I-a"], ["B-a", "O", "B-b"]], [["B-a", "O"], ["B-a", "O", "B-b"]])
     assert scores == {
         "precision": pytest.approx(2 / 3),

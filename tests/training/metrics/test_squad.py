@@ -33,7 +33,7 @@ def test_normal_form(text, normal):
 
 
 @pytest.mark.parametrize(
-    ("predicted", "wanted", "exact", "score"),
+    ("predicted", "expected", "exact", "score"),
     [
         ("the Duke.", "duke", 1, 1),
         ("the old duke", "duke", 0, 2 / 3),  # precision 1/2, recall 1
@@ -46,10 +46,10 @@ def test_normal_form(text, normal):
         ("duke", "", 0, 0),
     ],
 )
-def test_one_answer(predicted, wanted, exact, score):
-    assert exact_match(predicted, wanted) == exact
-    assert f1(predicted, wanted) == pytest.approx(score, abs=1e-12)
-    assert f1(wanted, predicted) == f1(predicted, wanted)
+def test_one_answer(predicted, expected, exact, score):
+    assert exact_match(predicted, expected) == exact
+    assert f1(predicted, expected) == pytest.approx(score, abs=1e-12)
+    assert f1(expected, predicted) == f1(predicted, expected)
 
 
 REFERENCES = {"1": ["the duke", "old duke of the town"], "2": ["1743"], "3": [], "4": [], "5": ["the"]}
@@ -93,7 +93,7 @@ def test_one_part_alone():
     assert "HasAns_exact" not in squad_scores({"a": "x"}, {"a": []})
 
 
-def test_what_can_not_be_scored():
+def test_questions_that_cannot_be_scored():
     with pytest.raises(ValueError, match="no questions"):
         squad_scores({}, {})
     with pytest.raises(ValueError, match="1 of 2 questions have no prediction, the first of them 'b'"):

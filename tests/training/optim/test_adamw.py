@@ -9,22 +9,22 @@ from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, 
 def test_adamw_equals_the_algorithm_number_by_number():
     rng = np.random.default_rng(0)
     weights = (rng.normal(size=(3, 2)), rng.normal(size=4))
-    wanted = [leaf.copy() for leaf in weights]
+    expected = [leaf.copy() for leaf in weights]
     state = start(weights)
     means, squares = ([np.zeros_like(leaf) for leaf in weights] for _ in range(2))
     for step in range(1, 6):
         gradients = tuple(rng.normal(size=leaf.shape) for leaf in weights)
         state = adamw(weights, gradients, state, 0.1, 0.3, beta_1=0.8, beta_2=0.9, epsilon=1e-3)
-        for leaf, gradient, mean, square in zip(wanted, gradients, means, squares, strict=True):
-            for place in np.ndindex(*leaf.shape):
-                mean[place] = 0.8 * mean[place] + 0.2 * gradient[place]
-                square[place] = 0.9 * square[place] + 0.1 * gradient[place] ** 2
-                update = mean[place] / (1 - 0.8**step) / (math.sqrt(square[place] / (1 - 0.9**step)) + 1e-3)
-                decay = 0.3 * leaf[place] if leaf.ndim == 2 else 0  # a bias does not decay
-                leaf[place] -= 0.1 * (update + decay)
+        for leaf, gradient, mean, square in zip(expected, gradients, means, squares, strict=True):
+            for index in np.ndindex(*leaf.shape):
+                mean[index] = 0.8 * mean[index] + 0.2 * gradient[index]
+                square[index] = 0.9 * square[index] + 0.1 * gradient[index] ** 2
+                update = mean[index] / (1 - 0.8**step) / (math.sqrt(square[index] / (1 - 0.9**step)) + 1e-3)
+                decay = 0.3 * leaf[index] if leaf.ndim == 2 else 0  # a bias does not decay
+                leaf[index] -= 0.1 * (update + decay)
     assert state.updates == 5
-    for leaf, expected in zip(weights, wanted, strict=True):
-        np.testing.assert_allclose(leaf, expected, rtol=1e-12)
+    for leaf, copy in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(leaf, copy, rtol=1e-12)
 
 
 def test_large_arrays_are_updated_as_a_whole():
@@ -45,7 +45,7 @@ def test_gradients_are_clipped_together(dtype):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_not_finite_is_told_and_not_clipped(value):
+def test_norms_that_are_not_finite_are_returned_and_not_clipped(value):
     gradients = (np.array([value, 1.0]),)
     assert not math.isfinite(clip(gradients, 1.0))
     assert gradients[0][1] == 1

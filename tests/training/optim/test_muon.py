@@ -20,7 +20,7 @@ def test_all_singular_values_come_near_one_and_the_directions_stay(shape):
     assert ((mapped > 0.6) & (mapped < 1.3)).all()
 
 
-def test_the_layers_matrices_go_by_muon_and_the_rest_by_adamw():
+def test_muon_updates_the_matrices_of_the_layers_and_adamw_the_rest():
     config = RobertaConfig.from_dict(config_dict())
     tensors = seeded_tensors(0)
     ours, theirs, gradients = (tree_map(lambda key: tensors[key.name].copy(), masked_lm_keys(config)) for _ in range(3))
@@ -37,9 +37,9 @@ def test_the_layers_matrices_go_by_muon_and_the_rest_by_adamw():
         if id(mine) not in in_layers or mine.ndim < 2:
             np.testing.assert_array_equal(mine, adams)
             continue
-        wanted, momentum = before, 0.0
+        expected, momentum = before, 0.0
         for _ in range(2):
             momentum = 0.95 * momentum + gradient
             step = orthogonal(gradient + 0.95 * momentum) * 0.2 * np.sqrt(max(mine.shape))
-            wanted = wanted - 0.01 * (step + 0.1 * wanted)
-        np.testing.assert_allclose(mine, wanted, rtol=1e-4, atol=1e-6)
+            expected = expected - 0.01 * (step + 0.1 * expected)
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)

@@ -207,8 +207,14 @@ def test_a_run_begins_with_another_model(finished, files, tmp_path):
     assert pretrain(tmp_path / "run", files, settings, initial=initial, report=reports.append)
     batch = module.masked_batches(tmp_path / "run", settings)(0)
     model = RobertaForMaskedLM.from_pretrained(initial)
-    groups, labels = zip(*batch, strict=True)
-    loss, _ = module.masked_lm_gradients(groups, labels, model.weights, model.config)
+    masked = module.count_masked(batch)
+    loss, _ = module.batch_gradients(
+        batch,
+        lambda part: module.masked_lm_gradients(part.ids, part.labels, model.weights, model.config, None, masked),
+        0.0,
+        [0],
+        "cpu",
+    )
     assert reports[0].loss == pytest.approx(loss, abs=1e-6)
     assert (tmp_path / "run" / "tokenizer.json").read_text() == (finished / "tokenizer.json").read_text()
 

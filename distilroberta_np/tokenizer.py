@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,6 +115,11 @@ class RobertaTokenizer(Pretrained):
     def __repr__(self) -> str:
         length = "" if self.model_max_length is None else f", model_max_length={self.model_max_length}"
         return f"{type(self).__name__}(vocab_size={self.vocab_size}{length})"
+
+    @cached_property
+    def longest_token(self) -> float:
+        """The maximum number of characters of a token; infinity if the tokenizer normalizes texts."""
+        return max(map(len, self._tokenizer.get_vocab())) if self._tokenizer.normalizer is None else math.inf
 
     def longest_text(self, max_sequence_length: int) -> int:
         """The maximum number of tokens, special ones included, together with a model that reads so many."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from types import SimpleNamespace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from tokenizers import Encoding
 
@@ -134,6 +136,9 @@ class Pipeline(ABC, Generic[Ready, Result]):
             return self._answer_one(inputs, options)
         if isinstance(inputs, list | tuple):
             return self._answer_list(inputs, options)
+        column = as_column(inputs)
+        if column is not None:
+            return Pipeline._answer_list(self, column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
             raise TypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
         return self._answer_stream(inputs, options)
@@ -151,8 +156,9 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if self._is_one(inputs):
             raise TypeError("inputs must be an iterable of inputs, not a single one; put it into a list")
         resolved = self._options(**options)
-        size = resolved.batch_size or (_LIST_BATCH if isinstance(inputs, list | tuple) else 1)
-        return self._attempt_stream(inputs, size, resolved)
+        column = inputs if isinstance(inputs, list | tuple) else as_column(inputs)
+        size = resolved.batch_size or (1 if column is None else _LIST_BATCH)
+        return self._attempt_stream(inputs if column is None else column, size, resolved)
 
     def _answer_stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Result]:
         for answer in self._attempt_stream(inputs, options.batch_size or 1, options):
@@ -193,22 +199,57 @@ class Pipeline(ABC, Generic[Ready, Result]):
 
     # -- reading texts -----------------------------------------------------------------------------------------
 
-    def _encode(self, text: Any, index: int | None, pair: str | None = None) -> Encoding:
-        """Tokenize a text, or a pair of texts, of any length, with special tokens.
+    def _is_far_too_long(self, text: str) -> bool:
+        """Whether a text is certain to have more tokens than the model reads, without tokenizing it."""
+        limit = self._max_characters if len(text) > self.max_length else math.inf
+        # A mask swallows all spaces before it, so with one only the other characters are certain to need tokens.
+        return len(text) > limit and (self.tokenizer.mask_token not in text or sum(map(len, text.split())) > limit)
+
+    @property
+    def _max_characters(self) -> float:
+        return float(self.model.config.max_sequence_length * self.tokenizer.longest_token)
+
+    def _encode(
+        self, text: Any, index: int | None, pair: str | None = None, *, read: Literal["all", "some"] | None = None
+    ) -> Encoding:
+        """Tokenize a text, or a pair of texts, with special tokens.
+
+        Args:
+            text, pair: of any length.
+            index: of the input.
+            read: whether the model reads all of the text or, after truncation, some; a text that is far too long is
+                then refused, or cut, before it is tokenized. If None, it never is.
 
         Raises:
-            PipelineException: the text can't be tokenized, or has ids that the model does not have.
+            PipelineException: the text can't be tokenized, is far too long, or has ids that the model does not have.
             TypeError: not a text.
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
                 raise TypeError(f"{name_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
+        if read is not None and self._is_far_too_long(text):
+            text = self._bounded(text, index, read)
         try:
             encoding = self.tokenizer.encode(text, pair)
         except TokenizerError as error:
             raise PipelineException(str(error), index) from None
         self._check_ids(encoding.ids, "a token of the text", index)
         return encoding
+
+    def _bounded(self, text: str, index: int | None, read: str) -> str:
+        """A text that is far too long: refused, or as much of it as can make a difference."""
+        if read == "all":
+            raise PipelineException(
+                f"the text has {len(text):,} characters, far more than the model's {self.max_length} tokens; shorten "
+                "it, or truncate it with truncation=True",
+                index,
+            )
+        if self.tokenizer.mask_token in text or self.tokenizer.truncation_side == "left":
+            return text
+        space = re.compile(r"(?<=\S)\s").search(
+            text, int(self.model.config.max_sequence_length * self.tokenizer.longest_token)
+        )
+        return text if space is None else text[: space.start()]
 
     def _check_ids(self, ids: Sequence[int], what: str, index: int | None) -> None:
         # A tokenizer can leave ids out, so its largest id can exceed its number of tokens.
@@ -223,3 +264,21 @@ class Pipeline(ABC, Generic[Ready, Result]):
 def name_of(index: int | None) -> str:
     """How to name an input: by its index, if it came with others."""
     return "the input" if index is None else f"input {index}"
+
+
+def as_column(inputs: Any) -> list[Any] | None:
+    """The items of an object with a length and integer positions, such as a column of pandas, polars or datasets, an
+    array of NumPy, or a map-style dataset; None if it is something else.
+
+    Raises:
+        TypeError: a table, of which one column is needed.
+    """
+    if isinstance(inputs, str | bytes | bytearray | Mapping) or not (
+        hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+    ):
+        return None
+    if getattr(inputs, "ndim", 1) != 1:
+        raise TypeError(f"inputs must have one dimension; give one column of the {type(inputs).__name__}")
+    if hasattr(inputs, "tolist"):  # NumPy and pandas: Python's own strings, not NumPy's
+        return list(inputs.tolist())
+    return list(inputs) if hasattr(inputs, "__iter__") else [inputs[index] for index in range(len(inputs))]

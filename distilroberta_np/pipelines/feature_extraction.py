@@ -23,7 +23,7 @@ from .options import (
     merge_tokenizer_options,
     one_of,
 )
-from .truncation import check_length, truncate
+from .truncation import check_length, truncate, truncate_plain
 
 # Shape (1, S, H).
 NestedLists: TypeAlias = list[list[list[float]]]
@@ -109,14 +109,15 @@ class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
         options.add_special_tokens = nested.get("add_special_tokens", getattr(options, "add_special_tokens", True))
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> tuple[int, ...]:
-        encoding = self._encode(item, index)
+        encoding = self._encode(item, index, read="some" if options.truncation else "all")
         limit = self.model.config.max_sequence_length
         length = self.max_length if options.max_length is None else min(options.max_length, limit)
-        ids: list[int] = encoding.ids
+        ids: Sequence[int] = encoding.ids
+        side = self.tokenizer.truncation_side
         if not options.add_special_tokens:
-            ids = ids[1:-1][: length if options.truncation else None]
+            ids = truncate_plain(ids[1:-1], length if options.truncation else len(ids), side)
         elif options.truncation:
-            ids = truncate(encoding, length, "longest_first", index)
+            ids = truncate(encoding, length, "longest_first", index, side=side)
         if not ids:
             raise PipelineException("the text is empty, and has no tokens without special tokens", index)
         check_length(ids, limit, "text", index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -207,6 +208,9 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
                     continue
                 token_id = subwords[0]
                 message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
+                if target[0].isspace() and len(subwords) == 1:
+                    ids.append(token_id)  # as in " pizza", for "Ġpizza"
+                    continue
                 if not target[0].isspace():
                     message += f" Within a text a word has a space before it: did you mean `{' ' + target}`?"
                 if len(subwords) > 1:
@@ -243,15 +247,17 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, item: str, index: int | None, options: SimpleNamespace) -> MaskedText:
-        encoding = self._encode(item, index)
-        ids: list[int] = encoding.ids
         mask_id, mask_token = self.tokenizer.mask_token_id, self.tokenizer.mask_token
+        if isinstance(item, str) and mask_token not in item and self._is_far_too_long(item):
+            raise no_mask(item, mask_token, index)  # without reading all of it
+        encoding = self._encode(item, index, read=None if options.truncation else "all")
+        ids: list[int] = encoding.ids
         masks = [position for position, token_id in enumerate(ids) if token_id == mask_id]
         if not masks:
-            raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
+            raise no_mask(item, mask_token, index)
         # The mask's end is certain; its start may be that of the space that it swallows.
-        ends = [encoding.offsets[position][1] for position in masks]
-        spans = [(end - len(mask_token), end) for end in ends]
+        offsets = encoding.offsets
+        spans = [(offsets[position][1] - len(mask_token), offsets[position][1]) for position in masks]
         limit = longest = self.model.config.max_sequence_length
         if options.words is not None:
             # A word of n subwords makes the text longer by n - 1.
@@ -262,7 +268,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         if options.truncation:
             length = min(longest, options.max_length or self.max_length)
             if len(ids) > length:
-                ids, masks = _truncate(ids, masks, length, index)
+                ids, masks = _truncate(ids, masks, length, index, self.tokenizer.truncation_side)
         if len(ids) > longest:
             with_target = f" ({longest} with the longest target)" if longest < limit else ""
             raise PipelineException(
@@ -403,8 +409,18 @@ def _replace(text: MaskedText, fills: dict[int, list[int]]) -> list[int]:
     return ids
 
 
-def _truncate(ids: list[int], masks: list[int], length: int, index: int | None) -> tuple[list[int], list[int]]:
-    """The first tokens of a text, as in transformers; or, if that would lose a mask, the tokens around its masks."""
+def no_mask(text: str, mask_token: str, index: int | None) -> PipelineException:
+    """The error of a text without a mask, with what was probably meant."""
+    meant = re.search(r"[\[<({]mask[\]>)}]", text, re.IGNORECASE)
+    hint = f"; write {mask_token} instead of {meant[0]}" if meant else ""
+    return PipelineException(f"No mask_token ({mask_token}) found on the input{hint}", index)
+
+
+def _truncate(
+    ids: list[int], masks: list[int], length: int, index: int | None, side: str
+) -> tuple[list[int], list[int]]:
+    """The first tokens of a text (on the left side, the last), as in transformers; or, if that would lose a mask, the
+    tokens around its masks."""
     room = length - 2  # <s> and </s> stay
     body = ids[1:-1]
     first, last = masks[0] - 1, masks[-1] - 1
@@ -412,5 +428,7 @@ def _truncate(ids: list[int], masks: list[int], length: int, index: int | None) 
         raise PipelineException(
             f"the masks span {last - first + 1} tokens, and only {room} fit; put them closer together", index
         )
-    start = 0 if last < room else min(len(body) - room, (first + last + 1 - room) // 2)
+    start = len(body) - room if side == "left" else 0
+    if not start <= first <= last < start + room:
+        start = max(0, min(len(body) - room, (first + last + 1 - room) // 2))
     return [ids[0], *body[start : start + room], ids[-1]], [mask - start for mask in masks]

@@ -154,15 +154,15 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> tuple[int, ...]:
         text, pair = _text_and_pair(item, index)
-        encoding = self._encode(text, index, pair)
         limit = self.model.config.max_sequence_length
         strategy = options.truncation
         if strategy is None and options.max_length is not None and options.padding is False:
             strategy = STRATEGIES[0]  # as in transformers, where max_length with padding cuts nothing
+        encoding = self._encode(text, index, pair, read=None if pair is not None else "some" if strategy else "all")
         ids: list[int] = encoding.ids
         if strategy:
             length = self.max_length if options.max_length is None else min(options.max_length, limit)
-            ids = truncate(encoding, length, strategy, index)
+            ids = truncate(encoding, length, strategy, index, side=self.tokenizer.truncation_side)
         check_length(ids, limit, "text" if pair is None else "pair", index)
         return tuple(ids)
 

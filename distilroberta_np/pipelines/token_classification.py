@@ -227,11 +227,14 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         room = self.max_length - _SPECIAL
         windows = cut_windows(len(ids), room, options.stride or 0)
         if options.stride is None and len(windows) > 1:
-            windows = windows[:1]
+            if self.tokenizer.truncation_side == "left":
+                windows, left_out = [range(len(ids) - room, len(ids))], f"before character {offsets[-room][0]}"
+            else:
+                windows, left_out = windows[:1], f"after character {offsets[room - 1][1]}"
             warn(
                 f"{name_of(index)} has {len(ids) + _SPECIAL} tokens and the model reads at most {self.max_length}: the "
-                f"text after character {offsets[room - 1][1]} is left out. An aggregation_strategy with stride, such "
-                f"as stride={self.max_length // 4}, reads all of it"
+                f"text {left_out} is left out. An aggregation_strategy with stride, such as "
+                f"stride={self.max_length // 4}, reads all of it"
             )
         return TokenizedText(text, ids, offsets, tuple(windows))
 

@@ -71,6 +71,11 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (half, room - half) if first <= second else (room - half, half)
 
 
+def truncate_plain(ids: Sequence[int], max_length: int, side: str) -> Sequence[int]:
+    """At most `max_length` ids of a text without special tokens, cut off on a side."""
+    return ids[max(0, len(ids) - max_length) :] if side == "left" else ids[:max_length]
+
+
 def check_length(ids: Sequence[int], limit: int, what: str, index: int | None) -> None:
     """Raise PipelineException if a text, or a pair, has more tokens than the model reads."""
     if len(ids) > limit:

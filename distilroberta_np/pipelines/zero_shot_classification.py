@@ -22,6 +22,7 @@ from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .options import SWITCH, CallOptions, Option, as_boolean, as_text, as_texts
+from .truncation import truncate_plain
 
 # transformers' words.
 _NOTHING = "You must include at least one label and at least one sequence."
@@ -168,7 +169,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
     # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> Premise:
-        encoding = self._encode(item, index)
+        encoding = self._encode(item, index, read="some")
         if not item:
             raise PipelineException(_NOTHING, index)
         premise = Premise(item, tuple(encoding.ids[1:-1]))
@@ -190,7 +191,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         """
         special = len(self._before) + len(self._between) + len(self._after)
         room = self.max_length - special - len(hypothesis)
-        text = premise.ids[:room] if room > 0 else premise.ids
+        text = truncate_plain(premise.ids, room, self.tokenizer.truncation_side) if room > 0 else premise.ids
         return [*self._before, *text, *self._between, *hypothesis, *self._after]
 
     # -- answering ---------------------------------------------------------------------------------------------

@@ -167,11 +167,9 @@ def test_an_entry_as_it_is_written_is_found_silently(unmasker):
     assert [p["token_str"] for p in answer] == [" boy"]
 
 
-def test_a_word_with_its_space_is_replaced_with_a_warning(unmasker):
+def test_a_word_with_its_space_stands_for_its_entry_without_a_warning(unmasker):
     answer, messages = warned(unmasker, TEXT, targets=[" boy"])
-    assert messages == [
-        "The specified target token ` boy` does not exist in the model vocabulary. Replacing with `Ġboy`."
-    ]
+    assert messages == []
     assert_same(answer, unmasker(TEXT, targets=["Ġboy"]))
 
 
@@ -280,7 +278,7 @@ def test_whitespace_nul_and_other_scripts_are_texts(unmasker):
         assert len(unmasker(text)) == 5
 
 
-@pytest.mark.parametrize("text", ["", "no mask", "[MASK]", "< mask >", "<MASK>"])
+@pytest.mark.parametrize("text", ["", "no mask", "< mask >", "mask"])
 def test_a_text_without_a_mask(unmasker, text):
     with pytest.raises(PipelineException, match=re.escape(NO_MASK)) as caught:
         unmasker(text)
@@ -809,8 +807,7 @@ def test_default_targets_and_the_way_to_take_them_can_be_given_apart(unmasker):
     assert tokens(both(TEXT, targets="girl")) == [[girl]]
     with pytest.raises(ValueError, match="joint and whole_words can't be combined"):
         both(TEXT, joint=True)
-    with pytest.warns(UserWarning, match="Replacing with"):
-        plain = make(targets=" boy")
+    plain = make(targets=" boy")
     assert tokens(plain(TEXT)) == [boy]
     assert tokens(plain(TEXT, whole_words=True)) == [[boy]]
 
@@ -880,3 +877,55 @@ def test_padding_may_be_asked_for_as_of_the_reference_and_changes_nothing(unmask
 def test_a_target_longer_than_the_model_reads_is_named(small):
     with pytest.raises(PipelineException, match=r"the longest target has \d+ tokens, too many"):
         small("<mask>", targets=["the " * 600], whole_words=True, truncation=True)
+
+
+# -- hostile and mistyped texts ----------------------------------------------------------------------------------------
+
+
+def test_many_masks_take_time_linear_in_the_text(small):
+    encoding = small.tokenizer.encode("<mask>" * 4000)
+    accesses = []
+
+    class Counted:
+        ids = encoding.ids
+
+        @property
+        def offsets(self):
+            accesses.append(1)
+            return encoding.offsets
+
+    small_read = small._read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small, "_encode", lambda *_, **__: Counted())
+        with pytest.raises(PipelineException, match="4002 tokens"):
+            small_read("<mask>" * 4000, None, small._options())
+    assert len(accesses) == 1  # each access builds the list anew
+
+
+def test_a_text_that_is_far_too_long_is_refused_before_it_is_tokenized(small, monkeypatch):
+    text = "<mask>" + words(100_000)
+    monkeypatch.setattr(small.tokenizer, "encode", lambda *_, **__: pytest.fail("tokenized"))
+    with pytest.raises(
+        PipelineException, match=r"400,006 characters, far more than the model's 512 tokens.*\(input 0\)"
+    ):
+        small([text])
+    with pytest.raises(PipelineException, match="No mask_token"):
+        small(words(100_000), truncation=True)
+
+
+def test_spaces_before_a_mask_are_no_reason_to_refuse_it(small):
+    assert small("the" + " " * 100_000 + "<mask>")[0]["score"] == small("the <mask>")[0]["score"]
+
+
+@pytest.mark.parametrize("typed", ["[MASK]", "<MASK>", "[mask]", "<Mask>", "{mask}"])
+def test_another_way_to_write_the_mask_is_named(small, typed):
+    with pytest.raises(PipelineException, match=re.escape(f"; write <mask> instead of {typed}")):
+        small(f"the {typed} sat")
+
+
+def test_the_left_side_is_truncated_if_the_tokenizer_says_so(small, monkeypatch):
+    monkeypatch.setattr(small.tokenizer, "truncation_side", "left")
+    (cut,) = small(words(700) + "<mask>A", targets="a", truncation=True)
+    assert cut["sequence"] == words(508) + "aA"
+    (cut,) = small("<mask>" + words(700), targets="a", truncation=True)
+    assert cut["sequence"] == "a" + words(509)

@@ -1,3 +1,4 @@
+import collections
 import itertools
 
 import numpy as np
@@ -338,3 +339,59 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
     damaged = pipeline("text-classification", write_model(tmp_path, tensors))
     with pytest.raises(CheckpointError, match="the logits contain NaN or infinity"):
         damaged(TEXT)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_far_too_long_texts_are_truncated_as_if_all_of_them_were_read(classifier, monkeypatch, side):
+    monkeypatch.setattr(classifier.tokenizer, "truncation_side", side)
+    text = "the cat sat on the " * 20_000 + "a cat"
+    ids = classifier.tokenizer.encode(text).ids
+    wanted = [ids[0], *(ids[1:511] if side == "right" else ids[-511:-1]), ids[-1]]
+    assert classifier._read(text, None, classifier._options(truncation=True)) == tuple(wanted)
+    with pytest.raises(PipelineException, match="characters, far more than the model's 512 tokens"):
+        classifier(text)
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+class Column:
+    """A map-style dataset: a length and integer positions."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, position):
+        if not isinstance(position, int):
+            raise TypeError(position)
+        return self.items[position]
+
+
+@pytest.mark.parametrize("column", [Column, collections.deque, np.array, collections.UserList])
+def test_what_has_a_length_and_positions_is_a_list(classifier, column):
+    assert classifier(column(TEXTS)) == classifier(TEXTS)
+    assert classifier(column(TEXTS[:1])) == classifier(TEXTS[:1])
+    assert list(classifier.answers(column(TEXTS))) == list(classifier.answers(TEXTS))
+
+
+@pytest.mark.parametrize("module", ["pandas", "polars"])
+def test_a_series_is_a_list_and_a_table_is_not(classifier, module):
+    library = pytest.importorskip(module)
+    table = library.DataFrame({"text": TEXTS})
+    assert classifier(table["text"]) == classifier(TEXTS)
+    with pytest.raises(TypeError):
+        classifier(table)
+
+
+def test_equal_texts_are_computed_once_and_their_results_are_apart(classifier, monkeypatch):
+    computed = []
+    whole = classifier.model.logits_at
+    monkeypatch.setattr(classifier.model, "logits_at", lambda s, p: computed.extend(s) or whole(s, p))
+    first, other, second = classifier([TEXTS[0], TEXTS[1], TEXTS[0]])
+    assert len(computed) == 2
+    assert first == second != other
+    first["score"] = 0
+    assert second["score"] != 0

@@ -76,7 +76,7 @@ class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]
             except (TokenizerError, ValueError) as error:
                 context.bad(f"{row.location}: {error}")
                 continue
-            ids = truncate(encoding, context.max_length, "longest_first")
+            ids = truncate(encoding, context.max_length, "longest_first", side=context.tokenizer.truncation_side)
             truncated += len(ids) < len(encoding.ids)
             examples.append(Example(np.array(ids, np.int64), labels, index))
         if truncated:

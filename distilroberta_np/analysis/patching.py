@@ -45,7 +45,7 @@ def patch(unmasker: FillMaskPipeline, text: str, source: str, target: str | None
     Args:
         unmasker: the model, with its tokenizer.
         text: a sentence with one mask.
-        source: a sentence of as many tokens, with its mask at the same position.
+        source: a sentence with the same number of tokens and its mask at the same position.
         target: the word whose log-probability is measured. If None, of the five most likely words of either sentence
             the one whose log-probability differs most between the two.
 

@@ -86,7 +86,7 @@ def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def with_flags(message: object) -> str:
-    """A message of the library with flags in the place of arguments: "truncation=True" -> "--truncation"."""
+    """A message of the library with flags instead of arguments: "truncation=True" -> "--truncation"."""
     return re.sub(r"\b([a-z_]+)=True\b", lambda match: "--" + match[1].replace("_", "-"), str(message))
 
 
@@ -219,7 +219,7 @@ class TextSource:
         self.read = 0
 
     def batches(self) -> Iterator[list[str]]:
-        """The texts that are there without waiting for more, as many as one read gives."""
+        """The texts of one read, without waiting for more."""
         if self._file is None:
             yield self._texts
             return

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--out", type=Path, metavar="FILE.html", help="write the page to this file")
     target.add_argument("--site", type=Path, metavar="FOLDER", help="write a site that computes in the browser")
     parser.add_argument(
-        "--compare", metavar="TEXT", help="a second sentence with as many tokens, shown next to the first"
+        "--compare", metavar="TEXT", help="a second sentence with the same number of tokens, shown next to the first"
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument(

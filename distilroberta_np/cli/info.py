@@ -1,4 +1,4 @@
-"""`distilroberta-np info`: what a model is made of, without running it."""
+"""`distilroberta-np info`: describes a model without running it."""
 
 from __future__ import annotations
 

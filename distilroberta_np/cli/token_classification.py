@@ -61,8 +61,8 @@ def _print_result(number: int, text: str, answer: list[Entity]) -> None:
     rows: list[list[str]] = []
     for item, score in zip(answer, score_cells([item["score"] for item in answer]), strict=True):
         start, end = str(item["start"]), str(item["end"])
-        place = [f"{start}-{end}"] if sys.stdout.isatty() else [start, end]
-        rows.append([item["entity_group"] if "entity_group" in item else item["entity"], score, item["word"], *place])
+        offsets = [f"{start}-{end}"] if sys.stdout.isatty() else [start, end]
+        rows.append([item["entity_group"] if "entity_group" in item else item["entity"], score, item["word"], *offsets])
     print_result([text], [str(number)], rows, right=(1,))
 
 

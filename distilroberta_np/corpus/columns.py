@@ -111,7 +111,7 @@ def _load(name: str, model: str | None, local_files_only: bool) -> Any:
 
 
 def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
-    """The result of each row, or the exception in its place."""
+    """The result of each row, or its exception."""
     model = _load(task.name, task.model, task.local_files_only)
     missing = {
         index: CorpusError(

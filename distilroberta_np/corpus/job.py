@@ -1,7 +1,7 @@
 """A job over many parts that can be killed at any time and goes on where it was.
 
 The output folder has a part per input file, `manifest.json` with what the job computes (task, model, options, digests),
-and `parts.jsonl` with a line for each finished part. Parts are written next to their place and renamed, so a part that
+and `parts.jsonl` with a line for each finished part. Parts are written atomically, so a part that
 is there is whole; the same command skips it.
 """
 
@@ -94,7 +94,7 @@ def run_job(
 
 
 def compute_part(task: Task, folder: Path, source: Path) -> Part:
-    """Compute one part and put it into its place. It does no harm to compute a part twice."""
+    """Compute one part and write it. A part can be computed twice without harm."""
     target = _target(folder, source)
     with atomic_write(target) as file:
         rows, errors = map_part(
@@ -140,7 +140,7 @@ def on_dask(address: str, compute: Callable[[Path], Part], sources: Sequence[Pat
 
 @contextmanager
 def _threads_per_process(threads: int) -> Iterator[None]:
-    """Let processes that are started here use so many BLAS threads. NumPy reads this when it is imported."""
+    """Set the number of BLAS threads of processes started here. NumPy reads it when it is imported."""
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     try:
@@ -193,7 +193,7 @@ def _target(folder: Path, source: Path) -> Path:
 def _check_manifest(task: Task, folder: Path) -> None:
     """Write the manifest of a new job, or compare it with that of the job in the folder. Raises CorpusError."""
     model = default_model() if task.model is None else resolve_model(task.model, local_files_only=task.local_files_only)
-    wanted: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "version": __version__,
         "task": task.name,
         "inputs": list(task.inputs),
@@ -203,13 +203,13 @@ def _check_manifest(task: Task, folder: Path) -> None:
     path = folder / MANIFEST
     if path.exists():
         found = read_json(path, CorpusError)
-        differing = [key for key, value in wanted.items() if not isinstance(found, dict) or found.get(key) != value]
+        differing = [key for key, value in expected.items() if not isinstance(found, dict) or found.get(key) != value]
         if differing:
             raise CorpusError(f"{path}: the job in this folder has another {', '.join(differing)}; use another folder")
     elif any(folder.iterdir()):
         raise CorpusError(f"{folder} is not empty and has no {MANIFEST}; use another folder")
     else:
-        write_json(path, wanted)
+        write_json(path, expected)
 
 
 def _finished_parts(folder: Path) -> dict[str, Part]:

@@ -22,8 +22,8 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
     Args:
         unmasker: the model, with its tokenizer.
         text: a sentence with one mask token.
-        compare: a second sentence of as many tokens, with its mask at the same position; the page then shows both, and
-            which hidden states carry their difference.
+        compare: a second sentence with the same number of tokens and its mask at the same position; the page then
+            shows both, and which hidden states carry their difference.
 
     Raises:
         PipelineException: a sentence has no mask or several, is too long, or the two do not match.

@@ -59,7 +59,7 @@ def fill_together(
     Args:
         ids: the text's ids.
         masks: their positions.
-        width: how many prefixes are kept after each mask.
+        width: the number of prefixes to keep after each mask.
         log_probabilities: the model.
         candidates: the only ids to fill in, ascending; all if None.
 

@@ -235,10 +235,10 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
                 f"{chosen.suggested_model}, or train one with `distilroberta-np finetune`"
             )
         model = default_model()
-    places: dict[str, Any] = {"cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
+    source: dict[str, Any] = {"cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
     if not isinstance(model, PretrainedModel):
         parts = (CONFIG, WEIGHTS) if tokenizer is not None else (CONFIG, WEIGHTS, TOKENIZER)
-        folder = resolve_model(model, revision=where.revision, parts=parts, **places)
+        folder = resolve_model(model, revision=where.revision, parts=parts, **source)
         tokenizer = folder if tokenizer is None else tokenizer
         if chosen is None:
             chosen = _trained_for(RobertaConfig.from_pretrained(folder).architectures)
@@ -250,7 +250,7 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         raise TypeError(f"{task} needs a {chosen.model_type.__name__}, not a {type(model).__name__}")
     _check_config(where.config, model)
     if not isinstance(tokenizer, RobertaTokenizer):
-        tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **places)
+        tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **source)
     return chosen(model, tokenizer, **options)
 
 

@@ -82,7 +82,7 @@ def resolve(options: type, defaults: SimpleNamespace | None, given: Mapping[str,
 
 
 def document(function: Callable[..., Any], options: type) -> None:
-    """Complete the signature and the docstring of a call: declared options in the place of `**options`, and errors."""
+    """Complete the signature and the docstring of a call: declared options instead of `**options`, and errors."""
     known = declared(options)
     parameters = inspect.signature(function).parameters.values()
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -53,12 +53,12 @@ def truncate(
         first, second = (room - fixed, fixed) if strategy == "only_first" else (fixed, room - fixed)
     left = {None: special, 0: first, 1: second}
     step = 1 if side == "right" else -1
-    kept = []
+    remaining = []
     for token_id, part in zip(encoding.ids[::step], parts[::step], strict=True):
         if left[part] > 0:
             left[part] -= 1
-            kept.append(token_id)
-    return kept[::step]
+            remaining.append(token_id)
+    return remaining[::step]
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:

@@ -113,7 +113,7 @@ class ServedModel:
             self._pipelines[task] = pipeline(task, model, self.tokenizer)
         return self._pipelines[task]
 
-    # -- operations: every one maps a batch of inputs to results, with exceptions in the place of failures --------
+    # -- operations: every one maps a batch of inputs to results, with an exception for each failure --------
 
     def predict(self, task: str, options: Mapping[str, Any]) -> Operation:
         """The pipeline of a task, with options of its call."""

@@ -35,7 +35,7 @@ class Operation:
 
     Attributes:
         key: inputs of operations with equal keys are computed together.
-        run: maps inputs to as many results; the result of an input that cannot be answered is an exception.
+        run: maps inputs to one result each; the result of an input that cannot be answered is an exception.
     """
 
     key: Hashable

@@ -248,7 +248,7 @@ def default_epochs(updates_per_epoch: int) -> int:
 
 
 def default_learning_rate(parameters: int) -> float:
-    """The peak learning rate of fine-tuning for a model with so many parameters: 4,000 / parameters, at most 1e-3.
+    """The peak learning rate of fine-tuning by the number of parameters of the model: 4,000 / parameters, at most 1e-3.
 
     That is 4.4e-4 for the embedded model (9 million) and lies in the ranges of the papers for the published ones:
     4.9e-5 for distilroberta-base (82 million) and 3.2e-5 for roberta-base (Devlin et al. 2018, section A.3: 2e-5 to

@@ -22,7 +22,7 @@ from ..layers.params import Array, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights
 from ..tokenizer import RobertaTokenizer
-from .data.batches import MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
+from .data.batches import MaskedBatches, MicroBatch, masked_lm_step, write_sequences
 from .data.source import check_file
 from .device import to_device, to_host
 from .loop import Job, Options, RunOptions, train
@@ -64,12 +64,14 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
     def prepare() -> Iterable[Path]:
         tokenizer.save_pretrained(folder)
         raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        paths = write_sequences(folder, PHASE, files, raw, settings.length, options.say)
-        return [folder / "tokenizer.json", *paths]
+        return [
+            *write_sequences(folder, PHASE, files, raw, settings.length, options.say),
+            *folder.glob("tokenizer*.json"),
+        ]
 
     with open_run(folder) as run:
         check_end(run, settings)
-        data = {"text": files, "teacher": sorted(source.glob("*.safetensors"))}
+        data = {"text": files, "teacher": [source / "config.json", *sorted(source.glob("*.safetensors"))]}
         run.begin(settings, data, prepare, free=settings.ENDING)
         batches = MaskedBatches(folder, PHASE, settings.length, settings)
         initial = (
@@ -87,26 +89,18 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
             settings.restrict_ce_to_mask,
         )
 
-        def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
-            batch = batches.batch(update)
-            masked, tokens = count_masked(batch), count_tokens(batch)
-            loss, total = batch_gradients(
-                batch,
-                lambda part: distillation_gradients(
-                    part.ids, part.labels, weights, config, teacher, objective, part.dropout, masked, tokens
-                ),
-                settings.dropout,
-                [settings.seed, 3, update],
-                options.device,
+        def compute(part: MicroBatch, masked: int, tokens: int) -> tuple[float, MaskedLMWeights[Array]]:
+            return distillation_gradients(
+                part.ids, part.labels, weights, config, teacher, objective, part.dropout, masked, tokens
             )
-            return loss, total, tokens
 
         def save(target: Path) -> None:
             RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
             tokenizer.save_pretrained(target)
 
         state = run.resume(weights, options.device, options.say)
-        return train(run, weights, state, settings, Job(settings.updates, gradients, save), options)
+        step = masked_lm_step(batches.batch, compute, settings, options.device)
+        return train(run, weights, state, settings, Job(settings.updates, step, save), options)
 
 
 def _student_config(teacher: RobertaConfig, settings: DistillSettings) -> RobertaConfig:

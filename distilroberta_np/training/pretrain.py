@@ -24,7 +24,7 @@ from ..layers.params import Array, tree_leaves, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
 from ..tokenizer import RobertaTokenizer
-from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, count_tokens, write_sequences
+from .data.batches import Batch, MaskedBatches, MicroBatch, masked_lm_step, write_sequences
 from .data.source import check_file
 from .data.text import MASK, train_tokenizer
 from .device import to_device, to_host
@@ -75,25 +75,16 @@ def pretrain(
         state = run.resume(weights, options.device, options.say)
         settings_of_tokenizer = {"model_max_length": config.max_sequence_length}
         tokenizer = RobertaTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), settings_of_tokenizer)
-        batches = masked_batches(folder, settings)
 
-        def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
-            batch = batches(update)
-            masked = count_masked(batch)
-            loss, total = batch_gradients(
-                batch,
-                lambda part: masked_lm_gradients(part.ids, part.labels, weights, config, part.dropout, masked),
-                settings.dropout,
-                [settings.seed, 3, update],
-                options.device,
-            )
-            return loss, total, count_tokens(batch)
+        def compute(part: MicroBatch, masked: int, tokens: int) -> tuple[float, MaskedLMWeights[Array]]:
+            return masked_lm_gradients(part.ids, part.labels, weights, config, part.dropout, masked)
 
         def save(target: Path) -> None:
             RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
             tokenizer.save_pretrained(target)
 
-        return train(run, weights, state, settings, Job(settings.updates, gradients, save), options)
+        step = masked_lm_step(masked_batches(folder, settings), compute, settings, options.device)
+        return train(run, weights, state, settings, Job(settings.updates, step, save), options)
 
 
 def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], Batch]:

@@ -124,14 +124,36 @@ def batch_gradients(
     return sum_parts(map_in_threads(of, list(enumerate(parts))))
 
 
+def masked_lm_step(
+    batch_of: Callable[[int], Batch],
+    compute: Callable[[MicroBatch, int, int], tuple[float, Weights]],
+    settings: MaskedLMSettings,
+    device: str,
+) -> Callable[[int], tuple[float, Weights, int]]:
+    """The function from the number of an update to its loss, its gradients and its number of tokens.
+
+    Args:
+        batch_of: the batch of an update.
+        compute: the loss and the gradients of a micro-batch, given the number of masked positions and of tokens of the
+            whole batch.
+        settings: of the run.
+        device: "cpu" or "cuda".
+    """
+
+    def step(update: int) -> tuple[float, Weights, int]:
+        batch = batch_of(update)
+        masked, tokens = count_masked(batch), sum(ids.size for ids, _ in batch)
+        seed = [settings.seed, 3, update]
+        return *batch_gradients(
+            batch, lambda part: compute(part, masked, tokens), settings.dropout, seed, device
+        ), tokens
+
+    return step
+
+
 def count_masked(batch: Batch) -> int:
     """The number of masked positions of a batch. Raises TrainingError if there is none."""
     masked = sum(int((labels >= 0).sum()) for _, labels in batch)
     if not masked:
         raise TrainingError("a batch has no masked tokens; increase batch_tokens or masking")
     return masked
-
-
-def count_tokens(batch: Batch) -> int:
-    """The number of tokens of a batch."""
-    return sum(ids.size for ids, _ in batch)

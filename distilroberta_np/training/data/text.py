@@ -98,12 +98,15 @@ def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
     return np.concatenate(parts), np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _in_blocks(lines: Iterator[str], size: int = 4096) -> Iterator[list[str]]:
+def _in_blocks(lines: Iterator[str], size: int = 4096, characters: int = 2**24) -> Iterator[list[str]]:
+    """Yield lists of lines, limited by their number and their characters, for the sake of memory."""
     block: list[str] = []
+    length = 0
     for line in lines:
         block.append(line)
-        if len(block) == size:
+        length += len(line)
+        if len(block) == size or length > characters:
             yield block
-            block = []
+            block, length = [], 0
     if block:
         yield block

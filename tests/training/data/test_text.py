@@ -4,6 +4,7 @@ from itertools import pairwise
 import pytest
 
 from distilroberta_np import TrainingError
+from distilroberta_np.training.data import text
 from distilroberta_np.training.data.text import make_sequences, read_paragraphs, train_tokenizer
 
 LINES = ["The cat sat on the mat.", "It purred.", "", "Another document, of one paragraph that is a little longer."]
@@ -39,6 +40,15 @@ def test_files_without_text_are_named(tmp_path, tokenizer):
     (tmp_path / "empty.txt").write_text("\n\n")
     with pytest.raises(TrainingError, match=r"there is no text in .*empty\.txt"):
         make_sequences([tmp_path / "empty.txt"], tokenizer, 20)
+
+
+def test_blocks_change_nothing_but_the_memory(files, tokenizer, monkeypatch):
+    expected = make_sequences(files, tokenizer, 20)
+    whole = text._in_blocks
+    for size, characters in ((1, 100), (100, 0), (2, 30)):
+        monkeypatch.setattr(text, "_in_blocks", lambda lines, s=size, c=characters: whole(lines, s, c))
+        for ours, other in zip(make_sequences(files, tokenizer, 20), expected, strict=True):
+            assert ours.tolist() == other.tolist()
 
 
 @pytest.mark.parametrize("length", [8, 20, 128])

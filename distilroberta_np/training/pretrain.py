@@ -65,11 +65,13 @@ def pretrain(
     """
     options, config = Options(**run_options), settings.config()
     texts = (files, last_files or files)
-    for path in (*texts[0], *texts[1]):
+    for path in (*texts[0], *texts[1], *([] if initial is None else [initial / "config.json"])):
         check_file(path)
     with open_run(folder) as run:
         check_end(run, settings)
         data = dict(zip(("text", "text for the last updates"), texts, strict=True))
+        if initial is not None:
+            data["initial model"] = [initial / "config.json", *sorted(initial.glob("*.safetensors"))]
         run.begin(settings, data, lambda: _prepare(folder, texts, initial, settings, options.say), settings.ENDING)
         weights: MaskedLMWeights[Array] = to_device(_weights(run.checkpoint or initial, settings), options.device)
         state = run.resume(weights, options.device, options.say)

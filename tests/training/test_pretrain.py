@@ -11,6 +11,7 @@ from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer, TrainingError
 from distilroberta_np.cli import main
 from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training import pretrain as module
+from distilroberta_np.training.data.batches import batch_gradients, count_masked
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import PretrainSettings
 
@@ -207,8 +208,8 @@ def test_a_run_begins_with_another_model(finished, files, tmp_path):
     assert pretrain(tmp_path / "run", files, settings, initial=initial, report=reports.append)
     batch = module.masked_batches(tmp_path / "run", settings)(0)
     model = RobertaForMaskedLM.from_pretrained(initial)
-    masked = module.count_masked(batch)
-    loss, _ = module.batch_gradients(
+    masked = count_masked(batch)
+    loss, _ = batch_gradients(
         batch,
         lambda part: module.masked_lm_gradients(part.ids, part.labels, model.weights, model.config, None, masked),
         0.0,

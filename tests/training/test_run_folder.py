@@ -21,7 +21,7 @@ from distilroberta_np.training.finetune import finetune
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.run_folder import open_run, read_record, write_record
 from distilroberta_np.training.settings import DistillSettings, FinetuneSettings, PretrainSettings
-from tests.support.seeded import write_model
+from tests.support.seeded import seeded_tensors, write_model
 
 PRETRAIN = PretrainSettings(
     vocab_size=270, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
@@ -267,6 +267,29 @@ def test_another_teacher_under_the_same_name_is_refused(text, tmp_path):
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=r"begun with other teacher than .*model\.safetensors"):
         distill(tmp_path / "run", [text], settings)
+
+
+def test_another_initial_model_is_refused(text, data, tmp_path):
+    settings = replace(PRETRAIN, vocab_size=274, last_length=512, last_updates=0)
+    for name, seed in (("a", 0), ("b", 1)):
+        tensors = seeded_tensors(seed, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+        shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+        write_model(tmp_path / name, tensors, **shape)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(tmp_path / "run", [text], settings, initial=tmp_path / "a", report=kill)
+    for other, given in ((tmp_path / "b", ".*safetensors"), (None, "none")):
+        with pytest.raises(TrainingError, match=f"begun with other initial model than {given}"):
+            pretrain(tmp_path / "run", [text], settings, initial=other)
+    with pytest.raises(TrainingError, match=r"absent.config\.json: no such file"):
+        pretrain(tmp_path / "run", [text], settings, initial=tmp_path / "absent")
+    assert pretrain(tmp_path / "run", [text], settings, initial=tmp_path / "a")
 
 
 def test_changed_data_are_named_by_file(data, stopped, tmp_path):

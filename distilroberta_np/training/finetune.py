@@ -84,7 +84,9 @@ def finetune(
         epochs = settings.epochs or default_epochs(per_epoch)
         rate = settings.learning_rate or default_learning_rate(parameters)
         settings = replace(settings, learning_rate=rate, epochs=epochs)
-        options.say(f"{parameters:,} parameters, learning rate {rate:g}, {epochs} epochs of {per_epoch:,} updates")
+        options.say(
+            f"parameters: {parameters:,}, learning rate: {rate:g}, epochs: {epochs}, updates: {epochs * per_epoch:,}"
+        )
         data = {name: [Path(path)] for name, path in files.items()}
         run.begin(settings, data, free=("train", "eval", "epochs"))
         model = task.model_class(config, to_device(weights, options.device))

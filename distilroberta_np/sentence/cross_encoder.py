@@ -148,14 +148,6 @@ class CrossEncoder(SentenceModel):
         Returns:
             With one label, a float32 for a pair and float32 (N,) for a list; with several, (C,) and (N, C). For
             another iterable, an iterator over the results of one pair each. Equal pairs have equal scores.
-
-        Raises:
-            PipelineException: a pair cannot be scored; `index` says which. Nothing of a list is computed then; the
-                preceding pairs of an iterator are returned first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range, or an unknown prompt.
-            CheckpointError: the logits are not finite.
-            ImportError: a tensor is requested, and torch is not installed.
         """
         return self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, self._options(**options))
 
@@ -220,8 +212,8 @@ class CrossEncoder(SentenceModel):
             raise TypeError(f"{name_of(index)} must be a pair of texts, not {item!r:.80}")
         return self._token_ids(options.prompt, item, index)
 
-    def _answer(self, items: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
-        logits = np.concatenate(self.model.logits_at(items, [[0]] * len(items)))  # [N, C]
+    def _compute(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
+        logits = np.concatenate(self.model.logits_at(sequences, [[0]] * len(sequences)))  # [N, C]
         scores = np.asarray((options.activation_fn or self.activation_fn)(logits), np.float32)
         if scores.shape != logits.shape:
             raise ValueError(f"activation_fn maps the shape {logits.shape} to {scores.shape}; it must keep the shape")

@@ -19,7 +19,6 @@ from ..models import RobertaModel
 from ..models.base import check_finite
 from ..pipelines.loading import PathLike
 from ..pipelines.options import Option, as_boolean, integer, one_of
-from ..runtime.batching import batches
 from ..tokenizer import RobertaTokenizer
 from .modules import Layer, load_modules, output_size, save_modules
 from .normalize import normalize
@@ -173,14 +172,6 @@ class SentenceEncoder(SentenceModel):
         Returns:
             The embedding of a sentence, float32 (D,); of a list, (N, D); of another iterable, an iterator over
             embeddings. Equal sentences have equal embeddings. Token embeddings are arrays (S, H), in a list.
-
-        Raises:
-            PipelineException: a sentence cannot be encoded; `index` says which. Nothing of a list is computed then;
-                the preceding sentences of an iterator are returned first.
-            TypeError: an input or option of the wrong type.
-            ValueError: an option out of range, or an unknown prompt.
-            CheckpointError: the embeddings are not finite.
-            ImportError: a tensor is requested, and torch is not installed.
         """
         return self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, self._options(**options))
 
@@ -257,23 +248,16 @@ class SentenceEncoder(SentenceModel):
             raise PipelineException("no tokens are left after the prompt, which is not pooled", index)
         return ids
 
-    def _answer(self, items: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
-        rows = [row for batch in batches(list(map(len, items))) for row in self._encode_batch(items[batch], options)]
+    def _compute(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
         if options.output_value == "token_embeddings":
-            return rows
-        embeddings = np.stack(rows)
+            # Copies: a view would keep the hidden states of the whole batch alive.
+            return list(map(np.copy, self.model.encode(sequences, [range(len(ids)) for ids in sequences])))
+        positions = [self.pooling.positions(len(ids), options.skipped) for ids in sequences]
+        embeddings = np.stack(list(map(self.pooling, self.model.encode(sequences, positions), positions)))  # [N, H]
         for layer in self.layers:
             embeddings = layer(embeddings)  # [N, H] -> [N, D]
         embeddings = check_finite(embeddings, "embeddings")[:, : options.truncate_dim]
         return list(normalize(embeddings) if options.normalize_embeddings else embeddings)
-
-    def _encode_batch(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> Iterable[Array]:
-        """The hidden states of each sequence (S, H), or what the pooling makes of them (H,)."""
-        if options.output_value == "token_embeddings":
-            # Copies: a view would keep the hidden states of the whole batch alive.
-            return map(np.copy, self.model.encode(sequences, [range(len(sequence)) for sequence in sequences]))
-        positions = [self.pooling.positions(len(sequence), options.skipped) for sequence in sequences]
-        return map(self.pooling, self.model.encode(sequences, positions), positions)
 
     def _finished(self, result: Array, options: SimpleNamespace) -> Array:
         return quantize(result, options.precision)

@@ -21,6 +21,7 @@ from ..pipelines.loading import LoadingOptions, PathLike
 from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text, declared, one_of, resolve
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
+from ..runtime.batching import batches
 from ..tokenizer import RobertaTokenizer
 from .sentence_settings import EncoderSettings, SentenceSettings
 
@@ -167,6 +168,13 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest)
         limit = min(limit, self.model.config.max_sequence_length)
         return tuple(truncate(encoding, limit, "longest_first", index, self.tokenizer.truncation_side))
+
+    def _answer(self, items: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
+        return [row for batch in batches(list(map(len, items))) for row in self._compute(items[batch], options)]
+
+    @abstractmethod
+    def _compute(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
+        """The result for each sequence of a batch."""
 
     def _answer_one(self, inputs: Any, options: SimpleNamespace) -> Any:
         return as_tensor(self._finished(super()._answer_one(inputs, options), options), options)

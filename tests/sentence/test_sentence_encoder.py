@@ -8,7 +8,7 @@ import pytest
 
 from distilroberta_np import ConfigError, PipelineException, SentenceEncoder
 from distilroberta_np.runtime.batching import batches
-from distilroberta_np.sentence import sentence_encoder
+from distilroberta_np.sentence import sentence_model
 from distilroberta_np.sentence.quantization import quantize
 from tests.support.seeded import write_model
 from tests.support.sentence_folders import (
@@ -73,7 +73,7 @@ def test_memory_is_bounded_by_batches_of_tokens(encoder, monkeypatch):
     expected = encoder.encode(sentences)
     held = []
     encode = encoder.model.encode
-    monkeypatch.setattr(sentence_encoder, "batches", lambda lengths: batches(lengths, 40))
+    monkeypatch.setattr(sentence_model, "batches", lambda lengths: batches(lengths, 40))
     monkeypatch.setattr(encoder.model, "encode", lambda ids, at: held.append(sum(map(len, ids))) or encode(ids, at))
     assert_close(encoder.encode(sentences), expected)
     assert len(held) > 5 and max(held) <= 40

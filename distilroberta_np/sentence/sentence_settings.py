@@ -112,9 +112,11 @@ class EncoderSettings:
         return cls(given, bool(values.get("do_lower_case")))
 
     def save(self, folder: Path, task: str) -> None:
-        """Write sentence_bert_config.json, as all versions of sentence-transformers read it."""
+        """Write sentence_bert_config.json."""
         length = self.tokenizer.get("model_max_length")
-        values = {"transformer_task": task, "max_seq_length": length, "do_lower_case": self.do_lower_case}
+        values: dict[str, Any] = {"max_seq_length": length, "do_lower_case": self.do_lower_case}
+        if task != "feature-extraction":  # the default, which old versions do not name
+            values["transformer_task"] = task
         write_json(folder / ENCODER_SETTINGS_FILES[0], values)
 
 

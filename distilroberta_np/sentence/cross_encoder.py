@@ -149,7 +149,7 @@ class CrossEncoder(SentenceModel):
             With one label, a float32 for a pair and float32 (N,) for a list; with several, (C,) and (N, C). For
             another iterable, an iterator over the results of one pair each. Equal pairs have equal scores.
         """
-        return self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, self._options(**options))
+        return self._run(inputs, self._options(**options))
 
     __call__ = predict
 

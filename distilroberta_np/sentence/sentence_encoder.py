@@ -173,7 +173,7 @@ class SentenceEncoder(SentenceModel):
             The embedding of a sentence, float32 (D,); of a list, (N, D); of another iterable, an iterator over
             embeddings. Equal sentences have equal embeddings. Token embeddings are arrays (S, H), in a list.
         """
-        return self._run(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs, self._options(**options))
+        return self._run(inputs, self._options(**options))
 
     @overload
     def encode_query(self, inputs: str | Sequence[Sentence], **options: Unpack[ArrayOptions]) -> Array: ...

@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..hub import in_organization, resolve_model
 from ..layers.params import Array
 from ..messages import shown, warn
-from ..pipelines.base import Pipeline
+from ..pipelines.base import Pipeline, as_column
 from ..pipelines.loading import LoadingOptions, PathLike
 from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text, declared, one_of, resolve
 from ..pipelines.truncation import truncate
@@ -147,6 +147,13 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
 
     # -- as a pipeline -----------------------------------------------------------------------------------------
 
+    def _run(self, inputs: Any, options: SimpleNamespace) -> Any:
+        if isinstance(inputs, np.ndarray):  # of pairs too, which have two dimensions
+            inputs = inputs.tolist()
+        elif not isinstance(inputs, str | list | tuple) and (column := as_column(inputs)) is not None:
+            inputs = column
+        return super()._run(inputs, options)
+
     def _check_call(self, options: SimpleNamespace) -> None:
         if options.prompt is not None and options.prompt_name is not None:
             warn(f"prompt takes precedence over prompt_name; {options.prompt_name!r} is not used")
@@ -165,7 +172,7 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         """
         limit = as_integer("max_seq_length", self.max_seq_length, smallest=self._MIN_LENGTH)
         first, *rest = texts
-        encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest)
+        encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest, read="some")
         limit = min(limit, self.model.config.max_sequence_length)
         return tuple(truncate(encoding, limit, "longest_first", index, self.tokenizer.truncation_side))
 

@@ -38,6 +38,19 @@ def token_states(encoder, sentence, prompt=""):
     return encoder.model(np.array([ids])).last_hidden_state[0]
 
 
+class Column:
+    """As pandas, polars and datasets have it."""
+
+    def __init__(self, items):
+        self._items = items
+
+    def __len__(self):
+        return len(self._items)
+
+    def __getitem__(self, index):
+        return self._items[index]
+
+
 def assert_close(ours, expected):
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
@@ -51,6 +64,7 @@ def test_a_sentence_and_a_list_of_sentences(encoder):
     assert_close(one, many[0])
     assert_close(encoder.encode(tuple(SENTENCES)), many)
     assert_close(encoder.encode(np.array(SENTENCES)), many)
+    assert_close(encoder.encode(Column(SENTENCES)), many)
     assert encoder.encode([]).shape == (0, HIDDEN)
 
 

@@ -22,6 +22,7 @@ from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import batches
+from ..runtime.progress import track
 from ..tokenizer import RobertaTokenizer
 from .sentence_settings import EncoderSettings, SentenceSettings
 
@@ -52,7 +53,7 @@ class SentenceOptions(CallOptions, total=False):
 
     prompt_name: Annotated[str | None, Option(None, as_text, "name of the prompt to prepend to each text")]
     prompt: Annotated[str | None, Option(None, as_text, "a text to prepend to each text, instead of a named prompt")]
-    show_progress_bar: Annotated[bool | None, Option(False, as_boolean, "show a progress bar")]
+    show_progress_bar: Annotated[bool | None, Option(False, as_boolean, "show a progress bar for a list")]
     device: Annotated[Any, declared(LoadingOptions)["device"]]
 
 
@@ -177,7 +178,8 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         return tuple(truncate(encoding, limit, "longest_first", index, self.tokenizer.truncation_side))
 
     def _answer(self, items: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
-        return [row for batch in batches(list(map(len, items))) for row in self._compute(items[batch], options)]
+        tracked = track(batches(list(map(len, items))), len(items), options.show_progress_bar)
+        return [row for batch in tracked for row in self._compute(items[batch], options)]
 
     @abstractmethod
     def _compute(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
@@ -192,6 +194,7 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
         return result if options.convert_to_numpy or options.convert_to_tensor else list(result)
 
     def _answer_stream(self, inputs: Any, options: SimpleNamespace) -> Iterator[Any]:
+        options.show_progress_bar = False
         return (as_tensor(self._finished(row, options), options) for row in super()._answer_stream(inputs, options))
 
     def _finished(self, result: Array, options: SimpleNamespace) -> Array:

@@ -93,6 +93,15 @@ def test_memory_is_bounded_by_batches_of_tokens(encoder, monkeypatch):
     assert len(held) > 5 and max(held) <= 40
 
 
+def test_a_progress_bar_counts_distinct_sentences(encoder, monkeypatch):
+    shown = []
+    monkeypatch.setattr(sentence_model, "track", lambda batches, *rest: shown.append(rest) or batches)
+    encoder.encode([*SENTENCES, "a"], show_progress_bar=True)
+    list(encoder.encode(iter(SENTENCES), show_progress_bar=True))
+    assert shown[0] == (len(SENTENCES), True)
+    assert {rest[1] for rest in shown[1:]} == {False}
+
+
 def test_equal_sentences_have_equal_embeddings(encoder):
     embeddings = encoder.encode([*SENTENCES, *SENTENCES])
     assert np.array_equal(embeddings[: len(SENTENCES)], embeddings[len(SENTENCES) :])

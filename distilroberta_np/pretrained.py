@@ -6,10 +6,9 @@ Names are resolved by `hub`, which sets the resolver when it is imported. So a c
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 # The parts of a model that a folder can hold.
 CONFIG, WEIGHTS, TOKENIZER, MODULES = "config", "weights", "tokenizer", "modules"
@@ -38,15 +37,12 @@ def set_resolver(resolver: Resolver) -> None:
     _resolver = resolver
 
 
-class Pretrained(ABC):
+class Pretrained:
     """An object that is read from a model's folder."""
 
+    # The parts of a model that it needs, and the class method that reads them from a folder.
     PARTS: ClassVar[tuple[str, ...]]
-
-    @classmethod
-    @abstractmethod
-    def from_folder(cls, folder: Path) -> Self:
-        """Read the files of a folder."""
+    from_folder: ClassVar[Callable[..., Any]]
 
     @classmethod
     def from_pretrained(
@@ -56,6 +52,7 @@ class Pretrained(ABC):
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
+        **options: Any,
     ) -> Self:
         """Load from a folder, or from a model of the hub by its name. A name is looked up in the cache first.
 
@@ -64,6 +61,7 @@ class Pretrained(ABC):
             revision: branch, tag or commit of the hub's repository; distilroberta-base has its own pinned one.
             cache_dir: the hub's cache, if not the usual one.
             local_files_only: never connect; use what is on this machine.
+            options: as `from_folder`.
 
         Raises:
             HubError: the model cannot be found or fetched.
@@ -76,4 +74,5 @@ class Pretrained(ABC):
             local_files_only=local_files_only,
             parts=cls.PARTS,
         )
-        return cls.from_folder(folder)
+        result: Self = cls.from_folder(folder, **options)
+        return result

@@ -92,7 +92,8 @@ def test_epsilon_must_be_a_number_between_0_and_1(value):
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
         ({"is_decoder": True}, "is_decoder True is not supported, only False"),
         ({"add_cross_attention": True}, "add_cross_attention True"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings False"),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings must be true or false, not None"),
+        ({"per_layer_config": {"0": {}}}, "per_layer_config {'0': {}}"),
         ({"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4}"),
         ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not supported, only 'gelu'"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
@@ -111,6 +112,29 @@ def test_epsilon_must_be_a_number_between_0_and_1(value):
 def test_what_can_not_be_computed_is_refused_by_name(changes, message):
     with pytest.raises(ConfigError, match=message):
         RobertaConfig.from_dict(config_dict(**changes))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"hidden_act": "gelu_python"}, {"position_embedding_type": None}, {"tie_word_embeddings": False}],
+    ids=repr,
+)
+def test_settings_that_change_nothing_by_another_name(settings):
+    RobertaConfig.from_dict(config_dict(**settings))
+
+
+def test_what_was_read_is_saved():
+    settings = {
+        "bos_token_id": 5,
+        "eos_token_id": None,
+        "hidden_dropout_prob": 0.3,
+        "attention_probs_dropout_prob": 0.0,
+        "tie_word_embeddings": False,
+        "hidden_act": "gelu_python",
+        "problem_type": "regression",
+    }
+    saved = RobertaConfig.from_dict(config_dict(**settings)).to_dict()
+    assert {name: saved[name] for name in settings} == settings
 
 
 def test_a_model_type_must_be_given():

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +27,69 @@ from ..layers.params import Array
 _STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
+# A thousand layers need a quarter of it. The safetensors package would read a larger one for minutes.
+_LARGEST_HEADER = 8 * 2**20
+
+
+class MappedFile:
+    """A file that is mapped into memory, or read into it, which is safe if others can change it.
+
+    Attributes:
+        path: of the file.
+        content: its bytes.
+    """
+
+    def __init__(self, path: Path, memory_map: bool) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        if memory_map:
+            self._descriptor = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._descriptor)
+            self.content: mmap.mmap | bytes = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        else:
+            self.content = path.read_bytes()
+        self._status = self._read_status()
+
+    def check(self) -> None:
+        """Raise CheckpointError if the file that is mapped has changed: its numbers are others, or no longer there."""
+        if self._read_status() != self._status:
+            raise CheckpointError(
+                f"{self.path}: has been changed since it was loaded, so the weights in memory are changed too. Load "
+                "the model again; memory_map=False makes it independent of the file"
+            )
+
+    def _read_status(self) -> tuple[int, int] | None:
+        # Of the open file: another one may have its name by now, which changes nothing.
+        if self._descriptor is None:
+            return None
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    def __reduce__(self) -> Any:
+        return _copied, (self.path,)
+
+
+def _copied(path: Path) -> MappedFile:
+    """The file of a model that was pickled or copied: its weights are copies, so there is nothing to check."""
+    file = MappedFile.__new__(MappedFile)
+    file.path, file.content, file._descriptor, file._status = path, b"", None, None
+    return file
+
+
 @dataclass(frozen=True)
 class StoredTensor:
     """A tensor in a file, which is not read before `to_float32`."""
 
-    path: Path
+    file: MappedFile
     name: str
     dtype: str
     shape: tuple[int, ...]
-    _mapped: mmap.mmap
     _offset: int
+
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return self.file.path
 
     def to_float32(self) -> Array:
         """The values as a float32 array: a read-only view of the file if it has that dtype, else a new array.
@@ -46,7 +101,7 @@ class StoredTensor:
             raise CheckpointError(
                 f"{self.path}: {self.name} has the dtype {self.dtype}; only {', '.join(_STORED_AS)} are supported"
             )
-        stored: Array = np.frombuffer(self._mapped, _STORED_AS[self.dtype], math.prod(self.shape), self._offset)
+        stored: Array = np.frombuffer(self.file.content, _STORED_AS[self.dtype], math.prod(self.shape), self._offset)
         if self.dtype == "BF16":
             # bfloat16 is the upper half of a float32.
             stored = (stored.astype(np.uint32) << 16).view(np.float32)
@@ -60,8 +115,8 @@ class StoredTensor:
         return values.reshape(self.shape)
 
 
-def open_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Map a file, and return its tensors by name.
+def open_safetensors(path: Path, memory_map: bool = True) -> dict[str, StoredTensor]:
+    """Map a file, or read it, and return its tensors by name.
 
     Raises:
         CheckpointError: the file is missing, truncated or malformed.
@@ -69,13 +124,15 @@ def open_safetensors(path: Path) -> dict[str, StoredTensor]:
     try:
         if path.exists() and not path.is_file():
             raise OSError("not a regular file")
+        # Layout: the header's length in 8 bytes, little-endian; the header in JSON; the data.
+        with open(path, "rb") as start:
+            header_end = 8 + int.from_bytes(start.read(8), "little")
+        if header_end > _LARGEST_HEADER < path.stat().st_size:
+            raise OSError(f"a header of {header_end:,} bytes, which no RoBERTa needs")
         with safe_open(path, framework="np"):
             pass
-        with open(path, "rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        # Layout: the header's length in 8 bytes, little-endian; the header in JSON; the data.
-        header_end = 8 + int.from_bytes(mapped[:8], "little")
-        header: dict[str, Any] = json.loads(mapped[8:header_end], object_pairs_hook=unique_keys)
+        file = MappedFile(path, memory_map)
+        header: dict[str, Any] = json.loads(file.content[8:header_end], object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -85,9 +142,7 @@ def open_safetensors(path: Path) -> dict[str, StoredTensor]:
         ) from None
     header.pop("__metadata__", None)
     return {
-        name: StoredTensor(
-            path, name, entry["dtype"], tuple(entry["shape"]), mapped, header_end + entry["data_offsets"][0]
-        )
+        name: StoredTensor(file, name, entry["dtype"], tuple(entry["shape"]), header_end + entry["data_offsets"][0])
         for name, entry in header.items()
     }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
+from ..checkpoint.load import open_checkpoint
+from ..checkpoint.safetensors_file import MappedFile, StoredTensor
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import CheckpointError
@@ -29,7 +32,7 @@ def register(model: type[Model]) -> type[Model]:
     return model
 
 
-class PretrainedModel(Pretrained, Generic[Weights]):
+class PretrainedModel(Pretrained, ABC, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
     Args:
@@ -41,29 +44,43 @@ class PretrainedModel(Pretrained, Generic[Weights]):
     # How the names of the head's tensors begin in a checkpoint ("lm_head"); empty for the encoder alone.
     head: ClassVar[str] = ""
 
+    _files: Collection[MappedFile] = ()
+
     def __init__(self, config: RobertaConfig, weights: Weights) -> None:
         self.config = config
         self.weights = weights
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path, config: RobertaConfig) -> Weights:
-        """The weights in a folder. Raises CheckpointError if they can't be used, or belong to another kind of model."""
+    def load(cls, folder: Path, config: RobertaConfig, stored: dict[str, StoredTensor]) -> Weights:
+        """The weights, from the tensors of a folder. Raises CheckpointError if they belong to another kind of model."""
 
     @abstractmethod
     def _keys(self) -> Weights:
         """The names of the weights in a checkpoint: a tree like the weights, with a `Key` per array."""
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Self:
+    def from_folder(cls, folder: Path, *, memory_map: bool = True) -> Self:
         """Read config.json and the weights of a folder.
+
+        Args:
+            folder: the folder of the files.
+            memory_map: map float32 weights from their file, which takes no time and no memory of its own. Every call
+                then checks that the file has not changed. False reads the weights into memory instead.
 
         Raises:
             ConfigError: its config.json can't be used.
             CheckpointError: its weights can't be used, or belong to another kind of model.
         """
         config = RobertaConfig.from_folder(folder)
-        return cls(config, cls.load(folder, config))
+        stored = open_checkpoint(folder, memory_map)
+        model = cls(config, cls.load(folder, config, stored))
+        model.watch({tensor.file for tensor in stored.values() if tensor.dtype == "F32"})
+        return model
+
+    def watch(self, files: Collection[MappedFile]) -> None:
+        """Have every call check that these files, from which weights are mapped, have not changed."""
+        self._files = files
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> None:
         """Write config.json and model.safetensors, as this package and transformers load them.

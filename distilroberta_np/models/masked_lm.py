@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -155,12 +155,21 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
 
     head, head_name, keys = "lm_head", "masked-language-model", masked_lm_keys
     ignored = ("roberta.pooler.dense.", "lm_head.decoder.")
+    # The output matrix is tied to the word embeddings, so either of the two may be stored.
+    aliases: ClassVar[dict[str, str]] = {
+        "roberta.embeddings.word_embeddings.weight": "lm_head.decoder.weight",
+        "lm_head.bias": "lm_head.decoder.bias",
+    }
 
     @classmethod
-    def _check(cls, folder: Path, stored: dict[str, StoredTensor], weights: MaskedLMWeights[Array]) -> None:
+    def _check(
+        cls, folder: Path, config: RobertaConfig, stored: dict[str, StoredTensor], weights: MaskedLMWeights[Array]
+    ) -> None:
         # Copies of the tied matrix and of its bias may be stored too. If they differ, the head isn't tied.
         ties = {"lm_head.decoder.weight": weights.roberta.embeddings.word, "lm_head.decoder.bias": weights.lm_head.bias}
         for name, tied in ties.items():
+            if name not in stored and not config.tie_word_embeddings:
+                raise CheckpointError(f"{folder}: {name} is missing, but config.json says that it is not tied")
             if name in stored and not np.array_equal(stored[name].to_float32(), tied):
                 raise CheckpointError(
                     f"{folder}: {name} differs from the word embeddings or lm_head.bias, to which it is tied; "

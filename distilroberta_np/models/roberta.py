@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from ..checkpoint.keys import Key, layer_norm_keys, linear_keys
-from ..checkpoint.load import load_tree, open_checkpoint
-from ..checkpoint.safetensors_file import StoredTensor
+from ..checkpoint.load import load_tree
+from ..checkpoint.safetensors_file import MappedFile, StoredTensor
 from ..config import RobertaConfig
 from ..errors import CheckpointError
 from ..layers.attention import AttentionCache, AttentionWeights, attention_bias
@@ -166,8 +166,7 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
     """The encoder: from token ids to a hidden state per token. It loads checkpoints with any head or none."""
 
     @classmethod
-    def load(cls, folder: Path, config: RobertaConfig) -> RobertaWeights[Array]:
-        stored = open_checkpoint(folder)
+    def load(cls, folder: Path, config: RobertaConfig, stored: dict[str, StoredTensor]) -> RobertaWeights[Array]:
         weights: RobertaWeights[Array] = load_tree(
             folder, stored, stored_roberta_keys(config, stored), _heads_except("")
         )
@@ -198,6 +197,8 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
             ValueError: wrong shapes, ids outside the vocabulary, a mask of other values, or too long a sequence.
         """
         input_ids, attention_mask = check_inputs(input_ids, attention_mask, self.config)
+        for file in self._files:
+            file.check()
 
         def run(part: slice) -> RobertaModelOutput:
             return self._encode_padded(input_ids[part], attention_mask[part], output_hidden_states, output_attentions)
@@ -241,6 +242,8 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
         """
         if not sequences:
             return []
+        for file in self._files:
+            file.check()
         # Sequences of equal length with equally many positions make a group.
         order = sorted(range(len(sequences)), key=lambda index: (len(sequences[index]), len(positions[index])))
 
@@ -306,27 +309,32 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
     keys: ClassVar[Callable[[RobertaConfig], Any]]
     # How the names of tensors begin that a checkpoint may hold but the model doesn't load.
     ignored: ClassVar[tuple[str, ...]] = ("roberta.pooler.dense.",)
+    # Names under which tensors may be stored instead of their own.
+    aliases: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: RobertaConfig, weights: Weights) -> None:
         super().__init__(config, weights)
         self.roberta = RobertaModel(config, weights.roberta)
 
     @classmethod
-    def load(cls, folder: Path, config: RobertaConfig) -> Weights:
-        stored, keys = open_checkpoint(folder), cls.keys(config)
+    def load(cls, folder: Path, config: RobertaConfig, stored: dict[str, StoredTensor]) -> Weights:
+        stored, keys = _with_prefix(stored), cls.keys(config)
         names = [key.name for key in tree_leaves(keys[1])]
         if not any(name in stored for name in names):
             raise CheckpointError(
                 f"{folder}: the checkpoint has no {cls.head_name} head ({names[0]} is missing); "
                 "choose a model that is fine-tuned for the task, or load the encoder alone with RobertaModel"
             )
-        weights: Weights = load_tree(folder, stored, keys, (*_heads_except(cls.head), *cls.ignored))
-        cls._check(folder, stored, weights)
+        weights: Weights = load_tree(folder, stored, keys, (*_heads_except(cls.head), *cls.ignored), cls.aliases)
+        cls._check(folder, config, stored, weights)
         return weights
 
     @classmethod
-    def _check(cls, folder: Path, stored: dict[str, StoredTensor], weights: Weights) -> None:
-        """Raise CheckpointError if tensors that are not loaded contradict the weights."""
+    def _check(cls, folder: Path, config: RobertaConfig, stored: dict[str, StoredTensor], weights: Weights) -> None:
+        """Raise CheckpointError if the config or tensors that are not loaded contradict the weights."""
+
+    def watch(self, files: Collection[MappedFile]) -> None:
+        self.roberta.watch(files)
 
     def _keys(self) -> Weights:
         keys: Weights = type(self).keys(self.config)
@@ -383,6 +391,14 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
                 output_attentions=output_attentions,
             )
         )
+
+
+def _with_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors of a checkpoint with a head by their usual names: the encoder's may lack their prefix."""
+    if any(name.startswith("roberta.") for name in stored):
+        return stored
+    parts = ("embeddings.", "encoder.", "pooler.")
+    return {f"roberta.{name}" if name.startswith(parts) else name: tensor for name, tensor in stored.items()}
 
 
 def _heads_except(own: str) -> tuple[str, ...]:

@@ -359,6 +359,7 @@ def _group(spans: Iterable[Span]) -> list[Span]:
 
 def _tag(label: str) -> tuple[bool, str]:
     """Whether a label marks a beginning, and its name: "B-PER" -> (True, "PER"). Without a prefix it never does."""
+    label = str(label)  # some models number their labels
     return label.startswith("B-"), label[2:] if label.startswith(("B-", "I-")) else label
 
 

@@ -110,8 +110,8 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
     @property
     def entailment_id(self) -> int:
         """The id of the label whose name begins with "entail"; -1, the last one, if there is none."""
-        entails = (index for label, index in self.model.config.label2id.items() if label.lower().startswith("entail"))
-        return next(entails, -1)
+        ids = self.model.config.label2id
+        return next((index for label, index in ids.items() if str(label).lower().startswith("entail")), -1)
 
     @overload
     def __call__(

@@ -202,7 +202,7 @@ def _about(model: ServedModel) -> dict[str, Any]:
         "name": model.name,
         "task": model.task,
         "tasks": list(model.tasks),
-        "labels": list(model.config.labels or ()),
+        "labels": list(model.config.id2label.values()) if model.config.labels else [],
     }
 
 

@@ -1,4 +1,7 @@
+import copy
 import json
+import os
+import pickle
 
 import numpy as np
 import pytest
@@ -88,6 +91,103 @@ def test_what_other_tasks_need_may_be_there(tmp_path, tensors):
     plain, _ = load_both(write_model(tmp_path / "plain", tensors))
     model, _ = load_both(write_model(tmp_path / "more", tensors | extra))
     np.testing.assert_array_equal(model(IDS).logits, plain(IDS).logits)
+
+
+def test_layer_norms_with_the_names_of_tensorflow(tmp_path, tensors):
+    renamed = {}
+    for name, values in tensors.items():
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        renamed[old] = values
+    plain = load_both(write_model(tmp_path / "plain", tensors))
+    for ours, expected in zip(load_both(write_model(tmp_path / "old", renamed)), plain, strict=True):
+        for leaf, wanted in zip(tree_leaves(ours.weights), tree_leaves(expected.weights), strict=True):
+            np.testing.assert_array_equal(leaf, wanted)
+
+
+@pytest.mark.parametrize("changes", [{WORDS: "lm_head.decoder.weight"}, {"lm_head.bias": "lm_head.decoder.bias"}])
+def test_tied_tensors_that_are_stored_under_their_other_name_only(tmp_path, tensors, changes):
+    plain = RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "plain", tensors))
+    renamed = {changes.get(name, name): values for name, values in tensors.items()}
+    model = RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "renamed", renamed))
+    np.testing.assert_array_equal(model(IDS).logits, plain(IDS).logits)
+
+
+def test_an_encoder_without_its_prefix_next_to_a_head(tmp_path, tensors):
+    plain = RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "plain", tensors))
+    bare = {name.removeprefix("roberta."): values for name, values in tensors.items()}
+    model = RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "bare", bare))
+    np.testing.assert_array_equal(model(IDS).logits, plain(IDS).logits)
+
+
+def test_a_head_that_is_not_known_is_warned_of(tmp_path, tensors):
+    plain, _ = load_both(write_model(tmp_path / "plain", tensors))
+    write_model(tmp_path / "more", tensors | {"my\x1b[31m.weight": np.zeros(2, np.float32)})
+    with pytest.warns(UserWarning, match=r"my\\x1b\[31m\.weight in the checkpoint are not used") as caught:
+        model = RobertaForMaskedLM.from_pretrained(tmp_path / "more")
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(model(IDS).logits, plain(IDS).logits)
+
+
+def test_a_head_that_says_it_is_not_tied_must_hold_both_copies(tmp_path, tensors):
+    copies = {"lm_head.decoder.weight": tensors[WORDS], "lm_head.decoder.bias": tensors["lm_head.bias"]}
+    plain = RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "plain", tensors))
+    untied = write_model(tmp_path / "copies", tensors | copies, tie_word_embeddings=False)
+    np.testing.assert_array_equal(RobertaForMaskedLM.from_pretrained(untied)(IDS).logits, plain(IDS).logits)
+    for name in copies:
+        folder = write_model(tmp_path / name, {**tensors, **copies, name: copies[name] + 1}, tie_word_embeddings=False)
+        with pytest.raises(CheckpointError, match=f"{name} differs from"):
+            RobertaForMaskedLM.from_pretrained(folder)
+    write_model(tmp_path / "none", tensors, tie_word_embeddings=False)
+    with pytest.raises(CheckpointError, match=r"lm_head\.decoder\.weight is missing, but config\.json says"):
+        RobertaForMaskedLM.from_pretrained(tmp_path / "none")
+    RobertaModel.from_pretrained(tmp_path / "none")
+
+
+# -- files that change -----------------------------------------------------------------------------------------------
+
+
+def test_weights_that_change_on_disk_are_noticed(tmp_path, tensors):
+    file = write_model(tmp_path, tensors) / "model.safetensors"
+    content = file.read_bytes()
+    for kind in (RobertaForMaskedLM, RobertaModel):
+        file.write_bytes(content)
+        os.utime(file, (0, 0))
+        model = kind.from_pretrained(tmp_path)
+        model(IDS)
+        with open(file, "r+b") as opened:  # as `cp` does
+            opened.write(content[::-1])
+        with pytest.raises(CheckpointError, match="has been changed since it was loaded"):
+            model(IDS)
+        with pytest.raises(CheckpointError, match="memory_map=False"):
+            model.encode(IDS, [[0]])
+
+
+def test_a_file_that_replaces_the_mapped_one_changes_nothing(tmp_path, tensors):
+    file = write_model(tmp_path / "model", tensors) / "model.safetensors"
+    model = RobertaForMaskedLM.from_pretrained(file.parent)
+    expected = model(IDS).logits
+    (tmp_path / "other").write_bytes(b"")
+    (tmp_path / "other").replace(file)
+    np.testing.assert_array_equal(model(IDS).logits, expected)
+
+
+@pytest.mark.parametrize("shards", [0, 3])
+def test_weights_that_are_read_into_memory_do_not_depend_on_the_file(tmp_path, tensors, shards):
+    mapped = RobertaForMaskedLM.from_pretrained(write_model(tmp_path, tensors, shards=shards))
+    expected = mapped(IDS).logits
+    model = RobertaForMaskedLM.from_pretrained(tmp_path, memory_map=False)
+    for file in tmp_path.glob("*.safetensors"):
+        file.write_bytes(b"")
+    np.testing.assert_array_equal(model(IDS).logits, expected)
+
+
+def test_models_can_still_be_copied_and_pickled(tmp_path, tensors):
+    model = RobertaForMaskedLM.from_pretrained(write_model(tmp_path, tensors))
+    expected = model(IDS).logits
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    (tmp_path / "model.safetensors").unlink()
+    for each in copies:
+        np.testing.assert_array_equal(each(IDS).logits, expected)
 
 
 def test_a_model_of_another_task_loads_as_an_encoder_and_not_as_one_that_fills_masks(tmp_path, tensors):

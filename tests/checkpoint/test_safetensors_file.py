@@ -250,3 +250,10 @@ def test_what_is_written_is_what_the_safetensors_package_writes(dtype):
         assert file.getvalue() == save(
             {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}, metadata
         )
+
+
+def test_a_header_of_a_million_tensors_is_refused_at_once(path):
+    header = json.dumps({f"tensor {index}": entry([0], 0, 0) for index in range(150_000)}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match=r"a header of .* bytes, which no RoBERTa needs"):
+        open_safetensors(path)

@@ -9,6 +9,7 @@ from distilroberta_np import (
     CheckpointError,
     ConfigError,
     RobertaConfig,
+    RobertaForMaskedLM,
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaForTokenClassification,
@@ -248,18 +249,69 @@ def test_labels_without_names_are_numbered():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"id2label": {"0": "a", "2": "b"}}, "id2label must name every label from 0 on"),
-        ({"id2label": {}}, "id2label must name every label"),
-        ({"id2label": {"0": 5}}, "id2label must name every label"),
-        ({"id2label": ["a", "b"]}, "id2label must name every label"),
-        ({"num_labels": 0}, "num_labels must be an integer of at least 1, not 0"),
+        ({"id2label": {"0": "a", "2": "b"}}, "id2label has 2 labels, but none with the id 1"),
+        ({"id2label": {"-1": "a", "0": "b"}}, "id2label must map ids to labels"),
+        ({"id2label": {}}, "id2label has 0 labels, but none with the id 0"),
+        ({"id2label": {"0": None}}, "a label in id2label must be a text or a number, not None"),
+        ({"id2label": ["a", "b"]}, "id2label must map ids to labels, not"),
+        ({"num_labels": 0}, "num_labels must be an integer between 1 and 1,000,000, not 0"),
         ({"num_labels": True}, "num_labels must be an integer"),
+        ({"num_labels": 10**8}, "num_labels must be an integer between 1 and 1,000,000"),
         ({"problem_type": "ranking"}, "problem_type 'ranking' is unknown; use regression"),
+        ({"problem_type": "single_label_classification", "num_labels": 1}, "needs at least two labels"),
     ],
 )
-def test_malformed_labels(values, message):
-    with pytest.raises(ConfigError, match=message):
-        RobertaConfig.from_dict(config_dict(**values))
+def test_malformed_settings_of_a_head_hinder_only_models_with_that_head(tmp_path, values, message):
+    folder = write_model(tmp_path, **values)
+    RobertaForMaskedLM.from_pretrained(folder)
+    with pytest.raises(ConfigError, match=rf"config\.json: config: .*{message}"):
+        RobertaForSequenceClassification.from_pretrained(folder)
+    saved = RobertaModel.from_pretrained(folder)
+    saved.save_pretrained(tmp_path / "saved")
+    assert RobertaConfig.from_folder(tmp_path / "saved").num_labels == 2
+
+
+def test_labels_as_transformers_reads_them():
+    def labels(**values):
+        return RobertaConfig.from_dict(config_dict(**values)).id2label
+
+    assert labels(id2label={"1": "b", "0": "a"}) == {0: "a", 1: "b"}
+    assert labels(id2label={"0": 0, "1": 1}) == {0: 0, 1: 1}
+    assert labels(id2label={"00": "a", "1": "b"}) == {0: "a", 1: "b"}
+    # Another number goes before the names, which then are the usual ones.
+    three = {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert labels(num_labels=3, id2label={"0": "LABEL_0", "1": "LABEL_1"}) == three
+    assert labels(num_labels=3, id2label={"0": "no", "1": "yes"})[2] == "LABEL_2"
+    assert labels(num_labels=2, id2label={"0": "no", "1": "yes"})[1] == "yes"
+
+
+def test_label2id_is_as_it_was_read():
+    names, ids = {"0": "LABEL_0", "1": "LABEL_1"}, {"entailment": 1, "other": 0}
+    config = RobertaConfig.from_dict(config_dict(id2label=names, label2id=ids))
+    assert config.label2id == {"entailment": 1, "other": 0}
+    assert RobertaConfig.from_dict(config.to_dict()) == config
+    assert config.with_labels(("a", "b"), None).label2id == {"a": 0, "b": 1}
+    # As in transformers, it does not count without id2label, or beside another number of labels.
+    assert RobertaConfig.from_dict(config_dict(label2id={"x": 0})).label2id == {"LABEL_0": 0, "LABEL_1": 1}
+    config = RobertaConfig.from_dict(config_dict(num_labels=3, id2label={"0": "a"}, label2id={"a": 0}))
+    assert config.label2id["LABEL_2"] == 2
+
+
+@pytest.mark.parametrize("label2id", [[], "x", {}, {"a": "0"}, {"a": 2}, {"a": -1}, {"a": True}])
+def test_a_malformed_label2id_hinders_only_its_use(label2id):
+    config = RobertaConfig.from_dict(config_dict(id2label={"0": "a", "1": "b"}, label2id=label2id))
+    assert config.id2label == {0: "a", 1: "b"}
+    with pytest.raises(ConfigError, match="label2id must map labels to their ids"):
+        config.label2id  # noqa: B018
+
+
+def test_the_number_of_labels_alone_takes_no_memory(tmp_path):
+    config = RobertaConfig.from_dict(config_dict(num_labels=10**6))
+    assert (config.labels, config.num_labels) == (10**6, 10**6)
+    assert config.id2label is config.id2label  # made once
+    folder = write_model(tmp_path, num_labels=10**6)
+    with pytest.raises(CheckpointError, match="no sequence-classification head"):
+        RobertaForSequenceClassification.from_pretrained(folder)
 
 
 # -- introspection ---------------------------------------------------------------------------------------------------

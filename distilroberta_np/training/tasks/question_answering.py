@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,7 @@ class QuestionAnswering(Task[Question, QuestionAnsweringWeights[Array]]):
         return read_squad(path, context.bad)
 
     def configure(self, rows: Sequence[Question], config: RobertaConfig, context: Context) -> RobertaConfig:
-        return replace(config, labels=None, problem_type=None)
+        return config.with_labels(None, None)
 
     def encode(self, rows: Sequence[Question], config: RobertaConfig, context: Context) -> list[Example]:
         """`<s> question </s></s> context </s>`, with as many windows over the context as needed; neighbouring windows

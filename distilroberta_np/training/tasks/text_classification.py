@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +50,7 @@ class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]
             kind, what = _problem_type(rows)
             context.say(f"{path}: the labels are {what}, so this is {kind.replace('_', ' ')}")
         if kind == "regression":
-            return replace(config, labels=("LABEL_0",), problem_type=kind)
+            return config.with_labels(("LABEL_0",), kind)
         labels = {label for row in rows for label in _labels_of(row, kind) if label}
         if len(labels) < 2:
             raise TrainingError(
@@ -60,10 +59,8 @@ class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]
         whole = {label: _whole(label) for label in labels}
         if all(whole.values()):
             labels = set(filter(None, whole.values()))
-            return replace(
-                config, labels=tuple(sorted(labels, key=lambda label: (int(label), label))), problem_type=kind
-            )
-        return replace(config, labels=tuple(sorted(labels)), problem_type=kind)
+            return config.with_labels(tuple(sorted(labels, key=lambda label: (int(label), label))), kind)
+        return config.with_labels(tuple(sorted(labels)), kind)
 
     def encode(self, rows: Sequence[LabelledText], config: RobertaConfig, context: Context) -> list[Example]:
         """One example per row. Texts that are too long are truncated as by the "longest_first" of transformers."""

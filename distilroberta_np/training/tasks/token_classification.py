@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ class TokenClassification(Task[TaggedSentence, TokenClassificationWeights[Array]
         if len(tags) < 2:
             path = context.settings.train
             raise TrainingError(f"{path}: a classifier needs at least two tags; the data have only {tags}")
-        return replace(config, labels=tuple(tags), problem_type=None)
+        return config.with_labels(tuple(tags), None)
 
     def encode(self, rows: Sequence[TaggedSentence], config: RobertaConfig, context: Context) -> list[Example]:
         """Join the words with spaces, as the pipeline reads them. A word's first token has its label, the others have

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import PipelineException
+from ..pipelines.options import as_texts
 
 # A doubled brace, a slot, a brace that is neither, or text.
 _PART = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}|([{}])|([^{}]+)")
@@ -42,7 +43,9 @@ def fill_template(template: str, groups: Sequence[str] | None, mask_token: str) 
     """
     if not isinstance(template, str):
         raise TypeError(f"the template must be a string, not a {type(template).__name__}: {template!r:.80}")
-    words = None if groups is None else _check_groups(groups)
+    words = None if groups is None else tuple(group.strip() for group in as_texts("groups", groups))
+    if words == ():
+        raise ValueError("groups is empty; give at least two")
     slot, rest = ("{man|woman}", "") if words is None else ("{}", ' with the groups "man" and "woman"')
     try:
         parts = _parse(template, words)
@@ -56,17 +59,6 @@ def fill_template(template: str, groups: Sequence[str] | None, mask_token: str) 
     except ValueError as error:
         raise PipelineException(f'{error}. Example: "The {slot} worked as a {mask_token}."{rest}') from None
     return filled
-
-
-def _check_groups(groups: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(groups, str) or not isinstance(groups, Sequence):
-        raise TypeError(f"groups must be a list of strings, not {groups!r:.80}")
-    for group in groups:
-        if not isinstance(group, str):
-            raise TypeError(f"a group must be a string, not a {type(group).__name__}: {group!r:.80}")
-    if not groups:
-        raise ValueError("groups is empty; give at least two")
-    return tuple(group.strip() for group in groups)
 
 
 def _parse(template: str, groups: tuple[str, ...] | None) -> list[str | tuple[str, ...]]:

@@ -23,7 +23,7 @@ from ..tokenizer import RobertaTokenizer
 from .modules import check_modules
 from .sentence_model import SentenceLoadingOptions, SentenceModel, SentenceOptions, TensorOptions, Tensors
 from .sentence_settings import SentenceSettings
-from .torch_functions import Activation, function_by_name, identity, name_of_function
+from .torch_functions import Activation, as_function, function_by_name, identity, name_of_function
 
 Pair = tuple[str, str] | list[str]
 
@@ -36,18 +36,11 @@ class RankedDocument(TypedDict):
     text: NotRequired[str]
 
 
-def _as_function(name: str, value: Any) -> Activation:
-    if not callable(value):
-        raise TypeError(f"{name} must be a function of an array, not {value!r:.80}")
-    function: Activation = value
-    return function
-
-
 class ScoreOptions(SentenceOptions, total=False):
     """Options of `CrossEncoder.predict` with which it returns an array."""
 
     activation_fn: Annotated[
-        Activation | None, Option(None, _as_function, "maps logits (N, C) to scores, instead of the encoder's own")
+        Activation | None, Option(None, as_function, "maps logits (N, C) to scores, instead of the encoder's own")
     ]
     apply_softmax: Annotated[
         bool, Option(False, as_boolean, "with several labels, apply a softmax to each pair's scores")
@@ -72,6 +65,7 @@ class CrossEncoder(SentenceModel):
         prompts: texts that can be prepended to the first text of a pair, by name, in addition to the model's own.
         default_prompt_name: the prompt to use if a call names none.
         max_length: another name for `max_seq_length`.
+        num_labels: the number of labels to expect of the model.
         **loading: arguments for a folder or a name (`SentenceLoadingOptions`), such as `revision` and `cache_folder`.
 
     The settings from `activation_fn` to `default_prompt_name` are attributes that can be changed.
@@ -99,6 +93,7 @@ class CrossEncoder(SentenceModel):
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         max_length: int | None = None,
+        num_labels: int | None = None,
         **loading: Unpack[SentenceLoadingOptions],
     ) -> None:
         settings = SentenceSettings()
@@ -111,10 +106,14 @@ class CrossEncoder(SentenceModel):
                 check_modules(folder.path, folder.modules, ())
             model = RobertaForSequenceClassification.from_pretrained(folder.encoder)
             tokenizer = folder.tokenizer("sequence-classification")
-            activation_fn = activation_fn or _read_activation(folder.encoder, settings)
+            activation_fn = _read_activation(folder.encoder, settings) if activation_fn is None else activation_fn
+        labels = model.config.num_labels
+        if num_labels not in (None, labels):
+            raise ValueError(f"num_labels is {num_labels}, but the model has {labels}; a new head would need training")
         max_seq_length = max_length if max_seq_length is None else max_seq_length
         super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name)
-        self.activation_fn = activation_fn or (sigmoid if model.config.num_labels == 1 else identity)
+        default = sigmoid if labels == 1 else identity
+        self.activation_fn = default if activation_fn is None else as_function("activation_fn", activation_fn)
 
     def save_pretrained(self, folder: PathLike) -> None:
         """Save to a folder that this class and sentence-transformers load.

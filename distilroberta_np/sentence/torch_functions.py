@@ -53,6 +53,21 @@ def function_by_name(name: Any) -> Activation | None:
     return _BY_CLASS[class_name]
 
 
+def as_function(name: str, value: Any) -> Activation:
+    """Check a function of an array. A module of torch, such as `torch.nn.Sigmoid()`, becomes the function of its class.
+
+    Raises:
+        TypeError: it is not callable.
+        ConfigError: the class of torch is not supported.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be a function of an array, not {value!r:.80}")
+    kind = type(value)
+    module = function_by_name(f"{kind.__module__}.{kind.__name__}") if kind.__module__.startswith("torch.") else None
+    function: Activation = value if module is None else module
+    return function
+
+
 def name_of_function(function: Activation) -> str:
     """The name of the torch class of a function. Raises ValueError if it has none."""
     for name, known in _FUNCTIONS.items():

@@ -63,7 +63,7 @@ def test_the_pipelines_defaults_are_not_used(unmasker):
     [
         ((3,), {}, TypeError, "the template must be a string, not a int"),
         (("{} <mask>", "ab"), {}, TypeError, "groups must be a list"),
-        (("{} <mask>", ["a", 1]), {}, TypeError, "a group must be a string, not a int"),
+        (("{} <mask>", ["a", 1]), {}, TypeError, "groups: every item must be a string, not 1"),
         (("{} <mask>", []), {}, ValueError, "groups is empty"),
         (("{a|a} <mask>",), {}, PipelineException, "two groups are the same, 'a'"),
         (("{a|b} <mask>",), {"baseline": "c"}, ValueError, "baseline 'c' is not a group; the groups are a, b"),

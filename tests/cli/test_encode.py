@@ -82,6 +82,23 @@ def test_an_error_keeps_the_previous_file(capsys, folder, tmp_path, monkeypatch)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
 
 
+def test_an_interrupted_command_continues(capsys, folder, encoder, tmp_path, monkeypatch):
+    output, texts = tmp_path / "vectors.npy", ["sat", "the cat", "on"]
+    answers = SentenceEncoder.answers
+
+    def interrupted(self, inputs, **options):
+        yield from list(answers(self, inputs, **options))[:2]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SentenceEncoder, "answers", interrupted)
+        assert encode(capsys, folder, *texts, "--output", output)[0] == 130
+    assert not output.exists()
+    status, _, errors = encode(capsys, folder, *texts, "--output", output)
+    assert (status, errors) == (0, f"distilroberta-np: continuing {output} after 2 rows\n")
+    assert_close(np.load(output), encoder.encode(texts))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -219,6 +219,8 @@ def test_predict(cross, labels, activation):
         assert_close(ours.predict(PAIRS, **arguments), reference.predict(PAIRS, **arguments))
         assert_close(ours.predict(PAIRS[1], **arguments), reference.predict(PAIRS[1], **arguments))
     assert_close(ours.predict(PAIRS, activation_fn=np.exp), reference.predict(PAIRS, activation_fn=torch.exp))
+    module = torch.nn.Tanh()
+    assert_close(ours.predict(PAIRS, activation_fn=module), reference.predict(PAIRS, activation_fn=module))
 
 
 def test_long_pairs(cross):

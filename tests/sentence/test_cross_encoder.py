@@ -198,3 +198,10 @@ def test_tensors(tmp_path):
     tensors = encoder.predict(PAIRS, convert_to_numpy=False)
     assert isinstance(tensors, list) and [float(value) for value in tensors] == scores.tolist()
     assert float(encoder.predict(PAIRS[0], convert_to_tensor=True)) == pytest.approx(scores[0], rel=1e-4)
+
+
+def test_the_number_of_labels_must_be_that_of_the_model(tmp_path):
+    folder = write_cross_encoder(tmp_path, labels=3)
+    assert CrossEncoder(folder, num_labels=3).predict(PAIRS).shape == (3, 3)
+    with pytest.raises(ValueError, match="num_labels is 1, but the model has 3"):
+        CrossEncoder(folder, num_labels=1)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from distilroberta_np import ConfigError
-from distilroberta_np.sentence.torch_functions import function_by_name, name_of_function
+from distilroberta_np.layers.activation import sigmoid
+from distilroberta_np.sentence.torch_functions import as_function, function_by_name, name_of_function
 
 
 def test_functions_by_the_names_of_torch_classes():
@@ -37,3 +38,13 @@ def test_a_class_of_another_package_is_the_default_with_a_warning(name):
 def test_other_functions_have_no_name():
     with pytest.raises(ValueError, match="cannot be saved"):
         name_of_function(np.exp)
+
+
+def test_modules_of_torch_become_functions():
+    torch = pytest.importorskip("torch", reason="needs the parity extra")
+    assert as_function("activation_fn", torch.nn.Sigmoid()) is sigmoid
+    assert as_function("activation_fn", np.exp) is np.exp
+    with pytest.raises(ConfigError, match=r"'torch\.nn\.modules\.activation\.RReLU' is not supported"):
+        as_function("activation_fn", torch.nn.RReLU())
+    with pytest.raises(TypeError, match="activation_fn must be a function of an array, not 'sigmoid'"):
+        as_function("activation_fn", "sigmoid")

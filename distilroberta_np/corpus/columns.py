@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..analysis import PseudoLikelihoodScorer
 from ..errors import CorpusError, DistilRobertaError
 from ..pipelines import pipeline
 from ..sentence.sentence_encoder import SentenceEncoder
@@ -57,6 +58,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "token-classification": {"entities": "json"},
     "question-answering": {"answer": "string", "score": "float", "start": "int", "end": "int"},
     "encode": {"embedding": "embedding"},
+    "score": {"pseudo_log_likelihood": "float", "tokens": "int"},
 }
 
 
@@ -71,6 +73,10 @@ _FROM_RESULT: dict[str, Callable[[Any], dict[str, Any]]] = {
     "token-classification": lambda result: {"entities": _plain(result)},
     "question-answering": _named("answer", "score", "start", "end"),
     "encode": lambda result: {"embedding": result},
+    "score": lambda result: {
+        "pseudo_log_likelihood": result["pseudo_log_likelihood"],
+        "tokens": len(result["tokens"]),
+    },
 }
 
 
@@ -107,6 +113,9 @@ def _load(name: str, model: str | None, local_files_only: bool) -> Any:
         if model is None:
             raise CorpusError("encode needs a sentence encoder; name one with --model")
         return SentenceEncoder.from_pretrained(model, local_files_only=local_files_only)
+    if name == "score":
+        unmasker = pipeline("fill-mask", model, local_files_only=local_files_only)
+        return PseudoLikelihoodScorer(unmasker.model, unmasker.tokenizer)
     return pipeline(name, model, local_files_only=local_files_only)
 
 

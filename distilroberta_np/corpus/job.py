@@ -12,15 +12,18 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import __version__
+from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
 from ..files import atomic_write, read_json, write_json
 from ..hub import default_model, resolve_model
@@ -43,8 +46,9 @@ class Part:
     errors: int
 
 
+Result = TypeVar("Result")
 Report = Callable[[Part], None]
-Runner = Callable[[Callable[[Path], Part], Sequence[Path]], Iterator[Part]]
+Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
 
 
 def run_job(
@@ -81,9 +85,8 @@ def run_job(
         for part in parts:
             if report:
                 report(part)
-        compute = functools.partial(compute_part, task, folder)
         with open(folder / PARTS, "a", encoding="utf-8") as log:
-            for part in (run or map)(compute, remaining):
+            for part in (run or in_turn)(task, folder, remaining):
                 log.write(json.dumps(asdict(part)) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
@@ -103,11 +106,43 @@ def compute_part(task: Task, folder: Path, source: Path) -> Part:
     return Part(target.name, _digest(source), rows, errors)
 
 
-def in_processes(workers: int, compute: Callable[[Path], Part], sources: Sequence[Path]) -> Iterator[Part]:
+def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
+    """A `Runner` in this process."""
+    return map(functools.partial(compute_part, task, folder), sources)
+
+
+def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
     """A `Runner` with several processes on this machine, each with its share of the cores.
 
     A part whose process is killed is computed again, up to three times. Raises CorpusError then.
     """
+    with float32_copy(task) as shared:
+        yield from map_in_processes(workers, functools.partial(compute_part, shared, folder), sources)
+
+
+@contextmanager
+def float32_copy(task: Task) -> Iterator[Task]:
+    """The task with float32 weights, which processes map and so share; half precision is converted by each of them.
+
+    The copy of a model in half precision is a temporary folder.
+    """
+    model = _model_folder(task)
+    stored = {path: open_safetensors(path) for path in sorted(model.rglob("*.safetensors"))}
+    if all(tensor.dtype == "F32" for tensors in stored.values() for tensor in tensors.values()):
+        yield task
+        return
+    with tempfile.TemporaryDirectory(prefix="distilroberta-np-") as name:
+        copy = Path(name) / "model"
+        shutil.copytree(model, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx"))
+        for path, tensors in stored.items():
+            with open(copy / path.relative_to(model), "xb") as file:
+                floats = {name: tensor for name, tensor in tensors.items() if tensor.dtype in ("F32", "F16", "BF16")}
+                write_safetensors(file, {name: tensor.to_float32() for name, tensor in floats.items()})
+        yield replace(task, model=str(copy))
+
+
+def map_in_processes(workers: int, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
+    """Compute sources in processes, and yield the results as they finish. Raises CorpusError as `in_processes`."""
     waiting = dict.fromkeys(sources, 0)
     while waiting:
         with _threads_per_process(max(1, (os.cpu_count() or 1) // workers)):
@@ -115,9 +150,9 @@ def in_processes(workers: int, compute: Callable[[Path], Part], sources: Sequenc
             futures = {pool.submit(compute, source): source for source in waiting}
         try:
             for future in as_completed(futures):
-                part = future.result()
+                result = future.result()
                 del waiting[futures[future]]
-                yield part
+                yield result
         except BrokenProcessPool:
             waiting = {source: attempts + 1 for source, attempts in waiting.items()}
             if max(waiting.values()) >= _ATTEMPTS:
@@ -126,8 +161,13 @@ def in_processes(workers: int, compute: Callable[[Path], Part], sources: Sequenc
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def on_dask(address: str, compute: Callable[[Path], Part], sources: Sequence[Path]) -> Iterator[Part]:
+def on_dask(address: str, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
     """A `Runner` on a Dask cluster, whose workers see the same files. A part whose worker is lost is computed again."""
+    return map_on_dask(address, functools.partial(compute_part, task, folder), sources)
+
+
+def map_on_dask(address: str, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
+    """Compute sources on a Dask cluster, and yield the results as they finish."""
     try:
         from distributed import Client, as_completed
     except ModuleNotFoundError:
@@ -186,13 +226,17 @@ def _check_sources(sources: Sequence[Path]) -> None:
         stems[name] = source
 
 
+def _model_folder(task: Task) -> Path:
+    return default_model() if task.model is None else resolve_model(task.model, local_files_only=task.local_files_only)
+
+
 def _target(folder: Path, source: Path) -> Path:
     return folder / (source.stem + OUTPUT_SUFFIXES[source.suffix])
 
 
 def _check_manifest(task: Task, folder: Path) -> None:
     """Write the manifest of a new job, or compare it with that of the job in the folder. Raises CorpusError."""
-    model = default_model() if task.model is None else resolve_model(task.model, local_files_only=task.local_files_only)
+    model = _model_folder(task)
     expected: dict[str, Any] = {
         "version": __version__,
         "task": task.name,

@@ -1,7 +1,10 @@
 """Tasks on a Dask data frame and a job on a local cluster, with a worker killed on the way."""
 
+import functools
 import json
 import os
+import signal
+import threading
 import time
 
 import pytest
@@ -11,7 +14,7 @@ pandas = pytest.importorskip("pandas", reason="needs the dask extra: pip install
 
 from distilroberta_np.corpus.columns import Task  # noqa: E402
 from distilroberta_np.corpus.dask import map_partitions  # noqa: E402
-from distilroberta_np.corpus.job import on_dask, run_job  # noqa: E402
+from distilroberta_np.corpus.job import map_on_dask, on_dask, run_job  # noqa: E402
 from tests.corpus.test_job import close, read_lines, write_lines  # noqa: E402
 from tests.support.seeded import write_model  # noqa: E402
 
@@ -38,22 +41,16 @@ def test_partitions_have_the_columns_of_the_direct_run(cluster, tmp_path):
     assert all(len(json.loads(row)) == 2 for row in result["predictions"].iloc[::2])
 
 
-def wait_once(compute, marker, source):
-    """Compute a part; the first time, wait for the test to kill this worker."""
+def wait_once(marker, source):
+    """Stands in for computing a part; the first process that gets one waits for the test to kill it."""
     if not marker.exists():
         marker.write_text(str(os.getpid()))
         time.sleep(60)
-    return compute(source)
+    return source.name
 
 
-def test_a_job_outlives_a_worker(cluster, tmp_path):
-    import functools
-    import signal
-    import threading
-
-    model = str(write_model(tmp_path / "model"))
-    sources = [write_lines(tmp_path / f"{name}.txt") for name in "abcd"]
-    task, marker = Task("fill-mask", model, ("text",)), tmp_path / "marker"
+def test_parts_outlive_a_worker(cluster, tmp_path):
+    marker = tmp_path / "marker"
 
     def kill():
         while not marker.exists() or not marker.read_text():
@@ -62,15 +59,17 @@ def test_a_job_outlives_a_worker(cluster, tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    run_job(
-        task,
-        sources,
-        tmp_path / "cluster",
-        run=lambda compute, parts: on_dask(
-            cluster.scheduler_address, functools.partial(wait_once, compute, marker), parts
-        ),
-    )
+    sources = [tmp_path / f"{name}.txt" for name in "abcd"]
+    compute = functools.partial(wait_once, marker)
+    assert sorted(map_on_dask(cluster.scheduler_address, compute, sources)) == [source.name for source in sources]
     killer.join()
+
+
+def test_a_job_has_the_rows_of_the_direct_run(cluster, tmp_path):
+    model = str(write_model(tmp_path / "model"))
+    sources = [write_lines(tmp_path / f"{name}.txt") for name in "abcd"]
+    task = Task("fill-mask", model, ("text",))
+    run_job(task, sources, tmp_path / "cluster", run=functools.partial(on_dask, cluster.scheduler_address))
     run_job(task, sources, tmp_path / "direct")
     for source in sources:
         name = f"{source.stem}.jsonl"

@@ -1,6 +1,7 @@
 """Corpus jobs: columns, formats, bad rows, kills, and several processes."""
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -12,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilroberta_np import CorpusError, SentenceEncoder, pipeline
+from distilroberta_np import CorpusError, PseudoLikelihoodScorer, RobertaForMaskedLM, SentenceEncoder, pipeline
 from distilroberta_np.corpus.columns import Task
-from distilroberta_np.corpus.job import MANIFEST, PARTS, in_processes, run_job
+from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import write_classifier
 from tests.support.seeded_question_answering import write_question_answering
@@ -131,6 +132,30 @@ def test_every_task(tmp_path):
     assert np.allclose(embedding, SentenceEncoder.from_pretrained(encoder).encode("the cat"), atol=1e-5)
 
 
+def test_score(tmp_path, model):
+    (tmp_path / "a.txt").write_text("the cat sat\n<mask>\n")
+    assert run_job(Task("score", model, ("text",)), [tmp_path / "a.txt"], tmp_path / "out") == (2, 1)
+    unmasker = pipeline("fill-mask", model)
+    expected = PseudoLikelihoodScorer(unmasker.model, unmasker.tokenizer)("the cat sat")
+    row = read_lines(tmp_path / "out" / "a.jsonl")[0]
+    assert row["pseudo_log_likelihood"] == pytest.approx(expected["pseudo_log_likelihood"], abs=1e-5)
+    assert row["tokens"] == len(expected["tokens"])
+
+
+def test_half_precision_is_converted_once_for_all_processes(tmp_path):
+    half = tmp_path / "half"
+    RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "model")).save_pretrained(half, dtype="float16")
+    (half / "tokenizer.json").write_bytes((tmp_path / "model" / "tokenizer.json").read_bytes())
+    with float32_copy(Task("fill-mask", str(half), ("text",))) as task:
+        copy = RobertaForMaskedLM.from_pretrained(task.model).state_dict()
+        for name, values in RobertaForMaskedLM.from_pretrained(half).state_dict().items():
+            np.testing.assert_array_equal(copy[name], values)
+            assert not copy[name].flags.owndata  # mapped, so processes share it
+    assert not Path(task.model).exists()
+    with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",))) as task:
+        assert task.model == str(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -217,7 +242,7 @@ def test_several_processes_give_the_same_rows(tmp_path, model):
     sources = [write_lines(tmp_path / f"{name}.txt") for name in "abc"]
     task = Task("fill-mask", model, ("text",))
     run_job(task, sources, tmp_path / "one")
-    run_job(task, sources, tmp_path / "two", run=lambda compute, parts: in_processes(2, compute, parts))
+    run_job(task, sources, tmp_path / "two", run=functools.partial(in_processes, 2))
     for name in "abc":
         assert close(read_lines(tmp_path / "two" / f"{name}.jsonl"), read_lines(tmp_path / "one" / f"{name}.jsonl"))
 
@@ -237,9 +262,9 @@ def die_always(source: Path):
 
 def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
     sources = [tmp_path / f"{name}.txt" for name in "ab"]
-    assert sorted(in_processes(1, die_once, sources)) == ["a.txt", "b.txt"]
+    assert sorted(map_in_processes(1, die_once, sources)) == ["a.txt", "b.txt"]
     with pytest.raises(CorpusError, match="killed three times"):
-        list(in_processes(1, die_always, sources))
+        list(map_in_processes(1, die_always, sources))
 
 
 def test_a_killed_job_goes_on(tmp_path, model):

@@ -20,6 +20,7 @@ ENCODER_SETTINGS_FILES = tuple(
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 
+_MAX_MODULES = 100
 # A folder's name, or nothing for the folder itself: nothing that leads elsewhere.
 _PLAIN_NAME = re.compile(r"(\w[\w.-]{0,100})?", re.ASCII)
 
@@ -46,6 +47,8 @@ def read_modules(folder: Path) -> list[Module]:
     entries = read_json(path, ConfigError)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(f"{path}: must be a list of modules, not {shown(entries)}")
+    if len(entries) > _MAX_MODULES:
+        raise ConfigError(f"{path}: lists {len(entries)} modules; at most {_MAX_MODULES} are supported")
     modules = []
     for entry in entries:
         kind, subfolder = entry.get("type"), entry.get("path")

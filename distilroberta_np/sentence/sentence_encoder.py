@@ -18,7 +18,7 @@ from ..messages import warn
 from ..models import RobertaModel
 from ..models.base import check_finite
 from ..pipelines.loading import PathLike
-from ..pipelines.options import Option, as_boolean, integer, one_of
+from ..pipelines.options import Option, as_boolean, as_integer, integer, one_of
 from ..tokenizer import RobertaTokenizer
 from .modules import Layer, load_modules, output_size, save_modules
 from .normalize import normalize
@@ -129,7 +129,8 @@ class SentenceEncoder(SentenceModel):
         # sentence-transformers also ignores the saved functions of other kinds of models, such as "maxsim".
         saved = settings.similarity_fn_name if settings.similarity_fn_name in SIMILARITY_FUNCTIONS else "cosine"
         self.similarity_fn_name = saved if similarity_fn_name is None else similarity_fn_name
-        self.truncate_dim = settings.truncate_dim if truncate_dim is None else truncate_dim
+        given = None if truncate_dim is None else as_integer("truncate_dim", truncate_dim, smallest=1)
+        self.truncate_dim = settings.truncate_dim if given is None else given
 
     def save_pretrained(self, folder: PathLike) -> None:
         """Save to a folder that this class and sentence-transformers load.

@@ -27,7 +27,7 @@ _UNSUPPORTED = (
 )
 # Settings of how torch loads the model, which change no result here.
 _LOADING = ("add_pooling_layer", "attn_implementation", "device_map", "dtype", "torch_dtype", "use_safetensors")
-_KINDS = {str: "a string", int: "an integer", dict: "an object"}
+_KINDS = {str: "a string", int: "a positive integer", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ class EncoderSettings:
         for key in ("tokenizer_args", "processor_kwargs"):
             tokenizer |= _value(path, values, key, dict) or {}
         tokenizer["model_max_length"] = _value(path, call, "max_length", int) or tokenizer["model_max_length"]
+        _value(path, tokenizer, "model_max_length", int)
         given = {name: value for name, value in tokenizer.items() if value is not None}
         return cls(given, bool(values.get("do_lower_case")))
 
@@ -146,6 +147,7 @@ def _check(path: Path, values: Mapping[str, Any], supported: Mapping[str, Sequen
 
 def _value(path: Path, values: Mapping[str, Any], key: str, kind: type) -> Any:
     value = values.get(key)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+    too_small = isinstance(value, int) and value < 1
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool) or too_small):
         raise ConfigError(f"{path}: {key} must be {_KINDS[kind]}, not {shown(value)}")
     return value

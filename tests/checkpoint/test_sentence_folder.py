@@ -15,6 +15,13 @@ def test_a_path_that_leads_elsewhere(tmp_path, path):
         read_modules(tmp_path)
 
 
+def test_far_too_many_modules(tmp_path):
+    entry = {"type": "sentence_transformers.models.Normalize", "path": ""}
+    (tmp_path / "modules.json").write_text(json.dumps([entry] * 101))
+    with pytest.raises(ConfigError, match=r"modules\.json: lists 101 modules; at most 100 are supported"):
+        read_modules(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "[5]", "[{}]", '[{"type": 5, "path": ""}]'])
 def test_a_malformed_list(tmp_path, text):
     (tmp_path / "modules.json").write_text(text)

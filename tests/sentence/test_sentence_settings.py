@@ -16,7 +16,8 @@ def test_missing_settings_have_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [[], {"prompts": [5]}, {"prompts": {"a": 5}}, {"truncate_dim": "3"}, {"truncate_dim": True}]
+    "values",
+    [[], {"prompts": [5]}, {"prompts": {"a": 5}}, {"truncate_dim": "3"}, {"truncate_dim": True}, {"truncate_dim": 0}],
 )
 def test_malformed_settings(tmp_path, values):
     write_json(tmp_path / FILE, values)
@@ -61,7 +62,9 @@ def test_supported_settings_of_the_encoder(tmp_path, values, tokenizer):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"max_seq_length": "long"}, "max_seq_length must be an integer, not 'long'"),
+        ({"max_seq_length": "long"}, "max_seq_length must be a positive integer, not 'long'"),
+        ({"max_seq_length": 0}, "max_seq_length must be a positive integer, not 0"),
+        ({"tokenizer_args": {"model_max_length": -1}}, "model_max_length must be a positive integer, not -1"),
         ({"query_length": 32}, "query_length 32 is not supported"),
         ({"document_length": 32}, "document_length 32 is not supported"),
         ({"query_expansion": {"length": 32}}, "query_expansion .* is not supported"),

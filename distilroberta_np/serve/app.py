@@ -111,6 +111,15 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
 
         return await _respond(request, service, answer, _hub_error)
 
+    async def explain(request: Request) -> Response:
+        """POST /explain/ID: the page that walks a sentence through a masked language model, as HTML."""
+
+        async def answer(service: Service, body: dict[str, Any]) -> Any:
+            model = service.find(request.path_params["name"], "fill-mask")
+            return (await service.compute(model.explain(), [_one_text(service, body)]))[0]
+
+        return await _respond(request, service, answer, _hub_error, HTMLResponse)
+
     page = (resources.files(__package__) / "static" / "index.html").read_text(encoding="utf-8")
     routes = [
         get("/", lambda: HTMLResponse(page)),
@@ -126,6 +135,7 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
         Route("/models/{name:path}/pipeline/{task}", by_model, methods=["POST"]),
         Route("/models/{name:path}", by_model, methods=["POST"]),
         Route("/pipeline/{task}/{name:path}", by_model, methods=["POST"]),
+        Route("/explain/{name:path}", explain, methods=["POST"]),
         post("/embed", tei.embed),
         post("/embed_all", tei.embed_all),
         post("/predict", tei.predict),
@@ -154,7 +164,9 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
     )
 
 
-async def _respond(request: Request, service: Service, answer: Answer, form: ErrorForm) -> Response:
+async def _respond(
+    request: Request, service: Service, answer: Answer, form: ErrorForm, response: type[Response] = JSONResponse
+) -> Response:
     """Answer a request, unless its client goes away first; then its inputs are dropped from the queue."""
     try:
         body = await read_json(request, service.limits)
@@ -168,7 +180,7 @@ async def _respond(request: Request, service: Service, answer: Answer, form: Err
         await asyncio.wait((computing, gone), return_when=asyncio.FIRST_COMPLETED)
         if not computing.done():
             return Response(status_code=_STATUS_NOBODY_READS)
-        return JSONResponse(computing.result())
+        return response(computing.result())
     except OverloadError as error:
         headers = {"Retry-After": str(error.retry_after)}
         return _error_response(RequestError(str(error), 429, "Overloaded"), form, headers)
@@ -177,6 +189,12 @@ async def _respond(request: Request, service: Service, answer: Answer, form: Err
     finally:
         gone.cancel()
         computing.cancel()
+
+
+def _one_text(service: Service, body: dict[str, Any]) -> str:
+    if not isinstance(body.get("inputs"), str):
+        raise RequestError("inputs must be a string")
+    return service.texts(body["inputs"])[0]
 
 
 async def _disconnected(request: Request) -> None:
@@ -247,4 +265,4 @@ class _Gate:
         """The route of a path, without what a client put into it; "other" where there is none."""
         if path in self.routes:
             return path
-        return next((route for route in ("/models", "/pipeline") if path.startswith(f"{route}/")), "other")
+        return next((route for route in ("/models", "/pipeline", "/explain") if path.startswith(f"{route}/")), "other")

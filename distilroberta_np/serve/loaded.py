@@ -13,6 +13,7 @@ import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import ServeError
+from ..explain.document import explain
 from ..hub import default_model, resolve_model
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM, RobertaModel
@@ -140,6 +141,15 @@ class ServedModel:
             return list(embeddings)
 
         return Operation((self.name, "embed", normalize, prompt_name, dimensions), _one_by_one_if_it_fails(run))
+
+    def explain(self) -> Operation:
+        """The page of `explain` for each sentence with one mask."""
+        unmasker = self.pipeline("fill-mask")
+
+        def run(items: list[Any]) -> list[Any]:
+            return [explain(unmasker, item) for item in items]
+
+        return Operation((self.name, "explain"), _one_by_one_if_it_fails(run))
 
     def rank(self, *, raw_scores: bool) -> Operation:
         """The score of each (query, text): the cross-encoder's logit, or its sigmoid."""

@@ -41,6 +41,11 @@ _POST: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "/models/{name}": ("Answer with a model", *_HUB),
     "/models/{name}/pipeline/{task}": ("Answer a task with a model", *_HUB),
     "/pipeline/{task}/{name}": ("Answer a task with a model", *_HUB),
+    "/explain/{name}": (
+        "A page that walks a sentence through the model, as HTML",
+        _object({"inputs": _STRING}),
+        _STRING,
+    ),
     "/embed": ("One embedding per text", _object({"inputs": _TEXTS}, _EMBED), _ARRAYS),
     "/embed_all": (
         "One embedding per token",

@@ -117,6 +117,16 @@ def test_predict(server, models):
     assert close(server.post("/predict", {"inputs": [["a"], ["a", "b"]]}), [pipe("a", top_k=3), pair])
 
 
+def test_explain(server):
+    status, headers, page = server.request("/explain/fill", {"inputs": "a <mask>"})
+    assert status == 200
+    assert headers["content-type"].startswith("text/html")
+    assert page.startswith(b"<!doctype html>")
+    assert server.request("/explain/fill", {"inputs": "no mask"})[0] == 422
+    assert server.request("/explain/fill", {"inputs": ["a <mask>"]})[0] == 422
+    assert server.request("/explain/mood", {"inputs": "a <mask>"})[0] == 424
+
+
 def test_tokenize_and_decode(server):
     tokens = server.post("/tokenize", {"inputs": "the cat"})[0]
     assert [token["special"] for token in (tokens[0], tokens[-1])] == [True, True]

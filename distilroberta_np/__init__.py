@@ -1,65 +1,57 @@
-"""RoBERTa in NumPy: DistilRoBERTa written out by hand, without a framework.
+"""RoBERTa in NumPy: DistilRoBERTa written by hand, without a framework.
 
     from distilroberta_np import pipeline
 
     unmasker = pipeline("fill-mask", model="distilroberta-base")
     unmasker("Hello I'm a <mask> model.")
 
-To read how it works, begin with `distilroberta_np/model/__init__.py`.
+To learn how it works, start with `distilroberta_np/reference`.
 """
 
+from . import models, pipelines
+from ._version import __version__
+from .analysis.bias import GroupComparison, compare_groups
+from .analysis.pseudo_likelihood import PseudoLikelihoodScorer, SentenceScore, pseudo_perplexity
 from .config import RobertaConfig
-from .cross_encoder import CrossEncoder
 from .errors import (
     CheckpointError,
     ConfigError,
+    CorpusError,
     DistilRobertaError,
     HubError,
+    OutputError,
     PipelineException,
+    ServeError,
     TokenizerError,
     TrainingError,
 )
-from .model.roberta import RobertaModelOutput
-from .models import (
-    MaskedLMOutput,
-    QuestionAnsweringOutput,
-    RobertaForMaskedLM,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-    RobertaForTokenClassification,
-    RobertaModel,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
-from .pipelines import FillMaskPipeline, pipeline
-from .sentence_encoder import SentenceEncoder
+from .models import *
+from .pipelines import *
+from .sentence.cross_encoder import CrossEncoder
+from .sentence.sentence_encoder import SentenceEncoder
 from .tokenizer import RobertaTokenizer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "CorpusError",
     "CrossEncoder",
     "DistilRobertaError",
-    "FillMaskPipeline",
+    "GroupComparison",
     "HubError",
-    "MaskedLMOutput",
+    "OutputError",
     "PipelineException",
-    "QuestionAnsweringOutput",
+    "PseudoLikelihoodScorer",
     "RobertaConfig",
-    "RobertaForMaskedLM",
-    "RobertaForQuestionAnswering",
-    "RobertaForSequenceClassification",
-    "RobertaForTokenClassification",
-    "RobertaModel",
-    "RobertaModelOutput",
     "RobertaTokenizer",
     "SentenceEncoder",
-    "SequenceClassifierOutput",
-    "TokenClassifierOutput",
+    "SentenceScore",
+    "ServeError",
     "TokenizerError",
     "TrainingError",
     "__version__",
-    "pipeline",
+    "compare_groups",
+    "pseudo_perplexity",
 ]
+__all__ += models.__all__
+__all__ += pipelines.__all__

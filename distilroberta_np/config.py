@@ -1,44 +1,59 @@
-"""`RobertaConfig`: the one place where a checkpoint's shape is decided, read from its config.json."""
+"""`RobertaConfig`: the shape of a checkpoint, read from its config.json and validated."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 from .errors import ConfigError
-from .hub import CONFIG, resolve_model
-from .json_file import read_json, shown
+from .files import read_json
+from .messages import shown
+from .pretrained import CONFIG, Pretrained
 
-# Far above any RoBERTa; a config.json beyond them is damaged or hostile, and would only exhaust memory.
+# Far above any RoBERTa: a config.json beyond them is damaged or hostile, and would only exhaust memory.
 _LARGEST_SIZE = 100_000_000
 _MOST_LAYERS = 1_000
+_MOST_LABELS = 1_000_000
 
-# Settings of the architecture's wider family that change the result. What isn't written here can't be computed,
-# so any other value is refused by name instead of being ignored.
-_ONLY = {
-    "model_type": "roberta",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-    "quantization_config": None,
+# Settings that change the result, and the values that are supported; the first one is the default.
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "model_type": ("roberta",),
+    "position_embedding_type": ("absolute", None),
+    "is_decoder": (False,),
+    "add_cross_attention": (False,),
+    "quantization_config": (None,),
+    "per_layer_config": (None,),
 }
 
+_EXACT_GELU = ("gelu", "gelu_python")  # two names of transformers for the same function
 PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
-_OF_HEADS = ("labels", "problem_type")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobertaConfig:
+class RobertaConfig(Pretrained):
     """The hyper-parameters of a RoBERTa checkpoint (Liu et al. 2019), validated and frozen.
 
-    Every field that shapes the computation must be given: the defaults that other libraries hold for them
-    (`layer_norm_eps` 1e-12, 512 positions, two token types) are BERT's and wrong for this family.
+    Every field that shapes the computation must be given. The defaults of other libraries (`layer_norm_eps` 1e-12,
+    512 positions, two token types) are BERT's and wrong for RoBERTa.
+
+    Attributes:
+        labels: of a fine-tuned head, in the order of their ids; or their number, if they have no names; None for two
+            labels without names.
+        label_ids: the ids of labels by other names than `labels` (`label2id` in a config.json).
+        problem_type: the meaning of the head's logits; by their number if None.
+        head_error: what is wrong with the settings of a head. Only models with such a head raise it.
+        tie_word_embeddings: whether the language-model head multiplies with the word embeddings.
+        bos_token_id, eos_token_id, hidden_dropout_prob, attention_probs_dropout_prob: without effect here, and
+            saved as they were read.
 
     Raises:
-        ConfigError: a value is missing, of the wrong type, out of range, or asks for something not computed here.
+        ConfigError: a value is missing, of the wrong type, out of range or not supported.
     """
+
+    PARTS: ClassVar[tuple[str, ...]] = (CONFIG,)
 
     vocab_size: int
     hidden_size: int
@@ -51,13 +66,20 @@ class RobertaConfig:
     hidden_act: str = "gelu"
     pad_token_id: int = 1
     architectures: tuple[str, ...] = ()
-    labels: tuple[str, ...] | None = None  # of a fine-tuned head, by their ids; `id2label` in a config.json
-    problem_type: str | None = None  # what the head's scores are; None: as their number says
+    labels: tuple[str, ...] | int | None = None
+    label_ids: tuple[tuple[str, int], ...] | None = None
+    problem_type: str | None = None
+    head_error: str | None = field(default=None, compare=False)
+    tie_word_embeddings: bool = True
+    bos_token_id: int | None = 0
+    eos_token_id: int | None = 2
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
 
     def __post_init__(self) -> None:
         for name in _SIZES:
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
+            if not _is_integer(value):
                 raise ConfigError(f"config: {name} must be an integer, not {shown(value)}")
             smallest = 0 if name == "pad_token_id" else 1
             largest = _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE
@@ -66,9 +88,9 @@ class RobertaConfig:
         eps = self.layer_norm_eps
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
             raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {shown(eps)}")
-        if self.hidden_act != "gelu":
+        if self.hidden_act not in _EXACT_GELU:
             act = shown(self.hidden_act)
-            raise ConfigError(f"config: hidden_act {act} is not computed here, only 'gelu' (the exact one)")
+            raise ConfigError(f"config: hidden_act {act} is not supported, only 'gelu' (the exact one)")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"config: hidden_size {self.hidden_size} is not a multiple of "
@@ -76,135 +98,166 @@ class RobertaConfig:
             )
         if self.pad_token_id >= self.vocab_size:
             raise ConfigError(
-                f"config: pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
+                f"config: pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size} tokens"
             )
         if self.max_sequence_length < 1:
             raise ConfigError(
                 f"config: max_position_embeddings {self.max_position_embeddings} leaves no position for a token: "
-                f"they are counted from pad_token_id + 1 = {self.pad_token_id + 1}"
+                f"positions start at pad_token_id + 1 = {self.pad_token_id + 1}"
             )
         architectures = self.architectures
         if not isinstance(architectures, tuple) or not all(isinstance(item, str) for item in architectures):
             raise ConfigError(f"config: architectures must be a list of names, not {shown(architectures)}")
 
+        if not isinstance(self.tie_word_embeddings, bool):
+            shown_value = shown(self.tie_word_embeddings)
+            raise ConfigError(f"config: tie_word_embeddings must be true or false, not {shown_value}")
         labels = self.labels
-        if labels is not None and (
-            not isinstance(labels, tuple) or not labels or not all(isinstance(label, str) for label in labels)
-        ):
-            raise ConfigError(f"config: labels must be a tuple of names, not {shown(labels)}")
+        if isinstance(labels, tuple):
+            if not labels or not all(isinstance(label, str | int | float) for label in labels):
+                raise ConfigError(f"config: labels must be names, not {shown(labels)}")
+        elif labels is not None and (not _is_integer(labels) or not 1 <= labels <= _MOST_LABELS):
+            raise ConfigError(
+                f"config: num_labels must be an integer between 1 and {_MOST_LABELS:,}, not {shown(labels)}"
+            )
         if self.problem_type not in PROBLEM_TYPES:
             raise ConfigError(
-                f"config: problem_type {shown(self.problem_type)} is not known, only {', '.join(PROBLEM_TYPES[1:])}"
+                f"config: problem_type {shown(self.problem_type)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}"
             )
 
     @property
     def num_labels(self) -> int:
-        """How many labels a fine-tuned head has; 2, as in the reference, where the config doesn't say."""
-        return len(self.id2label)
+        """The number of labels of a fine-tuned head; 2 where the config doesn't say, as in transformers."""
+        if self.head_error is not None:
+            raise ConfigError(self.head_error)
+        return len(self.labels) if isinstance(self.labels, tuple) else self.labels or 2
 
-    @property
+    @cached_property
     def id2label(self) -> dict[int, str]:
-        """The labels by their ids; LABEL_0 and LABEL_1 where the config names none."""
-        return dict(enumerate(self.labels or ("LABEL_0", "LABEL_1")))
+        """The labels by their ids; LABEL_0, LABEL_1 and so on where the config has no names."""
+        count = self.num_labels
+        return dict(enumerate(self.labels if isinstance(self.labels, tuple) else map("LABEL_{}".format, range(count))))
 
-    @property
+    @cached_property
     def label2id(self) -> dict[str, int]:
-        """The labels' ids."""
-        return {label: place for place, label in self.id2label.items()}
+        """The ids of the labels. Raises ConfigError if those of the config.json are malformed."""
+        if self.label_ids is None:
+            return {label: index for index, label in self.id2label.items()}
+        ids = [index for _, index in self.label_ids]
+        if not ids or not all(_is_integer(index) and 0 <= index < self.num_labels for index in ids):
+            raise ConfigError(f"config: label2id must map labels to their ids, not {shown(dict(self.label_ids))}")
+        return dict(self.label_ids)
+
+    def with_labels(self, labels: tuple[str, ...] | None, problem_type: str | None) -> RobertaConfig:
+        """The config of another head on the same encoder."""
+        return replace(self, labels=labels, label_ids=None, problem_type=problem_type, head_error=None)
 
     @property
     def max_sequence_length(self) -> int:
-        """Most tokens, specials included. Positions start after pad_token_id, so 514 rows serve 512 tokens."""
+        """The maximum number of tokens, special tokens included. Positions start after pad_token_id, so 514 position
+        embeddings serve 512 tokens."""
         return self.max_position_embeddings - self.pad_token_id - 1
 
     def to_dict(self) -> dict[str, Any]:
-        """What a config.json says, in the reference's keys, with RoBERTa's `<s>` and `</s>`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_HEADS}
-        if self.labels is not None:
-            values |= {"id2label": self.id2label, "label2id": self.label2id}
+        """The config in the keys of a config.json of transformers."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_HEADS}
+        if self.head_error is None and (self.labels, self.label_ids) != (None, None):
+            values |= {"id2label": self.id2label, "label2id": dict(self.label_ids or self.label2id)}
         if self.problem_type is not None:
             values["problem_type"] = self.problem_type
-        return values | {
-            "architectures": list(self.architectures),
-            "model_type": "roberta",
-            "bos_token_id": 0,
-            "eos_token_id": 2,
-            "hidden_dropout_prob": 0.1,
-            "attention_probs_dropout_prob": 0.1,
-            "tie_word_embeddings": True,
-        }
+        return values | {"architectures": list(self.architectures), "model_type": "roberta"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RobertaConfig:
-        """Make a config from the keys of a config.json. Keys that don't bear on the computation are left out.
+        """Make a config from the keys of a config.json. Keys without effect on the result are dropped.
 
         Raises:
-            ConfigError: as the class, or where `values` asks for another architecture.
+            ConfigError: as the class, and if `values` describes another architecture.
         """
         if not isinstance(values, dict):
             raise ConfigError(f"config: must be a JSON object, not a {type(values).__name__}")
         if "model_type" not in values:
-            raise ConfigError("config: model_type is missing; it must say 'roberta'")
-        for name, only in _ONLY.items():
-            if values.get(name, only) != only:
-                raise ConfigError(f"config: {name} {shown(values[name])} is not computed here, only {only!r}")
+            raise ConfigError("config: model_type is missing; it must be 'roberta'")
+        for name, supported in _ONLY.items():
+            if values.get(name, supported[0]) not in supported:
+                raise ConfigError(f"config: {name} {shown(values[name])} is not supported, only {supported[0]!r}")
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
             raise ConfigError(f"config: {', '.join(missing)} missing, and there is no safe default")
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         if isinstance(known.get("architectures", ()), list):
             known["architectures"] = tuple(known["architectures"])
         elif known.get("architectures", ()) is None:
             del known["architectures"]
-        known["labels"] = _labels(values)
-        return cls(**known)
+        for name in _OF_HEADS:
+            known.pop(name, None)
+        try:
+            head = _head(values)
+        except ConfigError as error:
+            head = {"head_error": str(error)}
+        return cls(**known, **head)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> RobertaConfig:
-        """Read a config.json. Raises ConfigError that names the file."""
+        """Read a config.json. Raises ConfigError, which names the file."""
         values = read_json(path, ConfigError)
         try:
-            return cls.from_dict(values)
+            config = cls.from_dict(values)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+        return config if config.head_error is None else replace(config, head_error=f"{path}: {config.head_error}")
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
-    ) -> RobertaConfig:
-        """Read the config of a folder, or of a model of the hub by its name.
-
-        Raises:
-            HubError: the model can't be found or fetched.
-            ConfigError: its config.json can't be used.
-        """
-        folder = resolve_model(
-            name_or_path, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, parts=(CONFIG,)
-        )
+    def from_folder(cls, folder: Path) -> RobertaConfig:
+        """Read the config.json of a folder. Raises ConfigError, which names the file."""
         return cls.from_file(folder / "config.json")
 
 
-def _labels(values: dict[str, Any]) -> tuple[str, ...] | None:
-    """The labels that a config.json names, in the order of their ids; or numbered, where it says only how many."""
+def _head(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a head in a config.json, as fields of a `RobertaConfig`. Raises ConfigError."""
+    labels = _labels(values)
+    ids = None
+    if isinstance(labels, tuple) and values.get("label2id") is not None:
+        ids = values["label2id"]
+        if ids == {label: index for index, label in enumerate(labels)}:
+            ids = None
+        else:
+            ids = tuple(ids.items()) if isinstance(ids, dict) else ()
+    problem_type = values.get("problem_type") or None
+    if problem_type not in PROBLEM_TYPES:
+        raise ConfigError(f"config: problem_type {shown(problem_type)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}")
+    count = labels if isinstance(labels, int) else len(labels or "ab")
+    if problem_type == "single_label_classification" and count == 1:
+        raise ConfigError("config: problem_type single_label_classification needs at least two labels")
+    return {"labels": labels, "label_ids": ids, "problem_type": problem_type}
+
+
+def _labels(values: dict[str, Any]) -> tuple[str, ...] | int | None:
+    """The labels in the order of their ids, or their number if that is another than that of the names."""
     names, count = values.get("id2label"), values.get("num_labels")
+    if count is not None and (not _is_integer(count) or not 1 <= count <= _MOST_LABELS):
+        raise ConfigError(f"config: num_labels must be an integer between 1 and {_MOST_LABELS:,}, not {shown(count)}")
     if names is None:
-        if count is None:
-            return None
-        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _LARGEST_SIZE:
-            raise ConfigError(f"config: num_labels must be an integer of at least 1, not {shown(count)}")
-        return tuple(f"LABEL_{place}" for place in range(count))
-    if isinstance(names, dict) and all(str(place) in map(str, names) for place in range(len(names))):
-        by_id = {str(place): name for place, name in names.items()}
-        labels = tuple(by_id[str(place)] for place in range(len(names)))
-        if labels and all(isinstance(label, str) for label in labels):
-            return labels
-    raise ConfigError(f"config: id2label must name every label from 0 on, not {shown(names)}")
+        return None if count is None else int(count)
+    if not isinstance(names, dict) or not all(key.isascii() and key.isdecimal() for key in map(str, names)):
+        raise ConfigError(f"config: id2label must map ids to labels, not {shown(names)}")
+    if count is not None and count != len(names):
+        return int(count)  # as in transformers, which then numbers the labels
+    by_id = {int(key): name for key, name in names.items()}
+    missing = next((index for index in range(len(names) or 1) if index not in by_id), None)
+    if missing is not None:
+        raise ConfigError(f"config: id2label has {len(names)} labels, but none with the id {missing}")
+    labels = tuple(by_id[index] for index in range(len(names)))
+    wrong = [label for label in labels if not isinstance(label, str | int | float)]
+    if wrong:
+        raise ConfigError(f"config: a label in id2label must be a text or a number, not {shown(wrong[0])}")
+    return labels
 
 
-_REQUIRED = tuple(field.name for field in fields(RobertaConfig) if field.default is MISSING)
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_REQUIRED = tuple(each.name for each in fields(RobertaConfig) if each.default is MISSING)
+_OF_HEADS = ("labels", "label_ids", "problem_type", "head_error")
 _SIZES = (*(name for name in _REQUIRED if name != "layer_norm_eps"), "pad_token_id")

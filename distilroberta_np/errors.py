@@ -1,34 +1,39 @@
-"""What can go wrong, each as one sentence that names what is wrong, where, and the way out."""
+"""The exceptions of this package. Each message says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
+from .messages import printable
+
 
 class DistilRobertaError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose. Its message is safe to print on a terminal."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(DistilRobertaError, ValueError):
-    """A config.json (or `RobertaConfig` argument) that is unreadable, incomplete or not computable here."""
+    """A config.json or `RobertaConfig` argument that is unreadable, incomplete or not supported."""
 
 
 class CheckpointError(DistilRobertaError, ValueError):
-    """Weights that are missing, malformed, of another shape or dtype than the config says, or not finite."""
+    """Weights that are missing, malformed, not finite, or of another shape or dtype than the config says."""
 
 
 class TokenizerError(DistilRobertaError, ValueError):
-    """Tokenizer files that are missing or malformed, or text that no tokenizer can read."""
+    """Tokenizer files that are missing or malformed, or text that cannot be tokenized."""
 
 
 class HubError(DistilRobertaError, OSError):
-    """A model that can't be had from the hub, the cache or a folder."""
+    """A model that is not available from a folder, the cache or the hub."""
 
 
-class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name that users of the reference know)
-    """An input that a pipeline can't answer.
+class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name that users of transformers know)
+    """An input that a pipeline cannot answer.
 
     Attributes:
         reason: what is wrong with it.
-        index: its place in the list or stream it came in, from 0; None if it came alone.
+        index: its index in the list or stream, from 0; None for a single input.
     """
 
     def __init__(self, reason: str, index: int | None = None) -> None:
@@ -38,4 +43,16 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
 
 
 class TrainingError(DistilRobertaError, ValueError):
-    """A training that can't begin, or can't go on."""
+    """A training run that cannot start or continue."""
+
+
+class ServeError(DistilRobertaError, ValueError):
+    """A model that cannot be served."""
+
+
+class CorpusError(DistilRobertaError, ValueError):
+    """A corpus job that cannot start or go on."""
+
+
+class OutputError(DistilRobertaError, OSError):
+    """A file or folder that cannot be written, because something is there or missing."""

@@ -1,38 +1,55 @@
-"""Where a model comes from: a folder, this checkout, the hub's cache, or the hub itself, in that order.
+"""From a model's name to its folder: a folder, this checkout, the hub's cache, or the hub itself, in that order.
 
-Nothing here connects unless a model is asked for by name and isn't on the machine. huggingface_hub does the transfers;
-all of it is imported only then, because that takes longer than answering a sentence. Its constants are cheap.
+Nothing here connects unless a model is given by name and is not on the machine. huggingface_hub is imported only where
+it is needed, because that takes longer than answering a sentence.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from .checkpoint.files import INDEX_FILE, WEIGHTS_FILE, shard_files
-from .checkpoint.sentence_folder import ENCODER_SETTINGS_FILES, MODULES_FILE, SETTINGS_FILE, encoder_path, read_modules
+from ._version import __version__
+from .checkpoint.sentence_folder import (
+    ENCODER_SETTINGS_FILES,
+    MODULES_FILE,
+    SETTINGS_FILE,
+    encoder_path,
+    read_modules,
+)
+from .checkpoint.shards import INDEX_FILE, WEIGHTS_FILE, shard_files
 from .errors import DistilRobertaError, HubError
+from .files import LARGEST_JSON
+from .hub_cache import COMMIT, HASH, CachedModel
+from .messages import shown
+from .pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS, set_resolver
+from .transfer import RefusalError, fetch_file, fetch_json, file_hash
 
 PUBLISHED = "distilbert/distilroberta-base"
 PUBLISHED_REVISION = "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"
 _OLD_NAMES = {"distilroberta-base": PUBLISHED}
 
-# Each part of a model, and the sets of files that serve for it, best first.
-CONFIG, WEIGHTS, TOKENIZER, MODULES = "config", "weights", "tokenizer", "modules"
+# The files that each part of a model needs, in alternative sets, best first.
 _FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     CONFIG: (("config.json",),),
     WEIGHTS: ((WEIGHTS_FILE,), (INDEX_FILE,)),
     TOKENIZER: (("tokenizer.json",), ("vocab.json", "merges.txt")),
 }
-_TOKENIZER_SETTINGS = "tokenizer_config.json"  # read where it is there; most of what it says is tokenizer.json's too
-# The part that not every model has: what sentence-transformers puts behind the encoder. Of a module's folder this is
-# read; in one of old the encoder has a folder too, with everything of its own in it.
+# Those that are read if they are there.
+_OPTIONAL: dict[str, tuple[str, ...]] = {
+    CONFIG: (),
+    WEIGHTS: (),
+    TOKENIZER: ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+}
+# The optional modules of sentence-transformers after the encoder. These files are read from their folders, of which
+# the encoder has one too in old models.
 _READ_OF_MODULES = (".json", ".safetensors", "merges.txt")
 _EVERYTHING = (CONFIG, WEIGHTS, TOKENIZER, MODULES)
 
@@ -45,6 +62,10 @@ _WITHOUT_ORGANIZATION = (
     "roberta-large-openai-detector",
 )
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+# A branch, tag or commit, and a file in a repository: relative paths that lead nowhere else on any system.
+_REVISION = re.compile(r"[\w-][\w.+-]*(/[\w-][\w.+-]*)*", re.ASCII)
+_FILE = re.compile(r"[\w-][\w. +-]*(/[\w-][\w. +-]*)*", re.ASCII)
+_LARGEST_WEIGHTS = 64 * 2**30
 _PACKAGE = Path(__file__).parent
 _PROJECT = _PACKAGE.parent
 
@@ -57,39 +78,53 @@ def resolve_model(
     local_files_only: bool = False,
     parts: Iterable[str] = (CONFIG, WEIGHTS),
 ) -> Path:
-    """The folder that holds a model's files, after fetching them if need be.
+    """Return the folder of a model's files, and fetch them if necessary.
 
-    A folder is taken as it is and never touches the network. A name is looked up in this checkout's weights/ and in
-    the hub's cache, and fetched when it isn't there; what is in the cache is used without asking whether the hub has
-    something newer (`download_model` asks).
+    A folder is used as it is and needs no network. A name is looked up in this checkout's weights/ and in the hub's
+    cache, and fetched if it is not there. Files in the cache are verified before their first use, and used without
+    asking the hub for newer ones (`download_model` asks).
+
+    Args:
+        name_or_path: a folder, or the name of a model on the hub.
+        revision: branch, tag or commit; the published model's pinned commit, and "main" of any other, if None.
+        cache_dir: the hub's cache, if not the usual one.
+        local_files_only: never connect.
+        parts: the parts that are needed, of "config", "weights", "tokenizer" and "modules".
 
     Raises:
         HubError: no such folder or name, no connection, no permission, no space, or a damaged transfer.
-        CheckpointError: the index of the weights' shards is malformed.
+        CheckpointError: the index of the shards is malformed.
         ConfigError: the list of modules is malformed.
     """
     parts = tuple(parts)
     if not isinstance(name_or_path, str | os.PathLike):
-        raise TypeError(f"a model is named by a string or a path, not by a {type(name_or_path).__name__}")
+        raise TypeError(f"a model's name must be a string or a path, not a {type(name_or_path).__name__}")
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
     if name and path.is_dir():
         if revision is not None:
-            raise HubError(f"{path} is a folder, which has no revision {revision!r}; leave the revision out")
-        return path
+            raise HubError(f"{path} is a folder and has no revision {revision!r}; omit the revision")
+        return _model_in(path)
     if isinstance(name_or_path, os.PathLike) or not _NAME.fullmatch(name) or name.startswith("."):
-        what = "a file; give the folder it is in" if path.is_file() else "no folder, and no name of a model on the hub"
+        what = "a file; give its folder" if path.is_file() else "neither a folder nor a name that a model can have"
         raise HubError(f"{name!r} is {what}")
-    found = find_local(name, revision=revision, cache_dir=cache_dir, parts=parts)
+    offline = local_files_only or _offline()
+    found = find_local(name, revision=revision, cache_dir=cache_dir, parts=parts, offline=offline)
     if found is not None:
         return found
-    if local_files_only or _offline():
+    if offline:
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise HubError(
-            f"{name} is not on this machine, or not all of it ({', '.join(parts)}), and {why}. "
-            f"Fetch it where there is a network with `distilroberta-np download {name}`, or give a folder that has it"
+            f"{name} is not on this machine, or incomplete or damaged ({', '.join(parts)}), and {why}. "
+            f"Fetch it with `distilroberta-np download {name}` while connected, or give a folder that has it"
         )
     return download_model(name, revision=revision, cache_dir=cache_dir, parts=parts)
+
+
+def _model_in(folder: Path) -> Path:
+    """The folder itself; or in the folder of a training run the best model, or the last checkpoint."""
+    candidates = (folder, folder / "best", folder / "checkpoint")
+    return next((each for each in candidates if (each / "config.json").exists()), folder)
 
 
 def find_local(
@@ -98,37 +133,48 @@ def find_local(
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     parts: Iterable[str] = _EVERYTHING,
+    offline: bool = False,
 ) -> Path | None:
-    """The folder of a model that is already here with all the parts asked for, or None. Never connects.
+    """Return the folder of a model that is on this machine with all the parts, or None. Never connects.
+
+    Args:
+        name, revision, cache_dir, parts: as `resolve_model`.
+        offline: take a model of which it is unknown whether it has modules as one without.
 
     Raises:
-        CheckpointError: the index of the weights' shards is malformed.
+        CheckpointError, ConfigError: as `resolve_model`.
     """
     parts = tuple(parts)
     repo, pinned = _repo_and_revision(name, revision)
-    candidates = []
-    if (repo, pinned) == (PUBLISHED, PUBLISHED_REVISION) and cache_dir is None:
-        candidates.append(_PROJECT / "weights" / "distilroberta-base")
+    published = (repo, pinned) == (PUBLISHED, PUBLISHED_REVISION)
+    if published:
+        parts = tuple(part for part in parts if part != MODULES)  # it has none
+        checkout = _PROJECT / "weights" / "distilroberta-base"
+        if cache_dir is None and _is_complete(checkout, parts, Path.exists, offline):
+            return checkout
     # A model can lie in the cache under the name it had when it was fetched.
-    names = [repo, *(old for old, new in _OLD_NAMES.items() if new == repo)]
-    candidates += [folder for known in names if (folder := _cached_snapshot(known, pinned, cache_dir)) is not None]
-    if (repo, pinned) == (PUBLISHED, PUBLISHED_REVISION):
-        parts = tuple(part for part in parts if part != MODULES)  # it has none, wherever it lies
-    return next((folder for folder in candidates if _has_all(folder, parts)), None)
+    for known in (repo, *(old for old, new in _OLD_NAMES.items() if new == repo)):
+        cached = CachedModel(known, cache_dir)
+        folder = cached.snapshot(pinned)
+        if folder is not None and _is_complete(
+            folder, parts, cached.has, offline or cached.lacks(folder.name, MODULES_FILE)
+        ):
+            return folder
+    return None
 
 
 def find_published() -> Path | None:
-    """The published checkpoint's folder if it is on this machine, else None. Never connects."""
+    """Return the published checkpoint's folder if it is on this machine, else None. Never connects."""
     return find_local(PUBLISHED)
 
 
 def find_embedded() -> Path:
-    """The folder of the model that comes with the package."""
+    """Return the folder of the model that comes with the package."""
     return package_data("weights/tiny")
 
 
 def package_data(name: str) -> Path:
-    """A file or folder that the wheel carries inside the package, and a checkout at its top."""
+    """Return a file or folder that a wheel has inside the package, and a checkout at its top."""
     for root in (_PACKAGE, _PROJECT):
         if (root / name).exists():
             return root / name
@@ -136,7 +182,7 @@ def package_data(name: str) -> Path:
 
 
 def default_model() -> Path:
-    """The model that answers when none is named: the published one if it is here, else the embedded one.
+    """Return the model to use when none is named: the published one if it is here, else the embedded one.
 
     Says on stderr which it is, and how to get the other. Never connects.
     """
@@ -154,8 +200,8 @@ def default_model() -> Path:
 
 
 def download_target(name: str, revision: str | None) -> Path | None:
-    """Where `distilroberta-np download` puts a model: the published one into a checkout's weights/, all else, by None,
-    into the cache."""
+    """The folder into which `distilroberta-np download` puts a model: weights/ of a checkout for the published model,
+    and None, the cache, for any other."""
     in_checkout = (_PROJECT / "pyproject.toml").is_file() and (_PROJECT / "weights").is_dir()
     published = _repo_and_revision(name, revision) == (PUBLISHED, PUBLISHED_REVISION)
     return _PROJECT / "weights" / "distilroberta-base" if in_checkout and published else None
@@ -169,21 +215,19 @@ def download_model(
     local_dir: Path | None = None,
     parts: Iterable[str] = _EVERYTHING,
 ) -> Path:
-    """Fetch what is missing or changed of a model, with progress bars, and check all its weights' SHA-256.
+    """Fetch the missing and changed files of a model, with progress bars, and verify all of them.
 
     Args:
-        name: the model's name on the hub.
-        revision: branch, tag or commit; the published model's pinned commit, and "main" of any other, if None.
-        cache_dir: the hub's cache, where it isn't the usual one.
-        local_dir: put plain files into this folder instead of the cache.
-        parts: which of "config", "weights", "tokenizer" and "modules" (those of sentence-transformers, where the
-            model has any; with them comes the config) to fetch.
+        name, revision, cache_dir: as `resolve_model`.
+        local_dir: the folder for the files, instead of the cache.
+        parts: the parts to fetch, of "config", "weights", "tokenizer" and "modules" (those of sentence-transformers, if
+            the model has any; the config comes with them).
 
     Returns:
-        The folder that holds the files.
+        The folder of the files.
 
     Raises:
-        HubError, CheckpointError: as `resolve_model`; the files that have come whole are kept for the next try.
+        HubError, CheckpointError, ConfigError: as `resolve_model`. Complete files are kept for the next attempt.
     """
     parts = tuple(parts)
     if not parts:
@@ -192,197 +236,227 @@ def download_model(
         parts = (CONFIG, *parts)
     repo, wanted = _repo_and_revision(name, revision)
     if _offline():
-        raise HubError(
-            f"HF_HUB_OFFLINE is set, so {name} can't be fetched; unset it, or give a folder that has the model"
-        )
-    cache = Path(cache_dir).expanduser() if cache_dir is not None else None
+        raise HubError(f"HF_HUB_OFFLINE is set, so {name} cannot be fetched; unset it, or give a folder of the model")
     with _errors_in_a_sentence(repo, wanted):
-        import huggingface_hub
-
-        from . import __version__
-
-        api = huggingface_hub.HfApi(library_name="distilroberta_np", library_version=__version__)
-        timeout = huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT
-        info = api.model_info(repo, revision=wanted, files_metadata=True, timeout=timeout)
-        # Only files in Git LFS have a SHA-256 on the hub, as all weights have.
-        sha256 = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or ()}
-        # By its commit, a branch can't move between two files, and a file that is here already costs no request.
-        commit = info.sha or wanted
+        remote = _RemoteModel(repo, wanted)
+        cached = CachedModel(repo, cache_dir)
 
         def fetch(filename: str) -> Path:
-            if filename not in sha256:
-                raise HubError(f"{repo} at {wanted} lacks {filename}, which its {INDEX_FILE} names; tell its authors")
-            path = Path(api.hf_hub_download(repo, filename, revision=commit, cache_dir=cache, local_dir=local_dir))
-            expected = sha256[filename]
-            if expected is not None:
-                _check_sha256(path, expected)
+            """The folder of the whole model, after fetching one of its files."""
+            size, expected = remote.size_and_hash(filename)
+            url = f"{remote.files_url}/{quote(filename)}"
+            if local_dir is None:
+                path = cached.fetch(url, remote.headers, remote.commit, filename, size, expected)
+            else:
+                path = local_dir / filename
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not path.is_file() or file_hash(path, expected) != expected:
+                    fetch_file(url, remote.headers, path, size, expected, filename)
             return path.parents[filename.count("/")]
 
-        files, encoder = [], ""
-        if MODULES in parts and MODULES_FILE in sha256:
-            # The settings come first, for the same reason as the tokenizer's.
-            first = (*(name for name in (SETTINGS_FILE, *ENCODER_SETTINGS_FILES) if name in sha256), MODULES_FILE)
+        there, files, encoder = remote.files.keys(), [], ""
+        if MODULES in parts and MODULES_FILE in there:
+            # The settings come first: if they were cut off after the rest, nothing would show that they are missing.
+            first = (*(name for name in (SETTINGS_FILE, *ENCODER_SETTINGS_FILES) if name in there), MODULES_FILE)
             modules = read_modules([fetch(name) for name in first][-1])
             encoder = f"{encoder_path(modules)}/".removeprefix("/")
             folders = {module.path for module in modules if module.path}
-            files = [name for name in sha256 if name.endswith(_READ_OF_MODULES) and name.rpartition("/")[0] in folders]
-        there = [name.removeprefix(encoder) for name in sha256 if name.startswith(encoder)]
+            files = [name for name in there if name.endswith(_READ_OF_MODULES) and name.rpartition("/")[0] in folders]
+        in_encoder = [name.removeprefix(encoder) for name in there if name.startswith(encoder)]
         kinds = [part for part in parts if part != MODULES]
-        files += [encoder + file for part in kinds for file in _files_of(part, repo, wanted, there)]
+        files += [encoder + file for part in kinds for file in _files_of(part, repo, wanted, in_encoder)]
         folder = [fetch(file) for file in dict.fromkeys(files)][-1]
-        if INDEX_FILE in files:
-            for shard in shard_files(folder):
-                fetch(shard)
-        if local_dir is None and commit != wanted:
-            # The cache's note of what a branch is, which is otherwise made of downloads by branch.
-            ref = folder.parent.parent / "refs" / wanted
-            ref.parent.mkdir(parents=True, exist_ok=True)
-            ref.write_text(commit)
-        if local_dir is None and MODULES in parts and MODULES_FILE not in sha256:
-            # The cache's note of what a repository lacks, which is otherwise made where it has been asked for in vain.
-            note = folder.parent.parent / ".no_exist" / commit / MODULES_FILE
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.touch()
+        if encoder + INDEX_FILE in files:
+            for shard in shard_files(folder / encoder):
+                fetch(encoder + shard)
+        if local_dir is None and remote.commit != wanted:
+            cached.note_branch(wanted, remote.commit)
+        if local_dir is None and MODULES in parts and MODULES_FILE not in there:
+            cached.note_lack(remote.commit, MODULES_FILE)
         return folder
+
+
+class _RemoteFile(NamedTuple):
+    size: Any
+    hash: Any
+    in_lfs: bool
+
+
+class _RemoteModel:
+    """A repository of the hub at a revision. Nothing that the server says is used before it is checked.
+
+    Attributes:
+        commit: of the revision, 40 hexadecimal digits.
+        files: by their names, those that no system could take for another path.
+        files_url: under which they can be fetched.
+        headers: for requests, with the user's token if there is one.
+    """
+
+    def __init__(self, repo: str, revision: str) -> None:
+        from huggingface_hub import constants, utils
+
+        library: Any = utils  # without exports for mypy
+        library.validate_repo_id(repo)
+        self._repo = repo
+        about = {"library_name": "distilroberta_np", "library_version": __version__}
+        self.headers: dict[str, str] = library.build_hf_headers(**about)
+        endpoint = constants.ENDPOINT.rstrip("/")
+        url = f"{endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        info = fetch_json(url, self.headers)
+        if not isinstance(info, dict) or not isinstance(info.get("siblings"), list):
+            raise ValueError("the answer does not list the files of a model")
+        commit = info.get("sha")
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise HubError(f"{repo}: the hub names {shown(commit)} as the commit of {revision}, which is no commit")
+        if COMMIT.fullmatch(revision) and commit != revision:
+            raise HubError(f"{repo}: the hub answers with commit {commit} instead of {revision}")
+        self.commit = commit
+        self.files_url = f"{endpoint}/{repo}/resolve/{commit}"
+        self.files: dict[str, _RemoteFile] = {}
+        for entry in info["siblings"]:
+            name = entry.get("rfilename") if isinstance(entry, dict) else None
+            if isinstance(name, str) and _FILE.fullmatch(name):
+                lfs = entry.get("lfs")
+                if isinstance(lfs, dict):
+                    self.files[name] = _RemoteFile(lfs.get("size"), lfs.get("sha256"), True)
+                else:
+                    self.files[name] = _RemoteFile(entry.get("size"), entry.get("blobId"), False)
+
+    def size_and_hash(self, filename: str) -> tuple[int, str]:
+        """A file's size in bytes, and the hash of its content. Raises HubError if the server tells nothing usable."""
+        if filename not in self.files:
+            raise HubError(f"{self._repo} has no {filename}, which its {INDEX_FILE} names; tell its authors")
+        size, expected, in_lfs = self.files[filename]
+        if not isinstance(expected, str) or not HASH.fullmatch(expected) or len(expected) != (64 if in_lfs else 40):
+            raise HubError(f"{self._repo}: the hub names {shown(expected)} as the hash of {filename}, which is no hash")
+        largest = _LARGEST_WEIGHTS if in_lfs else LARGEST_JSON
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= largest:
+            raise HubError(f"{self._repo}: {filename} must have between 0 and {largest:,} bytes, not {shown(size)}")
+        return size, expected
 
 
 def _files_of(part: str, repo: str, revision: str, there: Collection[str]) -> tuple[str, ...]:
     """The files of a repository to fetch for a part of the model."""
     files = next((files for files in _FILES[part] if all(file in there for file in files)), None)
     if files is None:
-        wanted = ", or ".join(" and ".join(files) for files in _FILES[part])
-        message = f"{repo} at {revision} has no {wanted}"
+        alternatives = ", or ".join(" and ".join(files) for files in _FILES[part])
+        message = f"{repo} at {revision} has no {alternatives}"
         if part == WEIGHTS and any(name.endswith((".bin", ".pt")) for name in there):
             raise HubError(
                 f"{message}, only pickles, which can run any code when they are opened, so they are not opened here. "
-                "Convert it where you trust it: load it with transformers, call save_pretrained, and give that folder"
+                "If you trust it, load it with transformers, call save_pretrained, and give that folder"
             )
         raise HubError(f"{message}. Choose another {'tokenizer' if part == TOKENIZER else 'model'}")
-    # The settings come first: were they cut off behind the files that count, nothing would show that they lack.
-    return (_TOKENIZER_SETTINGS, *files) if part == TOKENIZER and _TOKENIZER_SETTINGS in there else files
+    # The settings come first, for the same reason as those of modules.
+    return (*(name for name in _OPTIONAL[part] if name in there), *files)
 
 
 @contextmanager
 def _errors_in_a_sentence(repo: str, revision: str) -> Iterator[None]:
-    """Let whatever goes wrong inside come out as a HubError that says what, and the way out."""
+    """Turn any error of a transfer into a HubError that says what failed, and what to do."""
     outside = sys.exception()
     try:
         yield
     except DistilRobertaError:
         raise
-    # Anything: huggingface_hub's transport, and with it the exceptions, changes from version to version.
+    # Anything: the exceptions of huggingface_hub and its session change from version to version.
     except Exception as error:
-        # What tells is often wrapped, as a failed connection in "not found in the cache". But what the caller was
-        # handling when it called is in that chain too.
+        # The cause is often wrapped. But the exception that the caller was handling is in that chain too.
         chain: list[BaseException] = []
         item: BaseException | None = error
         while item is not None and item is not outside and item not in chain:
             chain.append(item)
             item = item.__cause__ or item.__context__
         reason = next((said for item in chain if (said := _reason(item, revision))), None)
-        # A ValueError comes of an answer that isn't the hub's, such as the login page of a hotel's network.
-        transport = any(isinstance(item, OSError | ValueError) or "http" in type(item).__module__ for item in chain)
-        if reason is None and transport:
+        # A ValueError means that the answer isn't the hub's, but for example the login page of a hotel's network.
+        if reason is None and any(isinstance(item, OSError | ValueError) for item in chain):
             reason = (
                 f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
-                "the files that have come whole are kept. Without a network, give a folder that has the model; "
+                "complete files are kept. Without a network, give a folder that has the model; "
                 "there is none of this name here"
             )
         if reason is None:
             reason = f"{type(error).__name__}: {_one_line(error)}. This should not happen; please report it"
-        raise HubError(f"{repo} can't be fetched: {reason}") from error
+        raise HubError(f"{repo} cannot be fetched: {reason}") from error
 
 
 def _reason(error: BaseException, revision: str) -> str | None:
-    """What an exception tells of why a transfer failed, and the way out; None if it tells nothing."""
-    from huggingface_hub import errors
+    """What an exception tells about a failed transfer, and what to do; None if it tells nothing."""
+    from huggingface_hub.errors import HFValidationError
 
-    unknown = (
-        "the hub knows no such model, or it is private; nor is there a folder of this name here. "
-        "Check the name; for a private model, log in with `hf auth login`"
-    )
-    if isinstance(error, errors.GatedRepoError):
-        return "its authors ask for consent first. Give it on the model's page, then log in with `hf auth login`"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return unknown
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"it has no revision {revision!r}. Check the branch, tag or commit"
-    if isinstance(error, errors.HFValidationError):
-        return f"that is no name of a model on the hub ({_one_line(error)})"
-    response = getattr(error, "response", None)
-    if response is not None:
-        status = response.status_code
-        if status == 401 and "credentials" not in response.headers.get("X-Error-Message", ""):
-            return unknown
-        if status in (401, 403):
+    if isinstance(error, HFValidationError):
+        return f"this is not a name that a model can have ({_one_line(error)})"
+    if isinstance(error, RefusalError):
+        if error.code == "GatedRepo":
+            return "its authors ask for consent first. Give it on the model's page, then log in with `hf auth login`"
+        if error.code == "RevisionNotFound":
+            return f"it has no revision {revision!r}. Check the branch, tag or commit"
+        if error.code == "RepoNotFound" or (error.status == 401 and "credentials" not in error.reason):
+            return (
+                "the hub has no such model, or it is private; there is no folder of this name here either. "
+                "Check the name; for a private model, log in with `hf auth login`"
+            )
+        if error.status in (401, 403):
             return "the hub refuses your access token. Log in again with `hf auth login`, or correct or unset HF_TOKEN"
-        later = "try again later" if status >= 500 or status == 429 else "check the name, and HF_ENDPOINT if it is set"
-        return f"the hub answered with HTTP status {status}; {later}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full. Make room, or point HF_HOME at a larger disk; the files that have come whole are kept"
+        later = error.status >= 500 or error.status == 429
+        advice = "try again later" if later else "check the name, and HF_ENDPOINT if it is set"
+        return f"the hub answered with HTTP status {error.status}; {advice}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "the disk is full. Free some space, or point HF_HOME at a larger disk; complete files are kept"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} can't be used ({error.strerror}). Point HF_HOME at a folder of yours"
+        return f"{error.filename} cannot be used ({error.strerror}). Point HF_HOME at a folder of yours"
     return None
-
-
-def _check_sha256(path: Path, expected: str) -> None:
-    with open(path, "rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != expected:
-        blob = path.resolve()
-        path.unlink()
-        blob.unlink(missing_ok=True)
-        raise HubError(
-            f"{path.name} came damaged: its SHA-256 is {actual}, and the hub says {expected}. "
-            "It has been deleted; try again"
-        )
 
 
 def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str]:
     repo = _OLD_NAMES.get(name, name)
     if repo == PUBLISHED and (revision is None or (len(revision) >= 7 and PUBLISHED_REVISION.startswith(revision))):
         return repo, PUBLISHED_REVISION
-    return repo, revision or "main"
+    revision = revision or "main"
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise HubError(f"{repo}: {shown(revision)} is not a name that a revision can have")
+    return repo, revision
 
 
-def _cached_snapshot(repo: str, revision: str, cache_dir: str | os.PathLike[str] | None) -> Path | None:
-    """The folder of the hub's cache for a revision: models--ORG--NAME/snapshots/COMMIT, a branch's commit in refs/."""
-    from huggingface_hub import constants
+def _is_complete(folder: Path, parts: Collection[str], has: Callable[[Path], bool], no_modules: bool) -> bool:
+    """Whether a folder has the files of all these parts.
 
-    root = Path(cache_dir or constants.HF_HUB_CACHE).expanduser() / ("models--" + repo.replace("/", "--"))
-    try:
-        commit = (root / "refs" / revision).read_text().strip()
-    except (OSError, ValueError):
-        commit = revision
-    folder = root / "snapshots" / commit
-    return folder if folder.is_dir() else None
+    Args:
+        folder: the folder.
+        parts: the parts.
+        has: whether a file is there and sound.
+        no_modules: whether a model without a list of modules is known to have none.
+    """
 
+    def sound(path: Path) -> bool:
+        return has(path) or not os.path.lexists(path)
 
-def _has_all(folder: Path, parts: Iterable[str]) -> bool:
-    """Whether a folder holds the files of all these parts."""
-    parts = set(parts)
     encoder = folder
     if MODULES in parts:
+        if not all(sound(folder / name) for name in (MODULES_FILE, SETTINGS_FILE, *ENCODER_SETTINGS_FILES)):
+            return False
         if (folder / MODULES_FILE).exists():
             modules = read_modules(folder)
             encoder = folder / encoder_path(modules)
-            if not all((folder / module.path / name).exists() for module in modules for name in module.files):
+            if not all(has(folder / module.path / name) for module in modules for name in module.files):
                 return False
-        elif not (folder.parent.parent / ".no_exist" / folder.name / MODULES_FILE).exists():
-            return False  # whether the model has modules is not known yet
+        elif not no_modules:
+            return False
     return all(
-        any(
-            all((encoder / file).exists() for file in files)
-            and (INDEX_FILE not in files or all((encoder / shard).exists() for shard in shard_files(encoder)))
+        all(sound(encoder / name) for name in _OPTIONAL[part])
+        and any(
+            all(has(encoder / file) for file in files)
+            and (INDEX_FILE not in files or all(has(encoder / shard) for shard in shard_files(encoder)))
             for files in _FILES[part]
         )
-        for part in parts - {MODULES}
+        for part in parts
+        if part != MODULES
     )
 
 
 def in_organization(name_or_path: str | os.PathLike[str], organization: str) -> str | os.PathLike[str]:
-    """A model's name with the organization that sentence-transformers puts before a bare one. What is a folder, or
-    RoBERTa's or DistilRoBERTa's own name, stays as it is."""
+    """Put the organization before a bare name, as sentence-transformers does. Folders, and RoBERTa's and
+    DistilRoBERTa's own names, stay as they are."""
     if not isinstance(name_or_path, str) or name_or_path.lower() in _WITHOUT_ORGANIZATION:
         return name_or_path
     bare = "/" not in name_or_path and _NAME.fullmatch(name_or_path) and not name_or_path.startswith(".")
@@ -398,3 +472,6 @@ def _offline() -> bool:
 def _one_line(error: BaseException) -> str:
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= 200 else line[:197] + "..."
+
+
+set_resolver(resolve_model)

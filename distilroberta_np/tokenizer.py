@@ -3,251 +3,227 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, ClassVar
 
 import numpy as np
-from tokenizers import AddedToken, Encoding, Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import RobertaProcessing
+from tokenizers import Encoding, Tokenizer
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as NormalizerSequence
 
-from .checkpoint.save import save_tokenizer
 from .errors import TokenizerError
-from .hub import TOKENIZER, resolve_model
-from .json_file import read_json
-from .model.tree import Array
+from .files import write_json, write_text
+from .layers.params import Array
+from .messages import shown
+from .pretrained import TOKENIZER, Pretrained
+from .tokenizer_files import SPECIAL_TOKENS, read_tokenizer, rust_errors
 
-# The special tokens' roles, and what RoBERTa calls them; tokenizer_config.json can say otherwise.
-SPECIAL_TOKENS = {
-    "bos_token": "<s>",
-    "pad_token": "<pad>",
-    "eos_token": "</s>",
-    "unk_token": "<unk>",
-    "mask_token": "<mask>",
-}
+# Settings that are saved as they were read.
+_SAVED = (
+    *("tokenizer_class", "add_prefix_space", "trim_offsets", "truncation_side", "padding_side"),
+    *("split_special_tokens", "model_input_names"),
+)
 
 
-class RobertaTokenizer:
-    """Text to token ids and back. Thread-safe: encoding keeps no state.
+class RobertaTokenizer(Pretrained):
+    """Text to token ids and back. Thread-safe: encoding changes no state.
 
     Attributes:
-        mask_token, mask_token_id, pad_token, pad_token_id: as written in a text, and their ids.
-        bos_token_id, eos_token_id: the ids of `<s>` and `</s>`.
-        model_max_length: most tokens of a text, specials included, by tokenizer_config.json; None if it doesn't say.
+        mask_token: the mask token as written in a text.
+        pad_token, pad_token_id: the padding token, and its id.
+        bos_token_id, eos_token_id: the ids of the tokens before and after a text, `<s>` and `</s>`.
+        vocab_size: the number of tokens, added ones included.
+        model_max_length: the maximum number of tokens, special ones included, by the settings; None if they have none.
+        truncation_side, padding_side: "right" or "left".
+        lowercase: whether texts are converted to lower case, as a folder of sentence-transformers can ask for.
     """
+
+    lowercase = False
+
+    PARTS: ClassVar[tuple[str, ...]] = (TOKENIZER,)
 
     def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any] | None = None) -> None:
         """Wrap a `tokenizers.Tokenizer`, with the values of a tokenizer_config.json if there is one.
 
         Raises:
-            TokenizerError: a special token is not in the vocabulary, or the settings are malformed.
+            TokenizerError: it does not put one token before and one after a text, or has no padding token.
         """
         settings = settings or {}
-        # A tokenizer.json can ask for padding and truncation of its own; both are ours to do.
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
         self._tokenizer = tokenizer
-        special = {role: _token_text(role, settings.get(role) or token) for role, token in SPECIAL_TOKENS.items()}
-        known = {role: tokenizer.token_to_id(token) for role, token in special.items()}
-        ids = {role: token_id for role, token_id in known.items() if token_id is not None}
-        absent = [special[role] for role in ("mask_token", "pad_token", "bos_token", "eos_token") if role not in ids]
-        if absent:
-            raise TokenizerError(f"the vocabulary has no {', '.join(absent)}; a RoBERTa tokenizer needs them")
-        self._special = {role: special[role] for role in ids}
-        self.mask_token, self.mask_token_id = special["mask_token"], ids["mask_token"]
-        self.pad_token, self.pad_token_id = special["pad_token"], ids["pad_token"]
-        self.bos_token_id, self.eos_token_id = ids["bos_token"], ids["eos_token"]
+        self._settings = settings
+        with rust_errors("the tokenizer cannot read a text"):
+            # Of a text, not of an empty one: a template can put both tokens before it.
+            inner = tokenizer.encode("a", add_special_tokens=False).ids
+            ids = tokenizer.encode("a").ids
+        if len(ids) < 2 or ids[1:-1] != inner:
+            raise TokenizerError("it does not put one token before a text and one after it, as RoBERTa's does")
+        self.bos_token_id, self.eos_token_id = ids[0], ids[-1]
+        special = {role: _text(settings.get(role), token) for role, token in SPECIAL_TOKENS.items()}
+        pad_token_id = tokenizer.token_to_id(special["pad_token"])
+        if pad_token_id is None:
+            raise TokenizerError(f"the vocabulary has no {special['pad_token']}; a RoBERTa tokenizer needs it to pad")
+        self.pad_token, self.pad_token_id = special["pad_token"], pad_token_id
+        self.mask_token = special["mask_token"]
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
-        length = settings.get("model_max_length")
-        # "No limit" is written as an enormous number (1e30) there.
-        self.model_max_length: int | None = int(length) if _is_length(length) else None
-        # On a text, not on an empty one: a template can put both before it.
-        inner = tokenizer.encode("a", add_special_tokens=False).ids
-        if tokenizer.encode("a").ids != [ids["bos_token"], *inner, ids["eos_token"]]:
-            raise TokenizerError(
-                f"it does not put {special['bos_token']} before a text and {special['eos_token']} behind it, as "
-                "RoBERTa's does"
-            )
+        # "No limit" is written as an enormous number (1e30). Old files have another name for it.
+        length = settings.get("model_max_length", settings.get("max_len"))
+        if not isinstance(length, int | float) or isinstance(length, bool) or not 1 <= length < 1_000_000:
+            length = None
+        self.model_max_length = None if length is None else int(length)
+        self.truncation_side: str = settings.get("truncation_side") or "right"
+        self.padding_side: str = settings.get("padding_side") or "right"
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
+    def from_folder(
+        cls, folder: Path, overrides: Mapping[str, Any] | None = None, *, lowercase: bool = False
     ) -> RobertaTokenizer:
-        """Load the tokenizer of a folder, or of a model of the hub by its name.
+        """Read tokenizer.json, or else vocab.json and merges.txt, with tokenizer_config.json, special_tokens_map.json
+        and added_tokens.json if they are there.
+
+        Args:
+            folder: the folder of the files.
+            overrides: settings that take precedence over those of tokenizer_config.json.
+            lowercase: convert texts to lower case.
 
         Raises:
-            HubError: the model can't be found or fetched.
-            TokenizerError: its files are missing or malformed.
+            TokenizerError: files are missing or malformed, or need something that is not supported.
         """
-        return cls.from_folder(
-            resolve_model(
-                name_or_path,
-                revision=revision,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-                parts=(TOKENIZER,),
-            )
-        )
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> RobertaTokenizer:
-        """Read tokenizer.json, or else vocab.json and merges.txt, and tokenizer_config.json if it is there.
-
-        Raises:
-            TokenizerError: they are missing or malformed.
-        """
-        settings_path = folder / "tokenizer_config.json"
-        settings = read_json(settings_path, TokenizerError) if settings_path.exists() else {}
-        if not isinstance(settings, dict):
-            raise TokenizerError(f"{settings_path}: must be a JSON object, not a {type(settings).__name__}")
-        if (folder / "tokenizer.json").exists():
-            source = folder / "tokenizer.json"
-            build: Callable[..., Tokenizer] = Tokenizer.from_file
-            arguments: tuple[Any, ...] = (str(source),)
-        elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
-            source = folder / "vocab.json"
-            build = _from_vocab_and_merges
-            arguments = (folder / "vocab.json", folder / "merges.txt")
-        else:
-            raise TokenizerError(f"{folder}: no tokenizer.json in it, and no vocab.json with merges.txt")
+        tokenizer, settings = read_tokenizer(folder, overrides)
+        if lowercase:
+            steps = [Lowercase()] if tokenizer.normalizer is None else [Lowercase(), tokenizer.normalizer]
+            tokenizer.normalizer = NormalizerSequence(steps)
         try:
-            return cls(_with_prefix_space(build(*arguments), settings.get("add_prefix_space")), settings)
-        except (KeyboardInterrupt, SystemExit):
-            raise
+            result = cls(tokenizer, settings)
         except TokenizerError as error:
-            raise TokenizerError(f"{source}: {error}") from None
-        # The package reports malformed files as plain Exceptions, and panics, which are BaseExceptions, on some.
-        except BaseException as error:
-            raise TokenizerError(f"{source}: not a tokenizer that can be read: {error}") from None
+            raise TokenizerError(f"{folder}: the tokenizer: {error}") from None
+        result.lowercase = lowercase
+        return result
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of the mask token. Raises TokenizerError if the tokenizer has none."""
+        token_id = self._tokenizer.token_to_id(self.mask_token)
+        if token_id is None:
+            raise TokenizerError(f"the tokenizer has no mask token {self.mask_token}")
+        return token_id
+
+    def __repr__(self) -> str:
+        length = "" if self.model_max_length is None else f", model_max_length={self.model_max_length}"
+        return f"{type(self).__name__}(vocab_size={self.vocab_size}{length})"
+
+    @cached_property
+    def longest_token(self) -> float:
+        """The maximum number of characters of a token; infinity if the tokenizer normalizes texts."""
+        return max(map(len, self._tokenizer.get_vocab())) if self._tokenizer.normalizer is None else math.inf
 
     def longest_text(self, max_sequence_length: int) -> int:
-        """Most tokens of a text, specials included, for a model that reads so many: the tokenizer may say fewer."""
+        """The maximum number of tokens, special ones included, together with a model that reads so many."""
         return min(max_sequence_length, self.model_max_length or max_sequence_length)
 
     def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
-        """The tokens of a text, with their ids and their places (`offsets`, in characters); of a pair, both texts'
-        (`sequence_ids` says whose), as `<s> text </s></s> pair </s>`.
+        """Tokenize a text, or a pair of texts as `<s> text </s></s> pair </s>`.
+
+        Returns:
+            The tokens with their `ids`, their `offsets` in characters, and `sequence_ids`: 0 for the text, 1 for the
+            pair, None for special tokens.
 
         Raises:
             TypeError: not a string.
-            TokenizerError: the text holds a lone surrogate, which is no character.
+            TokenizerError: the text has a lone surrogate, which is not a character, or the tokenizer fails.
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
                 raise TypeError(f"a text must be a string, not a {type(part).__name__}: {part!r}")
-            # Checked here, because some versions of the package would put another character in its place.
-            place = _lone_surrogate(part)
-            if place is not None:
+            # Checked here, because some versions of the package would replace it.
+            position = _lone_surrogate(part)
+            if position is not None:
                 raise TokenizerError(
-                    f"character {place} of the text is U+{ord(part[place]):04X}, half of a surrogate pair and no "
-                    "character; read the text with its right encoding, or with errors='replace'"
+                    f"character {position} of the text is U+{ord(part[position]):04X}, half of a surrogate pair and "
+                    "not a character; read the text with its own encoding, or with errors='replace'"
                 )
-        try:
+        with rust_errors(f"the tokenizer cannot read the text {shown(text)}"):
             return self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        # A malformed tokenizer can load and fail only here, with any exception; see from_folder.
-        except BaseException as error:
-            raise TokenizerError(f"the tokenizer can't read the text {text!r:.80}: {error}") from None
+
+    def to_json(self) -> str:
+        """The text of a tokenizer.json. It does not have `lowercase`, which is not a setting of tokenizers."""
+        text: str = self._tokenizer.to_str(pretty=True)
+        if not self.lowercase:
+            return text
+        values = json.loads(text)
+        steps = values["normalizer"]["normalizers"][1:]
+        return json.dumps({**values, "normalizer": steps[0] if steps else None}, indent=2, ensure_ascii=False)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write tokenizer.json and tokenizer_config.json, as this package and transformers load them.
+        """Write tokenizer.json and tokenizer_config.json, with which this package and transformers make the same ids.
 
         Args:
-            folder: made if it isn't there.
+            folder: created if it does not exist.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        save_tokenizer(path, self._tokenizer.to_str(pretty=True), self._special, self.model_max_length)
+        frame = {"cls_token": self.bos_token_id, "sep_token": self.eos_token_id}
+        settings = {role: self.id_to_token(token_id) for role, token_id in frame.items()}
+        for role, token in SPECIAL_TOKENS.items():
+            text = _text(self._settings.get(role), token)
+            if self.token_to_id(text) is not None:
+                settings[role] = text
+        saved = {name: self._settings[name] for name in _SAVED if self._settings.get(name) is not None}
+        limit = {} if self.model_max_length is None else {"model_max_length": self.model_max_length}
+        write_text(path / "tokenizer.json", self.to_json())
+        saved = {"tokenizer_class": "RobertaTokenizer", **saved, **limit, **settings}
+        write_json(path / "tokenizer_config.json", saved)
 
     def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
-        """The text that tokens stand for. Bytes that are no whole character become U+FFFD."""
-        ids = list(map(int, token_ids))
-        try:
+        """The text of tokens. Bytes that are not a complete character become U+FFFD.
+
+        Raises:
+            TypeError: an id is not an integer.
+            TokenizerError: an id is outside the range of the tokenizers package.
+        """
+        ids = list(map(operator.index, token_ids))
+        with rust_errors(f"the tokenizer cannot decode the tokens {shown(ids)}"):
             return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            raise TokenizerError(f"the tokenizer can't decode the tokens {ids!r:.80}: {error}") from None
 
     def token_to_id(self, token: str) -> int | None:
-        """The id of a vocabulary entry as it is written there (`ĠParis`), or None."""
+        """The id of a token as the vocabulary writes it (`ĠParis`), or None."""
         return self._tokenizer.token_to_id(token) if _lone_surrogate(token) is None else None
 
     def id_to_token(self, token_id: int) -> str:
-        """The vocabulary entry of an id, as it is written there (`ĠParis`)."""
+        """The token of an id as the vocabulary writes it (`ĠParis`). Raises ValueError if there is none."""
         token = self._tokenizer.id_to_token(token_id) if 0 <= token_id < 2**32 else None
         if token is None:
             raise ValueError(f"no token has the id {token_id}; the vocabulary has {self.vocab_size}")
         return token
 
     def __call__(self, texts: str | Sequence[str]) -> dict[str, Array]:
-        """Texts to what a model takes: `model(**tokenizer(texts))`.
+        """Tokenize texts for a model: `model(**tokenizer(texts))`.
 
         Returns:
-            input_ids and attention_mask, int64 (B, S); the shorter texts are padded on the right.
+            input_ids and attention_mask, int64 (B, S). Shorter texts are padded on the `padding_side`.
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
-        return pad([self.encode(text).ids for text in texts], self.pad_token_id)
+        return pad([self.encode(text).ids for text in texts], self.pad_token_id, self.padding_side)
 
 
-def pad(sequences: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, Array]:
-    """Sequences of unequal length as one batch: input_ids and attention_mask, int64 (B, S), padded on the right."""
+def pad(sequences: Sequence[Sequence[int]], pad_token_id: int, side: str = "right") -> dict[str, Array]:
+    """Pad sequences to a batch: input_ids and attention_mask, int64 (B, S)."""
     longest = max(map(len, sequences), default=0)
     input_ids = np.full((len(sequences), longest), pad_token_id, np.int64)
     attention_mask = np.zeros_like(input_ids)
     for row, sequence in enumerate(sequences):
-        input_ids[row, : len(sequence)] = sequence
-        attention_mask[row, : len(sequence)] = 1
+        tokens = slice(len(sequence)) if side == "right" else slice(longest - len(sequence), None)
+        input_ids[row, tokens] = sequence
+        attention_mask[row, tokens] = 1
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def make_robertas(tokenizer: Tokenizer) -> Tokenizer:
-    """Have a byte-level BPE split, mark and join text as RoBERTa's does. Special tokens that it lacks are added."""
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = ByteLevelDecoder()
-    for token in SPECIAL_TOKENS.values():
-        # The mask takes the space before it, or "a <mask>" would have a token for that space too.
-        lstrip = token == SPECIAL_TOKENS["mask_token"]
-        tokenizer.add_special_tokens([AddedToken(token, lstrip=lstrip, normalized=False)])
-    ids = tokenizer.get_vocab()
-    eos, bos = ((token, ids[token]) for token in (SPECIAL_TOKENS["eos_token"], SPECIAL_TOKENS["bos_token"]))
-    # By position: versions of the package name the second argument differently. The third trims spaces off `offsets`.
-    tokenizer.post_processor = RobertaProcessing(eos, bos, True, False)
-    return tokenizer
-
-
-def _with_prefix_space(tokenizer: Tokenizer, wanted: Any) -> Tokenizer:
-    """Whether a text is read as if a space stood before it: what tokenizer_config.json says goes before what
-    tokenizer.json does, as in the reference."""
-    if not isinstance(wanted, bool) or getattr(tokenizer.pre_tokenizer, "add_prefix_space", wanted) == wanted:
-        return tokenizer
-    parts = json.loads(tokenizer.to_str())  # not all versions of the package let it be set
-    for name in ("pre_tokenizer", "post_processor"):
-        if "add_prefix_space" in (parts[name] or {}):
-            parts[name]["add_prefix_space"] = wanted
-    return Tokenizer.from_str(json.dumps(parts))
-
-
-def _from_vocab_and_merges(vocab: Path, merges: Path) -> Tokenizer:
-    tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
-    for token in SPECIAL_TOKENS.values():
-        if tokenizer.token_to_id(token) is None:
-            raise TokenizerError(f"the vocabulary has no {token}")
-    return make_robertas(tokenizer)
-
-
 def _lone_surrogate(text: str) -> int | None:
-    """The place of the first half of a surrogate pair in a text; None if there is none."""
+    """The position of the first half of a surrogate pair in a text; None if there is none."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -255,13 +231,6 @@ def _lone_surrogate(text: str) -> int | None:
     return None
 
 
-def _token_text(role: str, token: Any) -> str:
-    # Written as the token itself, or as an object with its settings.
-    text = token.get("content") if isinstance(token, dict) else token
-    if not isinstance(text, str):
-        raise TokenizerError(f"tokenizer_config.json: {role} must be a string, not {token!r:.80}")
-    return text
-
-
-def _is_length(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < 1_000_000
+def _text(value: Any, usual: str) -> str:
+    """A special token that the settings write as a string, or as an object with its flags."""
+    return str((value.get("content") if isinstance(value, dict) else value) or usual)

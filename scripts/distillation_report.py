@@ -1,13 +1,13 @@
-"""What distillation is worth: two students of a teacher, one with it and one without. Prints Markdown.
+"""What distillation gains: two students of a teacher, one with it and one without. Prints Markdown.
 
-    python scripts/distillation_report.py CORPUS --teacher weights/tiny --run run [--updates 2000] [--json FILE]
+    python -m scripts.distillation_report CORPUS --teacher weights/tiny --run run [--updates 2000] [--json FILE]
 
-Both begin as the teacher with every second layer left out and see the same masked text in the same order, for as many
-updates: one with the three losses of DistilBERT, the other with masked language modelling alone. One document in a
-hundred is held out, and the loss there is printed in nats for each masked token. (Those that the embedded model never
-saw are held out by the same rule, so with it as the teacher and its corpus none of the three has seen them.)
+Both start as the teacher without every second layer and see the same masked text in the same order, for the same number
+of updates: one with the three losses of DistilBERT, the other with masked language modelling alone. One document in a
+hundred is held out; the loss there is printed in nats per masked token. (The embedded model was trained without the
+same documents, so with it as the teacher and its corpus none of the three models has seen them.)
 
-Stopped, it goes on from the last checkpoint when it is given again.
+A stopped run resumes from the last checkpoint when the command is given again.
 """
 
 from __future__ import annotations
@@ -24,53 +24,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from held_out import split_documents
-from machine import describe_machine
 from tokenizers import Tokenizer
 
 from distilroberta_np import RobertaForMaskedLM
-from distilroberta_np.cli.training import run_training
-from distilroberta_np.model.cross_entropy import cross_entropy
-from distilroberta_np.model.tree import Array, tree_leaves
-from distilroberta_np.packing import encode_at
-from distilroberta_np.training.distil import distil
-from distilroberta_np.training.distillation import first_student
-from distilroberta_np.training.masking import mask_tokens
-from distilroberta_np.training.settings import DistillationSettings
-from distilroberta_np.training.text import MASK, SPECIAL, make_sequences
+from distilroberta_np.cli.training_options import run_training
+from distilroberta_np.layers.losses import cross_entropy
+from distilroberta_np.layers.params import Array, tree_leaves
+from distilroberta_np.training.data.masking import mask_tokens
+from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
+from distilroberta_np.training.distill import distill
+from distilroberta_np.training.settings import DistillSettings
+from distilroberta_np.training.student import first_student
+from scripts.held_out import split_documents
+from scripts.machine import describe_machine
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
 WARMUP = 0.05
 
 
 def held_out_batch(text: Path, tokenizer: Tokenizer, length: int, most: int) -> tuple[list[list[int]], list[Array]]:
-    """Sequences of held-out text with masks in them, `most` tokens at most, and their labels."""
+    """Masked sequences of held-out text, at most `most` tokens, and their labels."""
     tokens, starts = make_sequences([text], tokenizer, length)
     rng, vocabulary = np.random.default_rng(0), tokenizer.get_vocab()
     mask, special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
     sequences, labels, seen = [], [], 0
-    for place in rng.permutation(len(starts) - 1).tolist():
-        ids = tokens[starts[place] : starts[place + 1]].astype(np.int64)
+    for sequence in rng.permutation(len(starts) - 1).tolist():
+        ids = tokens[starts[sequence] : starts[sequence + 1]].astype(np.int64)
         seen += len(ids)
         if seen > most and sequences:
             break
-        masked, wanted = mask_tokens(ids[None], rng, mask, mask, special, 0.15)
-        if (wanted >= 0).any():
+        masked, targets = mask_tokens(ids[None], rng, mask, mask, special, 0.15)
+        if (targets >= 0).any():
             sequences.append(masked[0].tolist())
-            labels.append(wanted[0])
+            labels.append(targets[0])
     return sequences, labels
 
 
 def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
-    """The mean loss of a masked token."""
-    places = [np.flatnonzero(row >= 0).tolist() for row in labels]
-    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
-    wanted = np.concatenate([row[row >= 0] for row in labels])
+    """The mean loss per masked token."""
+    positions = [np.flatnonzero(row >= 0).tolist() for row in labels]
+    hidden_states = np.concatenate(model.encode(sequences, positions))
+    targets = np.concatenate([row[row >= 0] for row in labels])
     total = 0.0
-    for start in range(0, len(wanted), 512):
+    for start in range(0, len(targets), 512):
         part = slice(start, start + 512)
-        total += cross_entropy(np.array(model.lm_head(vectors[part])), wanted[part], count=1)[0]
-    return total / len(wanted)
+        total += cross_entropy(np.array(model.logits(hidden_states[part])), targets[part], count=1)[0]
+    return total / len(targets)
 
 
 def parameters(model: RobertaForMaskedLM) -> int:
@@ -78,7 +77,7 @@ def parameters(model: RobertaForMaskedLM) -> int:
 
 
 def seconds_of(run: Path) -> float:
-    """Of an update, the median."""
+    """The median time of an update."""
     with open(run / "losses.csv", newline="", encoding="utf-8") as file:
         return statistics.median(float(row["seconds"]) for row in csv.DictReader(file))
 
@@ -87,14 +86,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="a folder of .txt or .txt.gz files, as `pretrain` reads them")
     parser.add_argument("--teacher", required=True, help="a masked language model's folder, or its name on the hub")
-    parser.add_argument("--run", type=Path, required=True, help="where the two trainings go")
-    parser.add_argument("--updates", type=int, default=2000, help="of each student (default: 2000)")
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="tokens of an update, about (default: 4096)")
-    parser.add_argument("--length", type=int, default=128, help="most tokens of a sequence (default: 128)")
-    parser.add_argument("--learning-rate", type=float, default=5e-4, help="at its peak (default: 0.0005)")
-    parser.add_argument("--one-in", type=int, default=100, help="documents is held out (default: 100)")
-    parser.add_argument("--held-out-tokens", type=int, default=200_000, help="at most (default: 200,000)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the two runs")
+    parser.add_argument("--updates", type=int, default=2000, help="updates of each student (default: 2000)")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=4096, help="approximate batch size in tokens (default: 4096)"
+    )
+    parser.add_argument("--length", type=int, default=128, help="maximum sequence length in tokens (default: 128)")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="peak learning rate (default: 0.0005)")
+    parser.add_argument("--one-in", type=int, default=100, help="hold out one document in so many (default: 100)")
+    parser.add_argument(
+        "--held-out-tokens",
+        type=int,
+        default=200_000,
+        help="maximum number of tokens to evaluate on (default: 200,000)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()
 
     files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))
@@ -102,9 +108,9 @@ def main() -> int:
         parser.error(f"{options.corpus}: no .txt or .txt.gz files in it")
     training, held_out = split_documents(files, options.run / "text", options.one_in)
     if not held_out.stat().st_size:
-        parser.error(f"{options.corpus}: none of its documents is held out, as there are too few; lower --one-in")
+        parser.error(f"{options.corpus}: too few documents to hold one out; lower --one-in")
     warmup = math.ceil(WARMUP * options.updates)
-    distilled = DistillationSettings(
+    distilled = DistillSettings(
         teacher=options.teacher,
         length=options.length,
         batch_tokens=options.batch_tokens,
@@ -117,7 +123,7 @@ def main() -> int:
     alone = replace(distilled, alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
     runs = {"distilled": distilled, "alone": alone}
     for name, settings in runs.items():
-        if not run_training(distil, options.run / name, training, settings, save_every=10.0):
+        if not run_training(distill, options.run / name, training, settings, save_every=10.0):
             return 130
 
     teacher = RobertaForMaskedLM.from_pretrained(options.teacher)

@@ -1,6 +1,6 @@
-"""Fit the coefficients of `distilroberta_np.model.activation.gelu`, and measure its error.
+"""Fit the coefficients of `distilroberta_np.layers.kernels.normal_cdf`, and measure its error.
 
-    python scripts/fit_gelu.py
+    python -m scripts.fit_gelu
 
 erf(x / sqrt 2) is tanh of an odd function of x, and a polynomial stands in for that: tanh(x P(x^2)). P is fitted for
 the smallest largest error of the GELU, x (tanh(x P(x^2)) - erf(x / sqrt 2)) / 2, on |x| <= 6, in units of 1/2 + |x|, as
@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from distilroberta_np.model.activation import gelu
+from distilroberta_np.layers.activation import gelu
 
 RANGE = 6.0
 DEGREE = 6

@@ -1,11 +1,11 @@
-"""How far this package's gradients are from torch's autograd, tensor by tensor. Prints Markdown.
+"""The difference between the gradients of this package and torch's autograd, per tensor. Prints Markdown.
 
-    python scripts/gradient_report.py
+    python -m scripts.gradient_report
 
-For a seeded masked language model of 6 layers and a batch of texts of many lengths: the relative difference
-|one - other| / |other| (Euclidean norms) of each tensor's gradient, the largest of each kind of tensor. In float64,
-where all that is left is how the GELU is fitted, and the order of sums; and in float32, beside torch's own distance
-from float64. Needs the `parity` extra.
+For a seeded masked language model of 6 layers and a batch of sequences of several lengths: the relative difference
+|one - other| / |other| (Euclidean norms) of the gradient, the largest of each kind of tensor. In float64 only the
+fitted GELU and the order of sums differ. In float32 the table also has torch's own difference from float64. Needs the
+`parity` extra.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe_machine
-from seeded import random_batch, seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import Array, tree_leaves, tree_map
-from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.masking import mask_tokens
+from distilroberta_np.layers.params import Array, tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
+from distilroberta_np.training.data.masking import mask_tokens
+from scripts.machine import describe_machine
+from tests.support.transformers_models import random_batch, seeded_masked_lm
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 5000,
@@ -58,13 +56,12 @@ def our_gradients(theirs: Any) -> Gradients:
     state, keys = theirs.state_dict(), masked_lm_keys(config)
     weights = tree_map(lambda key: state[key.name].numpy(), keys)
     texts, labels = map(list, zip(*batch(), strict=True))
-    none = Dropout(0.0, None)
-    _, gradients = masked_lm_gradients(texts, labels, weights, config, none, none)
+    _, gradients = masked_lm_gradients(texts, labels, weights, config)
     return {key.name: leaf for key, leaf in zip(tree_leaves(keys), tree_leaves(gradients), strict=True)}
 
 
 def their_gradients(theirs: Any) -> Gradients:
-    """Of the whole batch, as one with padding."""
+    """Gradients of the whole batch at once, with padding."""
     padded = [
         [np.pad(group, ((0, 0), (0, max(LENGTHS) - group.shape[1])), constant_values=value) for group in groups]
         for groups, value in zip(zip(*batch(), strict=True), (SHAPE["pad_token_id"], -100), strict=True)
@@ -75,7 +72,7 @@ def their_gradients(theirs: Any) -> Gradients:
 
 
 def kind_of(name: str) -> str:
-    """A tensor's name without its layer, as it reads in the table."""
+    """A tensor's name without its layer."""
     return re.sub(r"^roberta\.(encoder\.layer\.\d+\.)?", "", name)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distilroberta_np.training.text import read_paragraphs
+from distilroberta_np.training.data.text import read_paragraphs
 
 
 def split_documents(files: Sequence[Path], folder: Path, one_in: int = 100) -> tuple[list[Path], Path]:

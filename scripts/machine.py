@@ -1,4 +1,4 @@
-"""What machine and what versions a measurement was made with, and what a process took."""
+"""The machine and the versions of a measurement, and the time and memory of a process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(time.perf_counter() - began, usage.ru_maxrss, status)
 
 
 def measure_process(command: list[str]) -> tuple[float, float]:
-    """Seconds, and the largest resident memory in bytes, of one run. Works where os.wait4 does (Linux, macOS)."""
+    """Seconds and peak resident memory in bytes of one run. Needs os.wait4 (Linux, macOS)."""
     launched = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
     seconds, memory, status = map(float, launched.stdout.split())
     if status:

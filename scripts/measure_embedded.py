@@ -21,10 +21,9 @@ import numpy as np
 from held_out import documents
 
 from distilroberta_np import FillMaskPipeline, pipeline
-from distilroberta_np.packing import encode_at
 
-# 40 sentences, which were looked at while the first embedded models were made. `everyday_60.json` has 60 others, which
-# were written before the training that they are for, and are looked at once, when it has ended.
+# The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others,
+# which were written before the training that they are for, and are looked at once, when it has ended.
 EVERYDAY = Path(__file__).with_name("everyday.json")
 # One word in so many is hidden.
 ONE_IN = 7
@@ -84,11 +83,11 @@ def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> di
             ids[place] = tokenizer.mask_token_id
         sequences.append(ids)
         places.append(at)
-    vectors = np.concatenate(encode_at(sequences, places, model.weights.roberta, model.config))
+    vectors = np.concatenate(model.encode(sequences, places))
     nats = 0.0
     right = 0
     for start in range(0, len(vectors), 512):
-        logits = model.lm_head(vectors[start : start + 512])
+        logits = model.logits(vectors[start : start + 512])
         labels = np.array(wanted[start : start + 512])
         largest = logits.max(axis=-1)
         total = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest

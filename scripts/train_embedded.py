@@ -12,17 +12,18 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from held_out import split_documents
 from measure_embedded import measure, summary
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.cli import main as run_command
-from distilroberta_np.training.settings import Settings
+from distilroberta_np.cli.training_options import run_training
+from distilroberta_np.training.pretrain import pretrain
+from distilroberta_np.training.settings import PretrainSettings
 
-SETTINGS = Settings(
+SETTINGS = PretrainSettings(
     vocab_size=16384,
     hidden_size=256,
     num_hidden_layers=6,
@@ -40,7 +41,7 @@ SETTINGS = Settings(
     learning_rate=2e-3,
     weight_decay=0.05,
     masking=0.3,
-    whole_words=1,
+    whole_words=True,
 )
 
 
@@ -85,22 +86,9 @@ def main() -> int:
     more = [of[name] for name, count in often.items() for _ in range(count - 1)]
     last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
     ending = {name: getattr(options, name) for name in ("updates", "decay", "last_updates")}
-    settings = asdict(replace(SETTINGS, **ending)).items()
-    arguments = [argument for name, value in settings for argument in ("--" + name.replace("_", "-"), str(value))]
-    status = run_command(
-        [
-            "pretrain",
-            *map(str, [*training, *more]),
-            "--last-files",
-            *map(str, last),
-            "--out",
-            str(options.run),
-            *(["--initial", str(options.initial)] if options.initial else []),
-            *arguments,
-        ]
-    )
-    if status:
-        return status
+    named = {"last_files": last, "initial": options.initial, "save_every": 10.0}
+    if not run_training(pretrain, options.run, [*training, *more], replace(SETTINGS, **ending), **named):
+        return 130
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")
     RobertaTokenizer.from_pretrained(options.run / "checkpoint").save_pretrained(options.out)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from distilroberta_np import ConfigError, HubError, RobertaConfig
-from tests.seeded import CONFIG, config_dict, write_json
+from tests.support.seeded import CONFIG, config_dict, write_json
 
 REQUIRED = [
     "vocab_size",
@@ -86,15 +86,16 @@ def test_epsilon_must_be_a_number_between_0_and_1(value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "bert"}, "model_type 'bert' is not computed here, only 'roberta'"),
+        ({"model_type": "bert"}, "model_type 'bert' is not supported, only 'roberta'"),
         ({"model_type": "xlm-roberta"}, "model_type 'xlm-roberta'"),
         ({"model_type": None}, "model_type None"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
-        ({"is_decoder": True}, "is_decoder True is not computed here, only False"),
+        ({"is_decoder": True}, "is_decoder True is not supported, only False"),
         ({"add_cross_attention": True}, "add_cross_attention True"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings False"),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings must be true or false, not None"),
+        ({"per_layer_config": {"0": {}}}, "per_layer_config {'0': {}}"),
         ({"quantization_config": {"bits": 4}}, "quantization_config {'bits': 4}"),
-        ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not computed here, only 'gelu'"),
+        ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not supported, only 'gelu'"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"hidden_act": None}, "hidden_act None"),
         ({"num_attention_heads": 5}, "hidden_size 16 is not a multiple of num_attention_heads 5"),
@@ -111,6 +112,29 @@ def test_epsilon_must_be_a_number_between_0_and_1(value):
 def test_what_can_not_be_computed_is_refused_by_name(changes, message):
     with pytest.raises(ConfigError, match=message):
         RobertaConfig.from_dict(config_dict(**changes))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"hidden_act": "gelu_python"}, {"position_embedding_type": None}, {"tie_word_embeddings": False}],
+    ids=repr,
+)
+def test_settings_that_change_nothing_by_another_name(settings):
+    RobertaConfig.from_dict(config_dict(**settings))
+
+
+def test_what_was_read_is_saved():
+    settings = {
+        "bos_token_id": 5,
+        "eos_token_id": None,
+        "hidden_dropout_prob": 0.3,
+        "attention_probs_dropout_prob": 0.0,
+        "tie_word_embeddings": False,
+        "hidden_act": "gelu_python",
+        "problem_type": "regression",
+    }
+    saved = RobertaConfig.from_dict(config_dict(**settings)).to_dict()
+    assert {name: saved[name] for name in settings} == settings
 
 
 def test_a_model_type_must_be_given():
@@ -145,8 +169,8 @@ VALID = json.dumps(CONFIG).encode()
         (b'{"model_type": "roberta\xff"}', "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"vocab_size": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (VALID[:-1] + b', "hidden_size": 32}', "the key 'hidden_size' is in one object twice"),
-        (VALID[:-1] + b', "x": {"y": 1, "y": 1}}', "the key 'y' is in one object twice"),
+        (VALID[:-1] + b', "hidden_size": 32}', "an object has the key 'hidden_size' twice"),
+        (VALID[:-1] + b', "x": {"y": 1, "y": 1}}', "an object has the key 'y' twice"),
         (b"null", "must be a JSON object"),
         (b"[1]", "must be a JSON object"),
         (b"{}", "model_type is missing"),
@@ -177,7 +201,7 @@ def test_no_file_a_folder_and_an_enormous_file_are_refused(tmp_path):
         RobertaConfig.from_file(path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         RobertaConfig.from_file(path)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.dispatch import DeviceArray, put
+from tests.support.dispatch import DeviceArray, put
 
 HOST = np.ones((2, 3), np.float32)
 

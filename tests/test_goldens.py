@@ -1,4 +1,4 @@
-"""What transformers computed, as scripts/record_goldens.py recorded it, step by step; nothing of it is needed here."""
+"""What transformers computed, as scripts/record/goldens.py recorded it, step by step; nothing of it is needed here."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from safetensors.numpy import load_file
 
 from distilroberta_np import RobertaForMaskedLM, RobertaModel, pipeline
 from distilroberta_np.hub import find_embedded
-from distilroberta_np.model.activation import gelu, softmax
-from distilroberta_np.model.attention import TextGroup, attention_bias, multi_head_attention, split_heads
-from distilroberta_np.model.embeddings import embeddings, position_ids
-from distilroberta_np.model.encoder import encoder_layer
-from distilroberta_np.model.feed_forward import feed_forward
-from distilroberta_np.model.layer_norm import layer_norm
-from distilroberta_np.model.linear import LinearWeights, linear
-from distilroberta_np.model.lm_head import lm_head
-from distilroberta_np.model.pooler import pooler
+from distilroberta_np.layers.activation import gelu, softmax
+from distilroberta_np.layers.attention import SequenceGroup, attention, attention_bias, split_heads
+from distilroberta_np.layers.embeddings import embeddings, position_ids
+from distilroberta_np.layers.encoder import encoder_layer
+from distilroberta_np.layers.feed_forward import feed_forward
+from distilroberta_np.layers.layer_norm import layer_norm
+from distilroberta_np.layers.linear import LinearWeights, linear
+from distilroberta_np.models.masked_lm import lm_head
+from distilroberta_np.models.roberta import pooler
 
 DATA = Path(__file__).parent / "data"
 SEEDED = DATA / "seeded"
@@ -32,7 +32,7 @@ ENCODER = RobertaModel.from_pretrained(SEEDED)
 CONFIG = MODEL.config
 BIAS = attention_bias(RECORDED["attention_mask"], like=RECORDED["embeddings"])
 BATCH, SEQUENCE, HIDDEN = RECORDED["embeddings"].shape
-GROUPS = [TextGroup(BATCH, SEQUENCE, queries=SEQUENCE, bias=BIAS)]
+GROUPS = [SequenceGroup(BATCH, SEQUENCE, queries=SEQUENCE, bias=BIAS)]
 LAYERS = range(CONFIG.num_hidden_layers)
 
 # A step begins with recorded values, so both sides differ by the rounding of that step alone: at most a few units in
@@ -50,10 +50,11 @@ def assert_step(ours, name):
 
 def test_embeddings():
     ids, weights = RECORDED["input_ids"], MODEL.weights.roberta.embeddings
-    places = position_ids(ids, CONFIG.pad_token_id)
-    assert_step(weights.word[ids] + weights.token_type[0] + weights.position[places], "embeddings.sum")
+    positions = position_ids(ids, CONFIG.pad_token_id)
+    assert_step(weights.word[ids] + weights.token_type[0] + weights.position[positions], "embeddings.sum")
     assert_step(layer_norm(RECORDED["embeddings.sum"], weights.layer_norm, CONFIG.layer_norm_eps), "embeddings")
-    assert_step(embeddings(ids, weights, CONFIG.pad_token_id, CONFIG.layer_norm_eps), "embeddings")
+    rows, _ = embeddings(ids.reshape(-1), positions.reshape(-1), weights, CONFIG.layer_norm_eps)
+    assert_step(rows.reshape(BATCH, SEQUENCE, HIDDEN), "embeddings")
 
 
 @pytest.mark.parametrize("index", LAYERS)
@@ -62,21 +63,21 @@ def test_every_step_of_a_layer(index):
     hidden_states = RECORDED[f"layer.{index - 1}.output"] if index else RECORDED["embeddings"]
     name = f"layer.{index}"
     rows = hidden_states.reshape(-1, HIDDEN)
-    attention, forward = weights.attention, weights.feed_forward
+    attended_by, forward = weights.attention, weights.feed_forward
     recorded = {key.removeprefix(f"{name}."): value for key, value in RECORDED.items() if key.startswith(f"{name}.")}
 
-    assert_step(split_heads(linear(rows, attention.query), BATCH, heads), f"{name}.query")
-    assert_step(split_heads(linear(rows, attention.key), BATCH, heads), f"{name}.key")
-    assert_step(split_heads(linear(rows, attention.value), BATCH, heads), f"{name}.value")
+    assert_step(split_heads(linear(rows, attended_by.query), GROUPS[0], heads), f"{name}.query")
+    assert_step(split_heads(linear(rows, attended_by.key), GROUPS[0], heads), f"{name}.key")
+    assert_step(split_heads(linear(rows, attended_by.value), GROUPS[0], heads), f"{name}.value")
     scale = np.float32((CONFIG.hidden_size // CONFIG.num_attention_heads) ** -0.5)
     assert_step(recorded["query"] @ recorded["key"].swapaxes(-1, -2) * scale + BIAS, f"{name}.scores")
     assert_step(softmax(recorded["scores"]), f"{name}.probabilities")
     context = np.empty_like(rows)
-    split_heads(context, BATCH, heads)[:] = recorded["probabilities"] @ recorded["value"]
+    split_heads(context, GROUPS[0], heads)[:] = recorded["probabilities"] @ recorded["value"]
     assert_step(context.reshape(hidden_states.shape), f"{name}.context")
-    assert_step(linear(recorded["context"], attention.output), f"{name}.attended")
-    attended, (probabilities,) = multi_head_attention(rows, rows, GROUPS, attention, heads)
-    assert_step(probabilities, f"{name}.probabilities")
+    assert_step(linear(recorded["context"], attended_by.output), f"{name}.attended")
+    attended, cache = attention(rows, rows, GROUPS, attended_by, heads)
+    assert_step(cache.probabilities[0], f"{name}.probabilities")
     assert_step(attended.reshape(hidden_states.shape), f"{name}.attended")
 
     assert_step(hidden_states + recorded["attended"], f"{name}.attention_sum")
@@ -85,13 +86,12 @@ def test_every_step_of_a_layer(index):
     assert_step(linear(recorded["attention_output"], forward.intermediate), f"{name}.intermediate")
     assert_step(gelu(recorded["intermediate"]), f"{name}.gelu")
     assert_step(linear(recorded["gelu"], forward.output), f"{name}.transformed")
-    assert_step(feed_forward(recorded["attention_output"], forward), f"{name}.transformed")
+    assert_step(feed_forward(recorded["attention_output"], forward)[0], f"{name}.transformed")
     assert_step(recorded["attention_output"] + recorded["transformed"], f"{name}.output_sum")
     assert_step(layer_norm(recorded["output_sum"], weights.feed_forward_layer_norm, eps), f"{name}.output")
 
-    output, (probabilities,) = encoder_layer(rows, rows, GROUPS, weights, heads, eps)
+    output = encoder_layer(rows, rows, GROUPS, weights, heads, eps)
     assert_step(output.reshape(hidden_states.shape), f"{name}.output")
-    assert_step(probabilities, f"{name}.probabilities")
 
 
 def test_language_model_head():
@@ -101,7 +101,7 @@ def test_language_model_head():
     assert_step(gelu(RECORDED["head.dense"]), "head.gelu")
     assert_step(layer_norm(RECORDED["head.gelu"], weights.layer_norm, CONFIG.layer_norm_eps), "head.layer_norm")
     assert_step(linear(RECORDED["head.layer_norm"], LinearWeights(word, weights.bias)), "logits")
-    assert_step(lm_head(last, weights, word, CONFIG.layer_norm_eps), "logits")
+    assert_step(lm_head(last, weights, word, CONFIG.layer_norm_eps)[0], "logits")
 
 
 def test_pooler():
@@ -137,7 +137,7 @@ def unmasker():
     folder = find_embedded()
     recorded = PREDICTIONS["sha256 of model.safetensors"]
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == recorded, (
-        "the embedded model is another one than was recorded; run scripts/record_goldens.py"
+        "the embedded model is another one than was recorded; run scripts/record/goldens.py"
     )
     return pipeline("fill-mask", folder)
 

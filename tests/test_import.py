@@ -1,5 +1,6 @@
 """What importing the package, and answering from a folder, may and may not do: each in a fresh process."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded import write_model
+from distilroberta_np import DistilRobertaError, Pipeline
+from distilroberta_np.models.base import PretrainedModel
+from tests.support.seeded import write_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,8 +106,19 @@ def test_the_observer_sees_what_it_looks_for():
 def test_every_public_name_is_there():
     import distilroberta_np
 
-    assert sorted(distilroberta_np.__all__) == distilroberta_np.__all__
-    assert all(hasattr(distilroberta_np, name) for name in distilroberta_np.__all__)
+    names = distilroberta_np.__all__
+    assert len(names) == len(set(names))
+    assert all(hasattr(distilroberta_np, name) for name in names)
+    for kind in (Pipeline, PretrainedModel, DistilRobertaError):
+        assert {subclass.__name__ for subclass in public_subclasses(kind)} <= set(names)
+
+
+def public_subclasses(kind):
+    for subclass in kind.__subclasses__():
+        public = not subclass.__name__.startswith("_") and not inspect.isabstract(subclass)
+        if public and subclass.__module__.startswith("distilroberta_np"):
+            yield subclass
+        yield from public_subclasses(subclass)
 
 
 def test_answering_from_a_folder_loads_no_framework_and_no_hub_and_opens_no_connection(tmp_path):

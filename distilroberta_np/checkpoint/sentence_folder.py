@@ -1,176 +1,75 @@
-"""What a folder of sentence-transformers says beside a model: the modules behind the encoder, and how to use it."""
+"""The layout of a folder of sentence-transformers: the modules that it lists, and where the encoder's files lie."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from ..errors import ConfigError
-from ..json_file import read_json, shown
-from ..model.activation import gelu, sigmoid
-from ..model.tree import Array
-from .files import WEIGHTS_FILE
+from ..files import read_json, write_json
+from ..messages import shown
+from .shards import WEIGHTS_FILE
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
-# The encoder's own, by its name of today and by that of old; the first that is there counts.
-ENCODER_SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
+# The encoder's own settings, by their current and their old names; the first that exists counts.
+ENCODER_SETTINGS_FILES = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 
+_MAX_MODULES = 100
 # A folder's name, or nothing for the folder itself: nothing that leads elsewhere.
 _PLAIN_NAME = re.compile(r"(\w[\w.-]{0,100})?", re.ASCII)
-# Settings of the encoder that change the result and aren't computed here. Empty ones ask for nothing.
-_REFUSED = ("do_lower_case", "query_length", "document_length", "query_expansion", "processing_kwargs")
 
 
 class Module(NamedTuple):
-    """A step of a sentence encoder: what it is ("Pooling"), and its folder ("" for the folder itself)."""
+    """A step of a sentence encoder: its kind ("Pooling"), and its folder ("" for the folder itself)."""
 
     kind: str
     path: str
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What must lie in its folder. (The encoder's files are those of any model.)"""
+        """The files that its folder must have. (The encoder has those of any model.)"""
         return {"Pooling": ("config.json",), "Dense": ("config.json", WEIGHTS_FILE)}.get(self.kind, ())
 
 
-@dataclass(frozen=True)
-class SentenceSettings:
-    """What config_sentence_transformers.json says."""
-
-    model_type: str = "SentenceTransformer"
-    prompts: dict[str, str] = field(default_factory=dict)
-    default_prompt_name: str | None = None
-    similarity_fn_name: str | None = None
-    truncate_dim: int | None = None
-    activation_fn: str | None = None
-
-
 def read_modules(folder: Path) -> list[Module]:
-    """The modules that a folder's modules.json names, in order, those too that aren't computed here.
+    """Read the modules that modules.json lists, in order, supported or not.
 
     Raises:
-        ConfigError: it is missing or malformed.
+        ConfigError: the file is missing or malformed.
     """
     path = folder / MODULES_FILE
     entries = read_json(path, ConfigError)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(f"{path}: must be a list of modules, not {shown(entries)}")
+    if len(entries) > _MAX_MODULES:
+        raise ConfigError(f"{path}: lists {len(entries)} modules; at most {_MAX_MODULES} are supported")
     modules = []
     for entry in entries:
-        kind, place = entry.get("type"), entry.get("path")
-        if not isinstance(kind, str) or not isinstance(place, str) or not _PLAIN_NAME.fullmatch(place):
-            raise ConfigError(f"{path}: a module must have a type, and a path beside it, not {shown(entry)}")
+        kind, subfolder = entry.get("type"), entry.get("path")
+        if not isinstance(kind, str) or not isinstance(subfolder, str) or not _PLAIN_NAME.fullmatch(subfolder):
+            raise ConfigError(f"{path}: a module must have a type and a plain path, not {shown(entry)}")
         package, _, name = kind.rpartition(".")
-        modules.append(Module(name if package.startswith("sentence_transformers.") else kind, place))
+        modules.append(Module(name if package.startswith("sentence_transformers.") else kind, subfolder))
     return modules
 
 
+def write_modules(folder: Path, modules: Sequence[Module]) -> None:
+    """Write modules.json, and make the folders of the modules."""
+    entries = []
+    for index, (kind, path) in enumerate(modules):
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        # The package of classes that all versions of sentence-transformers have.
+        entry_type = f"sentence_transformers.models.{kind}"
+        entries.append({"idx": index, "name": str(index), "path": path, "type": entry_type})
+    write_json(folder / MODULES_FILE, entries)
+
+
 def encoder_path(modules: Sequence[Module]) -> str:
-    """The folder of the encoder, in which its config, weights and tokenizer lie; "" for the folder itself."""
+    """The folder of the encoder, which has its config, weights and tokenizer; "" for the folder itself."""
     return modules[0].path if modules[0].kind == "Transformer" else ""
-
-
-def check_modules(folder: Path, modules: Sequence[Module], computed: Sequence[str]) -> None:
-    """Whether the modules are the encoder and then some of those `computed`. Raises ConfigError."""
-    path = folder / MODULES_FILE
-    if modules[0].kind != "Transformer":
-        raise ConfigError(f"{path}: the first module must be a Transformer, not {shown(modules[0].kind)}")
-    for module in modules[1:]:
-        if module.kind not in computed:
-            known = f", only {', '.join(computed)}" if computed else ""
-            raise ConfigError(f"{path}: the module {shown(module.kind)} is not computed here{known}")
-
-
-def read_sentence_settings(folder: Path) -> SentenceSettings:
-    """What a folder's config_sentence_transformers.json says; what it leaves out is as by default, and so is all of it
-    where there is none. Raises ConfigError."""
-    path = folder / SETTINGS_FILE
-    if not path.exists():
-        return SentenceSettings()
-    values = _read_object(path)
-    prompts = values.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise ConfigError(f"{path}: prompts must be texts by their names, not {shown(prompts)}")
-    return SentenceSettings(
-        model_type=_value(path, values, "model_type", str) or "SentenceTransformer",
-        prompts={name: text or "" for name, text in prompts.items()},
-        default_prompt_name=_value(path, values, "default_prompt_name", str),
-        similarity_fn_name=_value(path, values, "similarity_fn_name", str),
-        truncate_dim=_value(path, values, "truncate_dim", int),
-        activation_fn=_value(path, values, "activation_fn", str),
-    )
-
-
-def read_max_seq_length(folder: Path) -> int | None:
-    """Most tokens of a sentence, by the encoder's own settings; None where they don't say.
-
-    Raises:
-        ConfigError: they are malformed, or ask for something that isn't computed here.
-    """
-    for name in ENCODER_SETTINGS_FILES:
-        path = folder / name
-        if path.exists():
-            values = _read_object(path)
-            for key in _REFUSED:
-                if values.get(key):
-                    raise ConfigError(f"{path}: {key} {shown(values[key])} is not computed here")
-            length: int | None = _value(path, values, "max_seq_length", int)
-            return length
-    return None
-
-
-def read_module_config(folder: Path, module: Module) -> dict[str, Any]:
-    """A module's config.json, which those without any settings may lack. Raises ConfigError."""
-    path = folder / module.path / "config.json"
-    values = _read_object(path) if path.exists() or module.kind not in ("Normalize", "Dropout") else {}
-    for key in ("module_input_name", "module_output_name"):
-        if values.get(key) not in (None, "sentence_embedding"):
-            raise ConfigError(f"{path}: {key} {shown(values[key])} is not computed here, only 'sentence_embedding'")
-    return values
-
-
-def activation(name: Any) -> Callable[[Array], Array]:
-    """An activation by the name of torch's class, such as "torch.nn.modules.activation.Sigmoid". Nothing of that name
-    is imported or run. Raises ConfigError if it isn't computed here."""
-    package, _, last = str(name).rpartition(".")
-    if not package.startswith("torch.") or last not in _ACTIVATIONS:
-        raise ConfigError(f"the activation {shown(name)} is not computed here, only {', '.join(_ACTIVATIONS)}")
-    return _ACTIVATIONS[last]
-
-
-def _identity(x: Array) -> Array:
-    return x
-
-
-def _relu(x: Array) -> Array:
-    result: Array = np.maximum(x, 0)
-    return result
-
-
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "Identity": _identity,
-    "Sigmoid": sigmoid,
-    "Tanh": np.tanh,
-    "ReLU": _relu,
-    "GELU": gelu,
-}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    values = read_json(path, ConfigError)
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a JSON object, not a {type(values).__name__}")
-    return values
-
-
-def _value(path: Path, values: dict[str, Any], key: str, kind: type) -> Any:
-    value = values.get(key)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise ConfigError(f"{path}: {key} must be {'a string' if kind is str else 'an integer'}, not {shown(value)}")
-    return value

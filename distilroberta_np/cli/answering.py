@@ -1,4 +1,4 @@
-"""What the commands share that answer texts: where those come from, and how answers go out as they come."""
+"""What the commands that answer texts share: where the texts come from, and how results go out as they come."""
 
 from __future__ import annotations
 
@@ -7,57 +7,102 @@ import codecs
 import contextlib
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from ..errors import PipelineException
-from ..pipelines.base import Pipeline
-from .terminal import Progress
+from ..messages import printable
+from ..pipelines import PIPELINES, pipeline
+from ..pipelines.options import declared, described
+from .terminal import Progress, add_model_arguments
 
 # Read from a file at a time: as much as a pipe holds.
 _READ_BYTES = 65_536
 
 
+def add_task_arguments(parser: argparse.ArgumentParser, task: str, text: str, **changes: Mapping[str, Any]) -> None:
+    """Add the inputs, the model and the options of a task.
+
+    Args:
+        parser: of the command.
+        task: of `PIPELINES`.
+        text: says what an input is.
+        **changes: by the name of an option, arguments of argparse's `add_argument` that are other than declared.
+    """
+    add_input_arguments(parser, text)
+    add_model_arguments(parser)
+    for name, option in declared(PIPELINES[task].options_type).items():
+        if option.flag is not None:
+            flag = {**option.flag, **changes.get(name, {})}
+            default = flag.setdefault("default", argparse.SUPPRESS)
+            flag.setdefault("help", described(option, None if default is argparse.SUPPRESS else default))
+            parser.add_argument(flag.pop("flag", "--" + name.replace("_", "-")), dest=name, **flag)
+
+
+def run_task(
+    options: argparse.Namespace,
+    task: str,
+    print_result: Callable[[int, str, Any], None],
+    *,
+    outcome: str,
+    parse: Callable[[str], Any] = str,
+) -> int:
+    """Answer the command's texts with the pipeline of a task. Arguments and result as `answer_all`."""
+    with open_texts(options) as source:
+        return answer_all(options, source, load_pipeline(options, task), print_result, outcome=outcome, parse=parse)
+
+
+def load_pipeline(options: argparse.Namespace, task: str) -> Any:
+    """The pipeline of a task, with the model and the options of the command line. Warnings go to stderr."""
+    given = {name: getattr(options, name) for name in declared(PIPELINES[task].options_type) if hasattr(options, name)}
+    with warnings_on_stderr():
+        return pipeline(
+            task, options.model, revision=options.revision, local_files_only=options.local_files_only, **given
+        )
+
+
 def add_input_arguments(parser: argparse.ArgumentParser, text: str) -> None:
-    """Texts as arguments, --input and --json. `text` says what a text is."""
-    parser.add_argument("texts", metavar="TEXT", nargs="*", help=f"{text}; - reads standard input, a text a line")
-    parser.add_argument("--input", metavar="FILE", help="read texts from a file, one a line, UTF-8")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each text")
+    """Add texts as arguments, --input and --json. `text` says what a text is."""
+    parser.add_argument("texts", metavar="TEXT", nargs="*", help=f"{text}; - reads standard input, one per line")
+    parser.add_argument("--input", metavar="FILE", help="read texts from a UTF-8 file, one per line")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON per text")
 
 
 @contextlib.contextmanager
-def said_on_stderr() -> Iterator[None]:
-    """Warnings go to stderr in the command's own words."""
+def warnings_on_stderr() -> Iterator[None]:
+    """Print warnings on stderr, in the command's own words."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = _say_warning
+        warnings.showwarning = _print_warning
         yield
 
 
-def answer_all(
-    options: argparse.Namespace,
-    pipeline: Pipeline,
-    print_answer: Callable[[int, str, Any], None],
-    *,
-    outcome: str,
-    parse: Callable[[str], Any] = lambda text: text,
-    **parameters: Any,
-) -> int:
-    """Answer the texts of the command line, of a file or of standard input, each as soon as it can be.
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"distilroberta-np: {with_flags(message)}", file=sys.stderr)
 
-    Args:
-        options: of the command, with what `add_input_arguments` adds.
-        pipeline: that answers.
-        print_answer: called with a text's number from 1, the text and its answer, where --json isn't given.
-        outcome: what --json calls an answer.
-        parse: makes a text into what the pipeline takes; a ValueError says why it can't.
-        **parameters: for the pipeline's `answers`.
 
-    Returns:
-        The exit status: 1 if some text could not be answered.
+def with_flags(message: object) -> str:
+    """A message of the library with flags instead of arguments: "truncation=True" -> "--truncation"."""
+    return re.sub(r"\b([a-z_]+)=True\b", lambda match: "--" + match[1].replace("_", "-"), str(message))
+
+
+class Answerer(Protocol):
+    """A pipeline, or anything else that answers texts."""
+
+    def answers(self, inputs: list[Any], **options: Any) -> Iterator[Any]:
+        """A result or an exception for each input, in order."""
+
+
+@contextlib.contextmanager
+def open_texts(options: argparse.Namespace) -> Iterator[TextSource]:
+    """The texts of the command line, of a file or of standard input, as `add_input_arguments` declares them.
+
+    Raises:
+        ValueError, OSError: the input cannot be read.
     """
     if options.input == "-":
         options.input, options.texts = None, [*options.texts, "-"]
@@ -66,40 +111,70 @@ def answer_all(
     if options.input is None and not options.texts:
         options.parser.error("give a text, or - to read standard input, or --input FILE")
     if "-" in options.texts and len(options.texts) > 1:
-        options.parser.error("- reads standard input, and can't stand beside other texts")
-    with contextlib.ExitStack() as stack:
-        file: BufferedReader | None = None
-        if options.input is not None:
-            file = stack.enter_context(open(options.input, "rb"))
-        elif options.texts == ["-"]:
-            if sys.stdin is None:
-                raise ValueError("standard input is closed, so there is nothing to read from -")
-            file = cast(BufferedReader, sys.stdin.buffer)
-        source = _Source(options.texts, file)
-        with Progress(source.size) as progress:
-            number = failures = 0
-            for texts in source.batches():
-                for text, answer in zip(texts, _answers(texts, pipeline, parse, parameters), strict=True):
-                    number += 1
-                    error = _reason(text, answer)
-                    if error is not None:
-                        failures += 1
-                        progress.clear()
-                        print(f"distilroberta-np: {'line' if file else 'text'} {number}: {error}", file=sys.stderr)
-                    if options.json:
-                        result = {outcome: answer} if error is None else {"error": error}
-                        print(json.dumps({"text": _valid(text), **result}))
-                    elif error is None:
-                        print_answer(number, text, answer)
-                    sys.stdout.flush()
-                    progress.update(number, source.read)
+        options.parser.error("- reads standard input, and cannot be given together with other texts")
+    if options.input is not None:
+        with open(options.input, "rb") as file:
+            yield TextSource([], file, options.input)
+    elif options.texts == ["-"]:
+        if sys.stdin is None:
+            raise ValueError("standard input is closed, so - cannot be read")
+        yield TextSource([], cast(BufferedReader, sys.stdin.buffer), "standard input")
+    else:
+        yield TextSource(options.texts, None, "")
+
+
+def answer_all(
+    options: argparse.Namespace,
+    source: TextSource,
+    pipeline: Answerer,
+    print_result: Callable[[int, str, Any], None],
+    *,
+    outcome: str | None,
+    parse: Callable[[str], Any] = str,
+    **parameters: Any,
+) -> int:
+    """Answer texts, and print each result as soon as it is there.
+
+    Args:
+        options: of the command, with --json.
+        source: the texts.
+        pipeline: answers them.
+        print_result: called with a text's number from 1, the text and its result, without --json.
+        outcome: the key of a result in --json; None for a result that is a dict with keys of its own.
+        parse: turns a text into an input of the pipeline; a ValueError says why it cannot.
+        **parameters: for the pipeline's `answers`.
+
+    Returns:
+        The exit status: 1 if some text could not be answered.
+    """
+    number = failures = 0
+    with Progress(source.size) as progress:
+        for texts in source.batches():
+            for text, answer in zip(texts, _answers(texts, pipeline, parse, parameters), strict=True):
+                number += 1
+                error = _reason(text, answer)
+                if error is not None:
+                    failures += 1
+                    progress.clear()
+                    kind = "line" if source.name else "text"
+                    print(f"distilroberta-np: {kind} {number}: {printable(error)}", file=sys.stderr)
+                if options.json:
+                    result = {"error": error} if error is not None else {outcome: answer} if outcome else answer
+                    # Arrays of NumPy become lists.
+                    print(json.dumps({"text": _valid(text), **result}, default=lambda array: array.tolist()))
+                elif error is None:
+                    print_result(number, text, answer)
+                sys.stdout.flush()
+                progress.update(number, source.read)
+    if number == 0:
+        print(f"distilroberta-np: {source.name} is empty", file=sys.stderr)
     return 1 if failures else 0
 
 
 def _answers(
-    texts: list[str], pipeline: Pipeline, parse: Callable[[str], Any], parameters: dict[str, Any]
+    texts: list[str], pipeline: Answerer, parse: Callable[[str], Any], parameters: dict[str, Any]
 ) -> Iterator[Any]:
-    """An answer or an exception for each text, in order."""
+    """A result or an exception for each text, in order."""
     parsed: list[Any] = []
     for text in texts:
         try:
@@ -112,42 +187,46 @@ def _answers(
 
 
 def _reason(text: str, answer: Any) -> str | None:
-    """Why a text has no answer; None if it has one."""
+    """Why a text has no result; None if it has one."""
     if not isinstance(answer, Exception):
         return None
     if any("\udc80" <= character <= "\udcff" for character in text):
         return "not UTF-8"
-    # In the command's own words.
-    reason = answer.reason if isinstance(answer, PipelineException) else str(answer)
-    return reason.replace("truncation=True", "--truncation")
+    return with_flags(answer.reason if isinstance(answer, PipelineException) else answer)
 
 
 def _valid(text: str) -> str:
-    """A text as it can stand in JSON: what came in as bytes that are no UTF-8 shows as U+FFFD."""
+    """A text for JSON, with U+FFFD for bytes that are not UTF-8."""
     return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
 
 
-class _Source:
-    """The texts as they come, which remembers how far it has come.
+class TextSource:
+    """Texts of the command line, or of a file that is read as the texts are consumed.
 
     A file gives many lines at a time, which are answered together; a program that writes a line and waits for its
-    answer gives that one line. A file of any size takes the memory of a batch.
+    answer gives that line alone. A file of any size takes the memory of one batch.
+
+    Attributes:
+        name: of the file; "" for texts of the command line.
+        size: of the file in bytes; None if unknown.
+        read: how many bytes have been read.
     """
 
-    def __init__(self, texts: list[str], file: BufferedReader | None) -> None:
+    def __init__(self, texts: list[str], file: BufferedReader | None, name: str) -> None:
         self._texts, self._file = texts, file
-        self.read = 0
+        self.name = name
         self.size = _size(file)
+        self.read = 0
 
     def batches(self) -> Iterator[list[str]]:
-        """The texts that are there without waiting for more, as many as one read gives."""
+        """The texts of one read, without waiting for more."""
         if self._file is None:
             yield self._texts
             return
         begun: list[bytes] = []  # the parts of a line whose end has not come yet
         while chunk := self._file.read1(_READ_BYTES):
             if self.read == 0:
-                chunk = chunk.removeprefix(codecs.BOM_UTF8)  # some editors' way of saying that a file is UTF-8
+                chunk = chunk.removeprefix(codecs.BOM_UTF8)  # some editors mark UTF-8 like this
             self.read += len(chunk)
             *lines, rest = chunk.split(b"\n")
             if lines:
@@ -160,7 +239,7 @@ class _Source:
 
 
 def _decode(line: bytes) -> str:
-    # Bytes that are no UTF-8 become lone surrogates, which are refused, each with its place, further on.
+    # Bytes that are not UTF-8 become lone surrogates, which the tokenizer refuses.
     return line.decode("utf-8", errors="surrogateescape").removesuffix("\r")
 
 
@@ -172,8 +251,3 @@ def _size(file: BufferedReader | None) -> int | None:
         return os.fstat(file.fileno()).st_size or None
     except OSError:
         return None
-
-
-def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    # In the command's own words.
-    print(f"distilroberta-np: {message}".replace("whole_words=True", "--whole-words"), file=sys.stderr)

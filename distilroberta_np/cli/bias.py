@@ -1,4 +1,4 @@
-"""`distilroberta-np bias`: one text for several groups of people, and what a model makes of each."""
+"""`distilroberta-np bias`: compare the predictions of a model for several groups of people."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ..bias import GroupComparison, compare_groups, draw_comparison
+from ..analysis.bias import GroupComparison, compare_groups
+from ..analysis.charts import draw_comparison
+from ..messages import printable
 from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
-from .answering import said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .answering import warnings_on_stderr
+from .command import Command
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np bias "The {man|woman} worked as a <mask>."
@@ -22,50 +25,46 @@ _EXAMPLES = """\
   distilroberta-np bias "The {man|woman} was a <mask>." --targets nurse "police officer"
   distilroberta-np bias "The {man|woman} worked as a <mask>." --plot bias.png
 
-The words in braces are the groups; several pairs of braces vary together. The
-template stands before --groups and --targets, or behind --. {{ and }} stand for
-braces themselves.
+The words in braces are the groups; several pairs of braces vary together. Write the
+template before --groups and --targets, or after --. {{ and }} are literal braces.
 
-On a terminal: each group's likeliest words; the probability of all these words
-(or of --targets) for each group, with the log-ratio, log2 p(word | group) /
-p(word | baseline), as a number and a bar; each word's association with each
-group, log2 p(group | word) / p(group) (Kurita et al. 2019); and how far groups
-are apart over the whole vocabulary.
+On a terminal, the output is: the most likely words of each group; the probability
+of these words (or of --targets) for each group, with the log-ratio, log2
+p(word | group) / p(word | baseline), as a number and a bar; the association of each
+word with each group, log2 p(group | word) / p(group) (Kurita et al. 2019); and the
+distance between the groups over the whole vocabulary.
 
-Piped, a line for each of these, separated by tabs, which begins with what it is:
+Piped, it is one line for each of these, with columns separated by tabs:
   prediction  group, score, token, sequence
   word        token, group, probability, log-ratio, association
   divergence  group, group, total variation distance, Jensen-Shannon divergence
 
-One template is an anecdote: ask with several before you conclude anything."""
+One template is an anecdote: compare several before you draw conclusions."""
 
-# Characters of a bar to either side of its zero. With two groups of short names a line has 80 then.
+# Characters of a bar on either side of zero. With two short group names a line is 80 wide.
 _HALF = 12
-# Full, half to the right of zero, half to the left, zero; and what terminals show that lack these.
+# Full, half to the right of zero, half to the left, zero; and a replacement for terminals without these.
 _BLOCKS = "█▌▐│"
 _ASCII = "#  |"
 
 Columns = list[list[str]]
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "compare what a model says of several groups of people"
-    parser = add_command(commands, "bias", summary=summary, examples=_EXAMPLES)
-    parser.add_argument("template", metavar="TEMPLATE", help="a text with one <mask> and the groups in it: {man|woman}")
-    parser.add_argument("--groups", nargs="+", metavar="GROUP", help="what stands at each {} of the template")
-    parser.add_argument("--targets", nargs="+", metavar="WORD", help="compare these words (default: all groups' lists)")
-    parser.add_argument("--baseline", metavar="GROUP", help="whom the others are compared with (default: the first)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("template", metavar="TEMPLATE", help="a text with one <mask> and the groups: {man|woman}")
+    parser.add_argument("--groups", nargs="+", metavar="GROUP", help="the words for each {} of the template")
+    parser.add_argument("--targets", nargs="+", metavar="WORD", help="compare these words (default: the predictions)")
+    parser.add_argument("--baseline", metavar="GROUP", help="compare the others with this group (default: the first)")
     parser.add_argument(
-        "--top-k", type=int, default=DEFAULT_TOP_K, metavar="K", help="how many predictions a group (default: 5)"
+        "--top-k", type=int, default=DEFAULT_TOP_K, metavar="K", help="predictions per group (default: 5)"
     )
     parser.add_argument("--plot", metavar="FILE.png", help="draw the log-ratios (needs matplotlib: the plot extra)")
-    parser.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with everything")
     add_model_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    with said_on_stderr():
+    with warnings_on_stderr():
         unmasker = pipeline(
             "fill-mask", options.model, revision=options.revision, local_files_only=options.local_files_only
         )
@@ -77,46 +76,43 @@ def run(options: argparse.Namespace) -> int:
             targets=options.targets,
             baseline=options.baseline,
         )
-        if options.plot is not None:
-            try:
-                draw_comparison(comparison, options.plot)
-            except ImportError as error:
-                print(f"distilroberta-np: {error}", file=sys.stderr)
-                return 2
+    if options.plot is not None:
+        try:
+            draw_comparison(comparison, options.plot)
+        except ImportError as error:
+            print(f"distilroberta-np: {error}", file=sys.stderr)
+            return 2
     if options.json:
         print(json.dumps(dataclasses.asdict(comparison)))
     elif sys.stdout.isatty():
         _show(comparison)
     else:
-        _print_lines(comparison)
+        print_table(_rows(comparison))
     return 0
 
 
-def _print_lines(comparison: GroupComparison) -> None:
+def _rows(comparison: GroupComparison) -> Iterable[Sequence[str]]:
     for group in comparison.groups:
-        print_table(
-            ("prediction", group.name, f"{item['score']:.4g}", item["token_str"], item["sequence"])
-            for item in group.predictions
-        )
+        for item in group.predictions:
+            yield "prediction", group.name, f"{item['score']:.4g}", item["token_str"], item["sequence"]
     for word in comparison.words:
-        print_table(
-            ("word", word.token_str, name, f"{probability:.4g}", _signed(word.log_ratios[name]), _signed(association))
-            for (name, probability), association in zip(
-                word.probabilities.items(), word.associations.values(), strict=True
-            )
-        )
+        for name, probability in word.probabilities.items():
+            ratio, association = _signed(word.log_ratios[name]), _signed(word.associations[name])
+            yield "word", word.token_str, name, f"{probability:.4g}", ratio, association
     for pair in comparison.divergences:
-        distances = (f"{pair.total_variation:.4g}", f"{pair.jensen_shannon:.4g}")
-        print_table([("divergence", pair.first, pair.second, *distances)])
+        yield "divergence", pair.first, pair.second, f"{pair.total_variation:.4g}", f"{pair.jensen_shannon:.4g}"
 
 
 def _show(comparison: GroupComparison) -> None:
-    """The tables, as many groups side by side as the terminal has room for."""
+    """Print the tables, with as many groups side by side as fit on the terminal."""
     base, words = comparison.baseline, comparison.words
-    names = ["", *(word.token_str for word in words)]
+    names = [group.name for group in comparison.groups]
     largest = max(abs(ratio) for word in words for ratio in word.log_ratios.values())
     signs = _BLOCKS if _can_show(_BLOCKS) else _ASCII
     axis = f"{-largest:<{_HALF}.2f}0{largest:>+{_HALF}.2f}"
+
+    def probabilities(name: str) -> list[str]:
+        return _right(name, *(f"{word.probabilities[name]:.4g}" for word in words))
 
     print(printable(comparison.template))
     _print_columns(
@@ -130,27 +126,24 @@ def _show(comparison: GroupComparison) -> None:
         ],
     )
     print(f"\nprobability, and log2 of its ratio to that for {printable(base)}")
+    first_column = ["", *(word.token_str for word in words)]
     _print_columns(
-        [names, _right(base, *(f"{word.probabilities[base]:.4g}" for word in words))],
+        [first_column, probabilities(base)],
         [
             [
-                _right(group.name, *(f"{word.probabilities[group.name]:.4g}" for word in words)),
-                _right("log2", *(_signed(word.log_ratios[group.name]) for word in words)),
-                [axis, *(_bar(word.log_ratios[group.name], largest, signs) for word in words)],
+                probabilities(name),
+                _right("log2", *(_signed(word.log_ratios[name]) for word in words)),
+                [axis, *(_bar(word.log_ratios[name], largest, signs) for word in words)],
             ]
-            for group in comparison.groups
-            if group.name != base
+            for name in names
+            if name != base
         ],
     )
     print("\nassociation of a word with a group, in bits (Kurita et al. 2019)")
     _print_columns(
-        [names],
-        [
-            [_right(group.name, *(_signed(word.associations[group.name]) for word in words))]
-            for group in comparison.groups
-        ],
+        [first_column], [[_right(name, *(_signed(word.associations[name]) for word in words))] for name in names]
     )
-    print("\ndistance of groups over the whole vocabulary, from 0 to 1")
+    print("\ndistance between groups over the whole vocabulary, from 0 to 1")
     pairs = comparison.divergences
     _print_columns(
         [
@@ -163,22 +156,18 @@ def _show(comparison: GroupComparison) -> None:
 
 
 def _print_columns(first: Columns, groups: Sequence[Columns]) -> None:
-    """A table of the columns that come first and of each group's own, broken where the terminal ends: then the next
-    groups follow below, again with the first columns."""
+    """Print a table of the first columns and of each group's columns. Groups that do not fit on the terminal follow
+    below, with the first columns repeated."""
     room = shutil.get_terminal_size().columns
     table = list(first)
     for columns in groups:
-        if len(table) > len(first) and _width([*table, *columns]) > room:
+        # print_table puts two spaces before each column.
+        if len(table) > len(first) and sum(2 + max(map(len, column)) for column in [*table, *columns]) > room:
             print_table(zip(*table, strict=True))
             print()
             table = list(first)
         table += columns
     print_table(zip(*table, strict=True))
-
-
-def _width(table: Columns) -> int:
-    # As print_table has it: two spaces before each.
-    return sum(2 + max(map(len, column)) for column in table)
 
 
 def _right(*cells: str) -> list[str]:
@@ -192,7 +181,7 @@ def _signed(number: float) -> str:
 
 
 def _bar(value: float, largest: float, signs: str) -> str:
-    """A bar from the middle to one side, `largest` being as long as there is room for."""
+    """A bar from zero to one side, in half characters; `largest` fills the side."""
     full, right, left, zero = tuple(signs)
     length, half = divmod(round(abs(value) / (largest or 1.0) * _HALF * 2), 2)
     if value < 0:
@@ -206,3 +195,13 @@ def _can_show(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+COMMAND = Command(
+    "bias",
+    topic="texts",
+    summary="compare the predictions of a model for several groups of people",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..hub import PUBLISHED, download_model, download_target
-from .terminal import SubParsers, add_command
+from .command import Command
 
 _EXAMPLES = """\
   distilroberta-np download
@@ -14,23 +14,26 @@ _EXAMPLES = """\
   distilroberta-np download roberta-base --to models/roberta-base"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "download",
-        summary="fetch a model from the hub",
-        description=f"Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It "
-        "goes into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the "
-        "folder.",
-        examples=_EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", default=PUBLISHED, help=f"default: {PUBLISHED}")
     parser.add_argument("--revision", help="branch, tag or commit")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="put the files into this folder instead")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     local_dir = options.to or download_target(options.name, options.revision)
     print(download_model(options.name, revision=options.revision, local_dir=local_dir))
     return 0
+
+
+COMMAND = Command(
+    "download",
+    topic="models",
+    summary="fetch a model from the hub",
+    description=f"Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It "
+    "goes into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the "
+    "folder.",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,70 +1,69 @@
-"""`distilroberta-np encode`: a vector for each sentence of the command line, a file or standard input."""
+"""`distilroberta-np encode`: compute an embedding for each sentence of the command line, a file or standard input."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
 
 from ..hub import default_model
-from ..model.tree import Array
-from ..sentence_encoder import Options, SentenceEncoder
-from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments
+from ..layers.params import Array
+from ..sentence.sentence_encoder import SentenceEncoder
+from .answering import add_input_arguments, answer_all, open_texts, warnings_on_stderr
+from .command import Command
+from .embedding_file import EmbeddingFile
+from .terminal import add_model_arguments
 
 _EXAMPLES = """\
   distilroberta-np encode "A man is eating." --model all-distilroberta-v1
-  distilroberta-np encode --input sentences.txt --model a/folder --output vectors.npy
-  some-program | distilroberta-np encode - --json > vectors.jsonl
+  distilroberta-np encode --input sentences.txt --model a/folder --output embeddings.npy
+  some-program | distilroberta-np encode - --json > embeddings.jsonl
 
-The vectors come a line each, as JSON lists; with --json, as {"text": ...,
-"embedding": ...}, or "error" in the place of "embedding". With --output they go
-into a file for numpy.load, a row of float32 numbers a line; the row of a line that
-can't be encoded is NaN, so that rows and lines stay together."""
+The output is one JSON list per sentence; with --json, {"text": ..., "embedding": ...},
+or "error" instead of "embedding". --output writes a float32 array for numpy.load
+with one row per sentence; the row of a sentence that cannot be encoded is NaN. If it
+is interrupted, the same command continues where it stopped."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "encode", summary="a vector for each sentence", examples=_EXAMPLES)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser, "a sentence")
     add_model_arguments(parser)
-    parser.add_argument("--output", type=Path, metavar="FILE.npy", help="write the vectors to this file")
+    parser.add_argument("--output", type=Path, metavar="FILE.npy", help="write the embeddings to this file")
     add_encoding_arguments(parser)
-    parser.add_argument("--prompt", metavar="TEXT", help="put this before each sentence")
-    parser.add_argument("--prompt-name", metavar="NAME", help="put the model's prompt of this name before each")
-    parser.add_argument("--normalize", action="store_true", help="make each vector 1 long")
-    parser.set_defaults(run=run, parser=parser)
+    parser.add_argument("--prompt", metavar="TEXT", help="prepend this to each sentence")
+    parser.add_argument("--prompt-name", metavar="NAME", help="prepend the model's prompt of this name")
+    parser.add_argument("--normalize", action="store_true", help="scale each embedding to unit length")
 
 
 def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--truncate-dim", type=int, metavar="D", help="keep the first D numbers of each vector")
+    parser.add_argument("--truncate-dim", type=int, metavar="D", help="keep only the first D numbers of each embedding")
 
 
 def run(options: argparse.Namespace) -> int:
     if options.output is not None and options.json:
         options.parser.error("give --output or --json, not both")
     if options.output is not None and options.output.suffix != ".npy":
-        options.parser.error("--output must end in .npy, which is what it writes")
-    encoder = load_encoder(options, SentenceEncoder if options.output else _AsLists)
-    arguments = {
-        "prompt": options.prompt,
-        "prompt_name": options.prompt_name,
-        "normalize_embeddings": options.normalize,
-    }
-    if options.output is None:
-        return answer_all(options, encoder, _print_answer, outcome="embedding", **arguments)
-    with _vector_file(options.output, encoder.get_embedding_dimension()) as rows:
-        return answer_all(options, encoder, rows.write, outcome="embedding", parse=rows.count, **arguments)
+        options.parser.error("the name of --output must end in .npy")
+    with open_texts(options) as source:
+        encoder = load_encoder(options)
+        arguments = {
+            "prompt": options.prompt,
+            "prompt_name": options.prompt_name,
+            "normalize_embeddings": options.normalize,
+        }
+        if options.output is None:
+            return answer_all(options, source, encoder, _print_embedding, outcome="embedding", **arguments)
+        with EmbeddingFile(options.output, encoder, **arguments) as file:
+            if file.found:
+                print(f"distilroberta-np: continuing {options.output} after {file.found} rows", file=sys.stderr)
+            return answer_all(options, source, file, lambda *_: None, outcome="embedding")
 
 
-def load_encoder(options: argparse.Namespace, encoder: type[SentenceEncoder] = SentenceEncoder) -> SentenceEncoder:
-    """The encoder of the command line. What there is to say of it goes to stderr."""
-    with said_on_stderr():
-        return encoder.from_pretrained(
+def load_encoder(options: argparse.Namespace) -> SentenceEncoder:
+    """Load the encoder of the command line, with warnings on stderr."""
+    with warnings_on_stderr():
+        return SentenceEncoder(
             options.model or default_model(),
             revision=options.revision,
             local_files_only=options.local_files_only,
@@ -72,62 +71,15 @@ def load_encoder(options: argparse.Namespace, encoder: type[SentenceEncoder] = S
         )
 
 
-class _AsLists(SentenceEncoder):
-    """Vectors as lists, which JSON takes."""
-
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
-        return [vector.tolist() for vector in super()._answer(sequences, options)]
+def _print_embedding(number: int, text: str, embedding: Array) -> None:
+    print(json.dumps(embedding.tolist()))
 
 
-def _print_answer(number: int, text: str, answer: list[float]) -> None:
-    print(json.dumps(answer))
-
-
-class _Rows:
-    """Rows of a .npy file as they come; how many there will be is not known before."""
-
-    def __init__(self, file: BinaryIO, width: int) -> None:
-        self._file, self._width = file, width
-        self._lines = self._rows = 0
-
-    def count(self, text: str) -> str:
-        """A line has been read."""
-        self._lines += 1
-        return text
-
-    def write(self, number: int, text: str, vector: Array) -> None:
-        """The vector of a line; the lines before it that had none have been left out."""
-        self.fill(number - 1)
-        self._file.write(vector.astype("<f4").tobytes())
-        self._rows += 1
-
-    def fill(self, rows: int) -> None:
-        """Rows of NaN up to so many."""
-        self._file.write(np.full((rows - self._rows, self._width), np.nan, "<f4").tobytes())
-        self._rows = rows
-
-    def header(self) -> None:
-        """Write the header, at first and, with the right number of rows, at the end: NumPy leaves room in it for that
-        number to grow."""
-        self._file.seek(0)
-        header = {"descr": "<f4", "fortran_order": False, "shape": (self._rows, self._width)}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def end(self) -> None:
-        self.fill(self._lines)
-        self.header()
-
-
-@contextlib.contextmanager
-def _vector_file(path: Path, width: int) -> Iterator[_Rows]:
-    """A .npy file that is written beside its place, and renamed into it when it is whole."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        with open(beside, "wb") as file:
-            rows = _Rows(file, width)
-            rows.header()
-            yield rows
-            rows.end()
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+COMMAND = Command(
+    "encode",
+    topic="sentences",
+    summary="compute an embedding for each sentence",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

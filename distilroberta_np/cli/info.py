@@ -1,4 +1,4 @@
-"""`distilroberta-np info`: what a model is made of, without running it."""
+"""`distilroberta-np info`: describes a model without running it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.keys import masked_lm_keys, stored_roberta_keys
 from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
-from ..hub import CONFIG, TOKENIZER, WEIGHTS, default_model, resolve_model
-from ..model.tree import tree_leaves
+from ..hub import default_model, resolve_model
+from ..layers.params import tree_leaves
+from ..models.masked_lm import masked_lm_keys
+from ..models.roberta import stored_roberta_keys
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
-from .terminal import SubParsers, add_command, add_model_arguments, print_table
+from .command import Command
+from .terminal import add_model_arguments, print_table
 
 _EXAMPLES = """\
   distilroberta-np info
   distilroberta-np info --model roberta-large --json"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands, "info", summary="a model's config, parameters, file, memory and tokenizer", examples=_EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,7 +78,7 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
         "parameters": parameters,
         "tokenizer": {
             "entries": tokenizer.vocab_size,
-            "mask": f"{tokenizer.mask_token} ({tokenizer.mask_token_id})",
+            "mask": f"{tokenizer.mask_token} ({tokenizer.token_to_id(tokenizer.mask_token)})",
             "padding": f"{tokenizer.pad_token} ({tokenizer.pad_token_id})",
             "most tokens of a text": tokenizer.longest_text(config.max_sequence_length),
         },
@@ -113,3 +112,13 @@ def _readable(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+COMMAND = Command(
+    "info",
+    topic="models",
+    summary="a model's config, parameters, file, memory and tokenizer",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

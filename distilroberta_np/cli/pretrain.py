@@ -3,71 +3,60 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
-from ..training.settings import Settings
-from .terminal import SubParsers, add_command
-from .training import add_device, add_save_every, add_settings, run_training
+from ..training.settings import PretrainSettings
+from .command import Command
+from .training_options import (
+    RESUMING,
+    add_text_files,
+    add_training_arguments,
+    run_training,
+    say,
+    settings_from,
+)
 
-_EXAMPLES = """\
+_EXAMPLES = f"""\
   distilroberta-np pretrain corpus/*.txt.gz --out run
   distilroberta-np pretrain corpus/*.txt.gz --out run --hidden-size 192 --updates 2000
-  distilroberta-np fill-mask "The man worked as a <mask>." --model run/checkpoint
+  distilroberta-np fill-mask "The man worked as a <mask>." --model run
 
-Stop it with Ctrl-C, or a SIGTERM, and give the same command to go on: it resumes
-from the last checkpoint, to the bit (on a GPU to rounding). Files hold a
-paragraph a line and an empty line between documents."""
-_HELP = {
-    "length": "most tokens of a sequence",
-    "last_length": "the same in the last updates, for the positions after",
-    "last_updates": "updates at the end with the longer sequences",
-    "last_masking": "masking in the last updates; 0: the same",
-    "optimizer": "adamw or muon",
-    "batch_tokens": "tokens of an update, about",
-    "updates": "how many updates in all",
-    "warmup": "updates in which the learning rate rises",
-    "decay": "updates at the end in which it falls",
-    "learning_rate": "at its peak",
-    "clip": "largest norm of the gradients",
-    "masking": "share of the tokens that are asked for",
-    "whole_words": "1 asks for whole words",
-}
+Files hold a paragraph per line and an empty line between documents.
+{RESUMING}"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(commands, "pretrain", summary="train a masked language model from text", examples=_EXAMPLES)
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="text, .txt or .txt.gz, UTF-8")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="the run's folder")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_text_files(parser)
     parser.add_argument(
-        "--last-files",
-        metavar="FILE",
-        nargs="+",
-        type=Path,
-        default=[],
-        help="the text of the last updates, if another",
+        "--last-files", metavar="FILE", nargs="+", type=Path, default=[], help="other text for the last updates"
     )
     parser.add_argument(
-        "--initial", metavar="MODEL", type=Path, help="begin with the weights and tokenizer of the model in this folder"
+        "--initial", metavar="FOLDER", type=Path, help="begin with the weights and the tokenizer of this model"
     )
-    add_device(parser)
-    add_save_every(parser)
-    add_settings(parser, Settings, _HELP)
-    parser.set_defaults(run=run, parser=parser)
+    add_training_arguments(parser, PretrainSettings)
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..training.pretrain import pretrain  # here, as the other commands do without
+    from ..training.pretrain import pretrain  # here: the other commands don't need it
 
-    settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
-    finished = run_training(
-        pretrain,
-        options.out,
-        options.files,
-        settings,
-        last_files=options.last_files,
-        initial=options.initial,
-        device=options.device,
-        save_every=options.save_every,
-    )
-    return 0 if finished else 130
+    settings = settings_from(options, PretrainSettings)
+    named = {
+        "last_files": options.last_files,
+        "initial": options.initial,
+        "device": options.device,
+        "save_every": options.save_every,
+    }
+    if not run_training(pretrain, options.out, options.files, settings, **named):
+        return 130
+    say(f'the model is in {options.out / "checkpoint"}: distilroberta-np fill-mask "A <mask>." --model {options.out}')
+    return 0
+
+
+COMMAND = Command(
+    name="pretrain",
+    topic="training",
+    summary="train a masked language model from text",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,4 +1,4 @@
-"""`distilroberta-np question-answering`: questions about a text, or about one each, answered by parts of it."""
+"""`distilroberta-np question-answering`: questions about texts, answered with parts of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..pipelines import pipeline
-from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from .answering import add_task_arguments, run_task
+from .command import Command
+from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
   distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder
@@ -18,66 +18,47 @@ _EXAMPLES = """\
   distilroberta-np question-answering --input questions.jsonl --model a/folder --json > answers.jsonl
   some-program | distilroberta-np question-answering - --context book.txt --model a/folder
 
-Without --context a line brings its own: {"question": ..., "context": ...}. A text
-of any length is read, in windows that overlap.
+Without --context each line has its own: {"question": ..., "context": ...}. A
+context of any length is read, in windows that overlap.
 
-On a terminal the answers come as tables: score, place in the context (in
-characters), answer. Piped, they come a line each: the question's number, score,
-start, end and answer, separated by tabs; with --json, a line a question:
-{"text": ..., "prediction": {"score", "start", "end", "answer"}} (with --top-k a
-list of those), or "error" in the place of "prediction"."""
+On a terminal the results are tables: score, start and end in the context (in
+characters), answer. Piped, there is one line per answer: the question's number,
+score, start, end and answer, separated by tabs. With --json there is one line per
+question: {"text": ..., "prediction": {"score", "start", "end", "answer"}} (with
+--top-k a list of those), or "error" instead of "prediction"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the part of a text that answers a question"
-    parser = add_command(commands, "question-answering", summary=summary, examples=_EXAMPLES)
-    add_input_arguments(parser, "a question, or without --context a JSON object of question and context")
-    add_model_arguments(parser, required=True)
-    parser.add_argument("--context", metavar="FILE|TEXT", help="the text that has the answers, or a UTF-8 file of it")
-    parser.add_argument("--top-k", type=int, metavar="K", help="how many answers a question (default: 1)")
-    parser.add_argument(
-        "--handle-impossible-answer", action="store_true", help="there may be no answer: let the empty one be one too"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_task_arguments(
+        parser, "question-answering", "a question, or without --context a JSON object of question and context"
     )
-    parser.add_argument("--max-answer-len", type=int, metavar="N", help="most tokens of an answer (default: 15)")
-    parser.add_argument(
-        "--max-seq-len", type=int, metavar="N", help="most tokens read together, the question's included (default: 384)"
-    )
-    parser.add_argument(
-        "--doc-stride", type=int, metavar="N", help="by how many tokens the windows of a text overlap (default: 128)"
-    )
-    parser.set_defaults(run=run, parser=parser)
+    parser.add_argument("--context", metavar="FILE|TEXT", help="the text with the answers, or a UTF-8 file of it")
 
 
 def run(options: argparse.Namespace) -> int:
     context = None if options.context is None else _context(options.context)
-    with said_on_stderr():
-        oracle = pipeline(
-            "question-answering",
-            options.model,
-            revision=options.revision,
-            local_files_only=options.local_files_only,
-            top_k=options.top_k,
-            handle_impossible_answer=options.handle_impossible_answer,
-            max_answer_len=options.max_answer_len,
-            max_seq_len=options.max_seq_len,
-            doc_stride=options.doc_stride,
-        )
 
     def parse(line: str) -> dict[str, Any]:
         return _question_and_context(line) if context is None else {"question": line, "context": context}
 
-    def print_answer(number: int, line: str, answer: Any) -> None:
-        _print_answers(number, parse(line)["question"], [answer] if isinstance(answer, dict) else answer)
+    def print_answers(number: int, line: str, answer: Any) -> None:
+        answers = [answer] if isinstance(answer, dict) else answer
+        rows: list[list[str]] = []
+        for item, score in zip(answers, score_cells([item["score"] for item in answers]), strict=True):
+            start, end = str(item["start"]), str(item["end"])
+            shown = [f"{start}-{end}", item["answer"] or "(no answer)"]
+            rows.append([score, *(shown if sys.stdout.isatty() else [start, end, item["answer"]])])
+        print_result([parse(line)["question"]], [str(number)], rows, right=(0, 1))
 
-    return answer_all(options, oracle, print_answer, outcome="prediction", parse=parse)
+    return run_task(options, "question-answering", print_answers, outcome="prediction", parse=parse)
 
 
 def _context(given: str) -> str:
-    """The context that --context gives: what is in the file of that name, or else itself."""
+    """The context of --context: the content of the file with that name, or else itself."""
     path = Path(given)
     try:
         is_file = path.is_file()
-    except OSError:  # too long for a file's name
+    except OSError:  # too long for the name of a file
         is_file = False
     if is_file:
         try:
@@ -101,16 +82,11 @@ def _question_and_context(line: str) -> dict[str, Any]:
     return value
 
 
-def _print_answers(number: int, question: str, answers: list[dict[str, Any]]) -> None:
-    if sys.stdout.isatty():
-        print(printable(question))
-        rows = [
-            (f"{item['score']:.4g}", f"{item['start']}-{item['end']}", item["answer"] or "(no answer)")
-            for item in answers
-        ]
-        print_table(rows, right=(0, 1))
-    else:
-        print_table(
-            (str(number), f"{item['score']:.4g}", str(item["start"]), str(item["end"]), item["answer"])
-            for item in answers
-        )
+COMMAND = Command(
+    "question-answering",
+    topic="texts",
+    summary="the part of a text that answers a question, by a fine-tuned model",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,39 +1,41 @@
-"""`distilroberta-np rank`: texts by how well they answer a query, by a cross-encoder that reads both together."""
+"""`distilroberta-np rank`: sort texts by their relevance to a query, with a cross-encoder."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..cross_encoder import CrossEncoder
+from ..sentence.cross_encoder import CrossEncoder
+from .command import Command
 from .similarity import add_matching_arguments, print_matches, read_matching
-from .terminal import SubParsers, add_command, add_model_arguments
+from .terminal import add_model_arguments
 
 _EXAMPLES = """\
   distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model a/folder
   distilroberta-np rank "who wrote it?" --input lines.txt --top-k 5 --model a/folder
 
-The answers come as those of `similarity`, which compares vectors: many times as
-fast, and less exact."""
+The output is that of `similarity`, which compares embeddings: many times faster, but
+less accurate."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "rank",
-        summary="texts by how well they answer a query, by a cross-encoder",
-        examples=_EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matching_arguments(parser)
     add_model_arguments(parser, required=True)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
     queries, documents = read_matching(options)
-    encoder = CrossEncoder.from_pretrained(
-        options.model, revision=options.revision, local_files_only=options.local_files_only
-    )
+    encoder = CrossEncoder(options.model, revision=options.revision, local_files_only=options.local_files_only)
     for number, query in enumerate(queries, start=1):
         matches = encoder.rank(query, documents, top_k=options.top_k, return_documents=True)
         print_matches(options, number, query, matches)
     return 0
+
+
+COMMAND = Command(
+    "rank",
+    topic="sentences",
+    summary="sort texts by their relevance to a query, with a cross-encoder",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

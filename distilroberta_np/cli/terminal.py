@@ -1,36 +1,22 @@
-"""What the subcommands share: tables, a progress line, and the argument that names a model."""
+"""What the commands share: tables, a progress bar, and the arguments that name a model."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import stat
 import sys
-import textwrap
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TextIO, TypeAlias
+from typing import TextIO
 
-SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def add_command(
-    commands: SubParsers, name: str, *, summary: str, examples: str, description: str | None = None
-) -> argparse.ArgumentParser:
-    """A subcommand's parser, with its examples below its help."""
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=textwrap.fill(description or summary, 80),
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+from ..messages import printable
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """--model and where it comes from; required for what the published model, not fine-tuned, can't do."""
-    default = "distilroberta-base where it is already on this machine, else the small embedded model"
+    """Add --model and where it comes from. It is required for tasks that need a fine-tuned model."""
+    default = "distilroberta-base if it is on this machine, else the small embedded model"
     parser.add_argument(
         "--model",
         metavar="MODEL",
@@ -42,7 +28,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, required: bool = Fal
 
 
 def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
-    """Columns side by side on a terminal, separated by tabs otherwise.
+    """Print rows as aligned columns on a terminal, separated by tabs otherwise.
 
     Args:
         rows: the cells, as text.
@@ -55,27 +41,42 @@ def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> 
         return
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = set(right)
-    for line in cells:
+    for row in cells:
         padded = [
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  " + "  ".join(padded).rstrip())
+
+
+def print_result(
+    headings: Iterable[str], prefix: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = (0,)
+) -> None:
+    """Print the rows of a result: on a terminal below headings, such as the text; otherwise each after a prefix, such
+    as the number of the text. The other arguments are as for `print_table`."""
+    if not sys.stdout.isatty():
+        print_table([*prefix, *row] for row in rows)
+        return
+    for heading in headings:
+        print(printable(heading))
+    print_table(rows, right=right)
+
+
+def score_cells(scores: Sequence[float]) -> list[str]:
+    """Scores as text with four significant digits; on a terminal of the largest, so that decimal points align."""
+    if not sys.stdout.isatty():
+        return [f"{score:.4g}" for score in scores]
+    largest = max(map(abs, scores), default=0)
+    decimals = 4 if largest == 0 else max(0, 3 - math.floor(math.log10(largest)))
+    return [f"{score:.{decimals}f}" for score in scores]
 
 
 def _one_line(cell: str) -> str:
     return printable(cell.replace("\t", " ").replace("\r", " ").replace("\n", " "))
 
 
-def printable(text: str) -> str:
-    """A text whose control characters, which could command the terminal, show as their codes."""
-    return "".join(
-        character if unicodedata.category(character) != "Cc" else repr(character)[1:-1] for character in text
-    )
-
-
 def _is_file(stream: TextIO) -> bool:
-    """Whether a stream goes into a file, and so neither to a terminal nor through a pipe that may end at one."""
+    """Whether a stream goes into a file, rather than to a terminal or a pipe that may end at one."""
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except OSError:
@@ -83,10 +84,10 @@ def _is_file(stream: TextIO) -> bool:
 
 
 class Progress:
-    """A progress bar on stderr for a long input, if a person is watching and the answers go into a file.
+    """A progress bar on stderr for a long input, if stderr is a terminal and the answers go into a file.
 
     Args:
-        size: the length of the whole input in bytes, or None where it isn't known.
+        size: of the whole input in bytes; None if unknown.
     """
 
     _EVERY = 0.2  # seconds
@@ -105,7 +106,7 @@ class Progress:
         self.clear()
 
     def update(self, texts: int, read: int) -> None:
-        """So many texts are answered, and so many bytes of the input behind us."""
+        """Show that this number of texts is answered, and this number of bytes read."""
         now = time.monotonic()
         if not self._active or now < self._next:
             return
@@ -120,7 +121,7 @@ class Progress:
         self._shown = True
 
     def clear(self) -> None:
-        """Take the line away, before something else is printed and at the end, however that comes."""
+        """Remove the line, before something else is printed and at the end."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False

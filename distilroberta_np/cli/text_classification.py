@@ -1,14 +1,13 @@
-"""`distilroberta-np text-classification`: the likeliest labels of texts, and of pairs of texts."""
+"""`distilroberta-np text-classification`: the most likely labels of texts, and of pairs of texts."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
 
-from ..pipelines import pipeline
-from .answering import add_input_arguments, answer_all, said_on_stderr
-from .terminal import SubParsers, add_command, add_model_arguments, print_table, printable
+from ..pipelines.text_classification import LabelScore
+from .answering import add_task_arguments, run_task
+from .command import Command
+from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
   distilroberta-np text-classification "What a film!" --model a/folder
@@ -18,41 +17,21 @@ _EXAMPLES = """\
 
 With --pairs a line is two texts with a tab between them.
 
-On a terminal the answers come as tables. Piped, they come a line a label: the
-text's number, score and label, separated by tabs; with --json, a line a text:
-{"text": ..., "predictions": [{"label": ..., "score": ...}]}, or "error" in the
-place of "predictions"."""
+On a terminal the results are tables. Piped, there is one line per label: the
+text's number, score and label, separated by tabs. With --json there is one line
+per text: {"text": ..., "predictions": [{"label": ..., "score": ...}]}, or "error"
+instead of "predictions"."""
 
 
-def add_parser(commands: SubParsers) -> None:
-    summary = "the likeliest labels of a text, by a model fine-tuned for them"
-    parser = add_command(commands, "text-classification", summary=summary, examples=_EXAMPLES)
-    add_input_arguments(parser, "a text")
-    add_model_arguments(parser, required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    top_k = {"type": _top_k, "metavar": "K", "default": 1, "help": 'number of labels per text, or "all" (default: 1)'}
+    add_task_arguments(parser, "text-classification", "a text", top_k=top_k)
     parser.add_argument("--pairs", action="store_true", help="each line is a pair of texts, with a tab between them")
-    parser.add_argument("--top-k", type=_top_k, metavar="K", default=1, help='how many labels, or "all" (default: 1)')
-    parser.add_argument(
-        "--function-to-apply",
-        choices=("sigmoid", "softmax", "none"),
-        help="what makes scores of logits (default: as the model's config says)",
-    )
-    parser.add_argument("--truncation", action="store_true", help="cut texts that are too long")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    with said_on_stderr():
-        classifier = pipeline(
-            "text-classification",
-            options.model,
-            revision=options.revision,
-            local_files_only=options.local_files_only,
-            top_k=options.top_k,
-            function_to_apply=options.function_to_apply,
-            truncation=options.truncation,
-        )
     parse = _pair if options.pairs else str
-    return answer_all(options, classifier, _print_answer, outcome="predictions", parse=parse)
+    return run_task(options, "text-classification", _print_result, outcome="predictions", parse=parse)
 
 
 def _top_k(text: str) -> int | None:
@@ -64,15 +43,20 @@ def _top_k(text: str) -> int | None:
 def _pair(line: str) -> dict[str, str]:
     texts = line.split("\t")
     if len(texts) != 2:
-        raise ValueError(f"a pair is two texts with a tab between them, and here are {len(texts) - 1} tabs")
+        raise ValueError(f"a pair is two texts with a tab between them; this line has {len(texts) - 1} tabs")
     return {"text": texts[0], "text_pair": texts[1]}
 
 
-def _print_answer(number: int, text: str, answer: list[dict[str, Any]]) -> None:
-    rows = [(f"{item['score']:.4g}", item["label"]) for item in answer]
-    if not sys.stdout.isatty():
-        print_table((str(number), *row) for row in rows)
-        return
-    print(printable(text))
-    if rows:
-        print_table(rows, right=(0,))
+def _print_result(number: int, text: str, answer: list[LabelScore]) -> None:
+    scores = score_cells([item["score"] for item in answer])
+    print_result([text], [str(number)], list(zip(scores, (item["label"] for item in answer), strict=True)))
+
+
+COMMAND = Command(
+    "text-classification",
+    topic="texts",
+    summary="the most likely labels of a text, by a fine-tuned model",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,44 +1,35 @@
-"""`distilroberta-np verify`: the published outputs of distilroberta-base, replayed on this machine's own weights."""
+"""`distilroberta-np verify`: compare the weights on this machine with the published outputs of distilroberta-base."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from ..analysis.published import compare, read_goldens
 from ..hub import PUBLISHED, find_published
 from ..pipelines import pipeline
-from ..published import compare, read_goldens
-from .terminal import SubParsers, add_command, print_table
+from .command import Command
+from .terminal import print_table
 
 _EXAMPLES = """\
   distilroberta-np verify
   distilroberta-np verify --model path/to/distilroberta-base
 
 exit status:
-  0  every value agrees
-  1  one differs
+  0  all values agree
+  1  some value differs
   2  the published weights are not on this machine"""
 
 
-def add_parser(commands: SubParsers) -> None:
-    parser = add_command(
-        commands,
-        "verify",
-        summary=f"replay the published outputs of {PUBLISHED} on this machine's weights",
-        description=f"Replay the published outputs of {PUBLISHED} on this machine's weights: the 15 predictions of its "
-        "model card, predictions published elsewhere, and values of the encoder. Never connects.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument("--model", metavar="FOLDER", help="where the published weights are, if they aren't found")
-    parser.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="FOLDER", help="the folder of the published weights, if they are not found")
 
 
 def run(options: argparse.Namespace) -> int:
     folder = options.model or find_published()
     if folder is None:
         print(
-            f"distilroberta-np: {PUBLISHED} is not on this machine, so there is nothing to verify. "
-            "Fetch it (331 MB) with `distilroberta-np download`",
+            f"distilroberta-np: {PUBLISHED} is not on this machine; fetch it (331 MB) with `distilroberta-np download`",
             file=sys.stderr,
         )
         return 2
@@ -52,3 +43,15 @@ def run(options: argparse.Namespace) -> int:
     different = sum(not row.ok for row in rows)
     print(f"{len(rows) - different} of {len(rows)} agree", file=sys.stderr)
     return 1 if different else 0
+
+
+COMMAND = Command(
+    "verify",
+    topic="models",
+    summary=f"compare the weights on this machine with the published outputs of {PUBLISHED}",
+    description=f"Compare the weights on this machine with the published outputs of {PUBLISHED}: the 15 "
+    "predictions of its model card, predictions of other pages, and values of the encoder. Never connects.",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,17 +1,18 @@
-"""The models under the names that users know, loaded, called and saved."""
+"""The models: a file per head with its weights, tensor names, forward and backward pass, loss and class.
 
-from .classification import (
-    QuestionAnsweringOutput,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-    RobertaForTokenClassification,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
-from .encoder import RobertaModel
+`base.py` loads and saves them, `inputs.py` checks and packs their inputs, and `roberta.py` is the encoder that they
+share.
+"""
+
+from .base import MODELS
 from .masked_lm import MaskedLMOutput, RobertaForMaskedLM
+from .question_answering import QuestionAnsweringOutput, RobertaForQuestionAnswering
+from .roberta import RobertaModel, RobertaModelOutput
+from .sequence_classification import RobertaForSequenceClassification, SequenceClassifierOutput
+from .token_classification import RobertaForTokenClassification, TokenClassifierOutput
 
 __all__ = [
+    "MODELS",
     "MaskedLMOutput",
     "QuestionAnsweringOutput",
     "RobertaForMaskedLM",
@@ -19,6 +20,7 @@ __all__ = [
     "RobertaForSequenceClassification",
     "RobertaForTokenClassification",
     "RobertaModel",
+    "RobertaModelOutput",
     "SequenceClassifierOutput",
     "TokenClassifierOutput",
 ]

@@ -1,116 +1,173 @@
-"""What all pipelines share: one input, a list or a stream in; answers in the same order out."""
+"""`Pipeline`: what all tasks share. One input, a list or a stream goes in; results come out in the same order."""
 
 from __future__ import annotations
 
 import math
-import operator
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-import numpy as np
+from tokenizers import Encoding
 
 from ..errors import PipelineException, TokenizerError
+from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
+from .options import CallOptions, declared, document, resolve
 
-# Most inputs of a list computed together: enough to find some of equal length, and to keep all cores busy to the end.
-_WINDOW = 256
+# An input that is checked and tokenized, and the result for it.
+Ready = TypeVar("Ready", bound=Hashable)
+Result = TypeVar("Result")
+
+# How many inputs of a list `answers` computes together.
+_LIST_BATCH = 1024
+# The pipeline of each task, by the task's name. A subclass that names its `tasks` adds itself.
+PIPELINES: dict[str, type[Pipeline[Any, Any]]] = {}
 
 
-class Pipeline(ABC):
-    """Inputs are read (checked and made into ids) one by one, and answered some at a time.
+class Pipeline(ABC, Generic[Ready, Result]):
+    """Base class of pipelines. A subclass declares its task, and implements `_read`, `_answer` and a `__call__`.
 
-    A pipeline says how in `_options`, `_read` and `_answer`, and has a `__call__` that names its arguments, which
-    returns `self._run(inputs, self._options(...))`.
+    A call answers one input, a list or tuple, or any other iterable, which is read as its results are consumed. Results
+    are typed as the default options give them; an option that nests them differently says so.
 
     Args:
         model: a model of `distilroberta_np.models`.
         tokenizer: its tokenizer.
+        **options: defaults for the options of a call.
 
     Raises:
-        PipelineException: model and tokenizer don't belong together.
+        PipelineException: model and tokenizer do not belong together.
+        TypeError, ValueError: an unknown option, or a value that it does not take.
+
+    Attributes:
+        tasks: the names of the task; the first is the usual one.
+        model_type: the class of model that the pipeline takes.
+        options_type: the TypedDict that declares the options.
+        call_name: the method that takes them.
+        suggested_model: a model of the hub that is fine-tuned for the task; None if distilroberta-base can do it.
     """
 
-    task: str
+    tasks: ClassVar[tuple[str, ...]] = ()
+    model_type: ClassVar[Any]
+    options_type: ClassVar[type] = CallOptions
+    call_name: ClassVar[str] = "__call__"
+    suggested_model: ClassVar[str | None] = None
 
-    def __init__(self, model: Any, tokenizer: RobertaTokenizer) -> None:
-        if tokenizer.vocab_size > model.config.vocab_size:
-            raise PipelineException(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.config.vocab_size}; "
-                "they don't belong together"
-            )
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        PIPELINES.update(dict.fromkeys(vars(cls).get("tasks", ()), cls))
+        if "options_type" in vars(cls):
+            document(vars(cls)[cls.call_name], cls.options_type)
+
+    def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
         if tokenizer.pad_token_id != model.config.pad_token_id:
             raise PipelineException(
-                f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} of the tokenizer, and the model's config has "
-                f"pad_token_id {model.config.pad_token_id}; they don't belong together"
+                f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} of the tokenizer, but the model's config has "
+                f"pad_token_id {model.config.pad_token_id}; they do not belong together"
             )
         self.model = model
         self.tokenizer = tokenizer
+        self._defaults = resolve(self.options_type, None, options)
+        self._prepare(self._defaults, options)
+
+    def __repr__(self) -> str:
+        known = declared(self.options_type)
+        values = [
+            f", {name}={value!r}"
+            for name, value in vars(self._defaults).items()
+            if name in known and value != known[name].default
+        ]
+        return f"{type(self).__name__}({self.model!r}{''.join(values)})"
+
+    @property
+    def task(self) -> str:
+        """The name of the task, such as "fill-mask"."""
+        return self.tasks[0]
 
     @property
     def max_length(self) -> int:
-        """Most tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
+        """The maximum number of tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
         return self.tokenizer.longest_text(self.model.config.max_sequence_length)
 
-    @abstractmethod
-    def _options(self, **parameters: Any) -> Any:
-        """The arguments of a call on top of the pipeline's defaults, checked: an object with `batch_size` (an integer,
-        or None). An argument that is None means: as the default."""
+    # -- what a task implements --------------------------------------------------------------------------------
 
     @abstractmethod
-    def _read(self, item: Any, index: int | None, options: Any) -> Any:
-        """An input made ready. Raises PipelineException with its index where it can't be answered, and TypeError where
-        it is of the wrong type."""
+    def _read(self, item: Any, index: int | None, options: Any) -> Ready:
+        """Check and tokenize an input. Raises PipelineException with its index if it can't be answered, and TypeError
+        if it is of the wrong type."""
 
     @abstractmethod
-    def _answer(self, items: list[Any], options: Any) -> list[Any]:
-        """The answers to some inputs that `_read` made ready, in their order."""
+    def _answer(self, items: Sequence[Ready], options: Any) -> list[Result]:
+        """The results for at least one input that `_read` made ready, in order."""
+
+    def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
+        """Check options together, of which some were given now, and add what follows from them."""
+
+    def _check_call(self, options: SimpleNamespace) -> None:
+        """Check what must hold in a call, but not yet when the pipeline is made."""
 
     def _is_one(self, inputs: Any) -> bool:
-        """Whether this is a single input, and not a list or a stream of them."""
+        """Whether this is a single input, rather than a list or a stream of them."""
         return isinstance(inputs, str)
 
     def _answer_one(self, inputs: Any, options: Any) -> Any:
         """What a call with a single input returns."""
-        return self._answer([self._read(inputs, None, options)], options)[0]
+        return self._answer_items([self._read(inputs, None, options)], options)[0]
 
     def _answer_list(self, inputs: Sequence[Any], options: Any) -> Any:
         """What a call with a list returns."""
-        items = [self._read(item, index, options) for index, item in enumerate(inputs)]
-        size = options.batch_size or _window(len(items))
-        return [
-            answer
-            for start in range(0, len(items), size)
-            for answer in self._answer(items[start : start + size], options)
-        ]
+        return self._answer_items([self._read(item, index, options) for index, item in enumerate(inputs)], options)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def _options(self, **given: Any) -> Any:
+        """The options of a call: those given, checked, on top of the pipeline's defaults."""
+        options = resolve(self.options_type, self._defaults, given)
+        self._prepare(options, given)
+        self._check_call(options)
+        return options
 
     def _run(self, inputs: Any, options: Any) -> Any:
-        """A call: the answer to one input, a list of answers to a list, or an iterator over those to any iterable."""
+        """The result for one input, a list of results for a list, or an iterator over them for any iterable."""
         if self._is_one(inputs):
             return self._answer_one(inputs, options)
         if isinstance(inputs, list | tuple):
             return self._answer_list(inputs, options)
+        column = as_column(inputs)
+        if column is not None:
+            return Pipeline._answer_list(self, column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
             raise TypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
         return self._answer_stream(inputs, options)
 
-    def answers(self, texts: Iterable[Any], **parameters: Any) -> Iterator[Any]:
-        """Answer inputs as `__call__` does a list or an iterable, but give the exception in the place of the answer
-        where one can't be answered, and go on. Arguments as `__call__`; yields one item an input, in order."""
-        if self._is_one(texts):
-            raise TypeError("texts must be an iterable of inputs, not one of them; put it into a list")
-        options = self._options(**parameters)
-        size = options.batch_size or (_window(len(texts)) if isinstance(texts, list | tuple) else 1)
-        return self._attempt_stream(texts, size, options)
+    def answers(self, inputs: Iterable[Any], **options: Any) -> Iterator[Result | Exception]:
+        """Answer inputs as a call with an iterable does, but yield the exception of an input that can't be answered.
 
-    def _answer_stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Any]:
+        Args:
+            inputs: any iterable of inputs.
+            **options: as for a call.
+
+        Yields:
+            One item per input, in order: its result, or a PipelineException or TypeError.
+        """
+        if self._is_one(inputs):
+            raise TypeError("inputs must be an iterable of inputs, not a single one; put it into a list")
+        resolved = self._options(**options)
+        column = inputs if isinstance(inputs, list | tuple) else as_column(inputs)
+        size = resolved.batch_size or (1 if column is None else _LIST_BATCH)
+        return self._attempt_stream(inputs if column is None else column, size, resolved)
+
+    def _answer_stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Result]:
         for answer in self._attempt_stream(inputs, options.batch_size or 1, options):
             if isinstance(answer, Exception):
                 raise answer
             yield answer
 
-    def _attempt_stream(self, inputs: Iterable[Any], size: int, options: Any) -> Iterator[Any]:
-        waiting: list[Any] = []
+    def _attempt_stream(self, inputs: Iterable[Any], size: int, options: Any) -> Iterator[Result | Exception]:
+        waiting: list[Ready | Exception] = []
         try:
             for index, item in enumerate(inputs):
                 try:
@@ -121,28 +178,57 @@ class Pipeline(ABC):
                     ready, waiting = waiting, []
                     yield from self._attempt(ready, options)
         except Exception:
-            # The inputs' own, such as of a disk that can't be read on: what came before it is answered first.
+            # The iterable itself failed, such as on a disk error: first answer what came before.
             yield from self._attempt(waiting, options)
             raise
         yield from self._attempt(waiting, options)
 
-    def _attempt(self, items: list[Any], options: Any) -> Iterator[Any]:
-        answers = iter(self._answer([item for item in items if not isinstance(item, Exception)], options))
+    def _attempt(self, items: list[Ready | Exception], options: Any) -> Iterator[Result | Exception]:
+        answers = iter(self._answer_items([item for item in items if not isinstance(item, Exception)], options))
         for item in items:
             yield item if isinstance(item, Exception) else next(answers)
 
+    def _answer_items(self, items: Sequence[Ready], options: Any) -> list[Result]:
+        """The results for any number of inputs, in order. Equal inputs are computed once."""
+        if not items:
+            return []
+        unique, positions = distinct(items)
+        answers = self._answer(unique, options)
+        # Copies, so that a caller who changes one result does not change another.
+        return answers if len(unique) == len(items) else [deepcopy(answers[position]) for position in positions]
+
     # -- reading texts -----------------------------------------------------------------------------------------
 
-    def _encode(self, text: Any, index: int | None, pair: str | None = None) -> Any:
-        """The `tokenizers.Encoding` of a text, or of two, with special tokens; of any length.
+    def _is_far_too_long(self, text: str) -> bool:
+        """Whether a text is certain to have more tokens than the model reads, without tokenizing it."""
+        limit = self._max_characters if len(text) > self.max_length else math.inf
+        # A mask swallows all spaces before it, so with one only the other characters are certain to need tokens.
+        return len(text) > limit and (self.tokenizer.mask_token not in text or sum(map(len, text.split())) > limit)
+
+    @property
+    def _max_characters(self) -> float:
+        return float(self.model.config.max_sequence_length * self.tokenizer.longest_token)
+
+    def _encode(
+        self, text: Any, index: int | None, pair: str | None = None, *, read: Literal["all", "some"] | None = None
+    ) -> Encoding:
+        """Tokenize a text, or a pair of texts, with special tokens.
+
+        Args:
+            text, pair: of any length.
+            index: of the input.
+            read: whether the model reads all of the text or, after truncation, some; a text that is far too long is
+                then refused, or cut, before it is tokenized. If None, it never is.
 
         Raises:
-            PipelineException: a text that no tokenizer can read, or ids that the model doesn't have.
+            PipelineException: the text can't be tokenized, is far too long, or has ids that the model does not have.
             TypeError: not a text.
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
-                raise TypeError(f"{place_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
+                raise TypeError(f"{name_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
+        if read is not None and self._is_far_too_long(text):
+            text = self._bounded(text, index, read)
         try:
             encoding = self.tokenizer.encode(text, pair)
         except TokenizerError as error:
@@ -150,49 +236,49 @@ class Pipeline(ABC):
         self._check_ids(encoding.ids, "a token of the text", index)
         return encoding
 
+    def _bounded(self, text: str, index: int | None, read: str) -> str:
+        """A text that is far too long: refused, or as much of it as can make a difference."""
+        if read == "all":
+            raise PipelineException(
+                f"the text has {len(text):,} characters, far more than the model's {self.max_length} tokens; shorten "
+                "it, or truncate it with truncation=True",
+                index,
+            )
+        if self.tokenizer.mask_token in text or self.tokenizer.truncation_side == "left":
+            return text
+        space = re.compile(r"(?<=\S)\s").search(
+            text, int(self.model.config.max_sequence_length * self.tokenizer.longest_token)
+        )
+        return text if space is None else text[: space.start()]
+
     def _check_ids(self, ids: Sequence[int], what: str, index: int | None) -> None:
-        # A tokenizer can leave ids out, and so have greater ones than it has tokens.
+        # A tokenizer can leave ids out, so its largest id can exceed its number of tokens.
         if max(ids) >= self.model.config.vocab_size:
             raise PipelineException(
-                f"the tokenizer gives {what} the id {max(ids)}, and the model has only {self.model.config.vocab_size} "
-                "tokens; they don't belong together",
+                f"the tokenizer gives {what} the id {max(ids)}, but the model has only {self.model.config.vocab_size} "
+                "tokens; they do not belong together",
                 index,
             )
 
 
-def place_of(index: int | None) -> str:
-    """How to name an input: by its number, if it came with others."""
+def name_of(index: int | None) -> str:
+    """How to name an input: by its index, if it came with others."""
     return "the input" if index is None else f"input {index}"
 
 
-def as_integer(name: str, value: Any, *, smallest: int) -> int:
-    """An argument that must be an integer. Raises TypeError, and ValueError where it is too small."""
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, not a boolean")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if number < smallest:
-        raise ValueError(f"{name} must be at least {smallest}, not {number}")
-    return number
+def as_column(inputs: Any) -> list[Any] | None:
+    """The items of an object with a length and integer positions, such as a column of pandas, polars or datasets, an
+    array of NumPy, or a map-style dataset; None if it is something else.
 
-
-def as_boolean(name: str, value: Any) -> bool:
-    """An argument that must be a boolean. Raises TypeError."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-    return value
-
-
-def as_truncation(value: Any) -> bool:
-    """An argument `truncation`: True, False, or one of the reference's names for either. Raises ValueError."""
-    if value not in (True, False, "longest_first", "only_first", "do_not_truncate"):
-        raise ValueError(f"truncation must be True or False, not {value!r}")
-    return value not in (False, "do_not_truncate")
-
-
-def _window(items: int) -> int:
-    """How many inputs of a list to compute together, so that no small rest is left over; at least 1."""
-    windows = max(1, math.ceil(items / _WINDOW))
-    return max(1, math.ceil(items / windows))
+    Raises:
+        TypeError: a table, of which one column is needed.
+    """
+    if isinstance(inputs, str | bytes | bytearray | Mapping) or not (
+        hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+    ):
+        return None
+    if getattr(inputs, "ndim", 1) != 1:
+        raise TypeError(f"inputs must have one dimension; give one column of the {type(inputs).__name__}")
+    if hasattr(inputs, "tolist"):  # NumPy and pandas: Python's own strings, not NumPy's
+        return list(inputs.tolist())
+    return list(inputs) if hasattr(inputs, "__iter__") else [inputs[index] for index in range(len(inputs))]

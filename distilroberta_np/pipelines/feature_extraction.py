@@ -1,166 +1,129 @@
-"""`FeatureExtractionPipeline`: texts in, the vectors of their tokens out."""
+"""`FeatureExtractionPipeline`: the final hidden state of every token of a text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, TypeAlias, Unpack, overload
 
 import numpy as np
 
 from ..errors import PipelineException
+from ..layers.params import Array
 from ..models import RobertaModel
-from ..packing import encode_at
-from ..tokenizer import RobertaTokenizer
-from .base import Pipeline, as_boolean, as_integer, as_truncation
-from .truncation import truncate
+from .base import Pipeline
+from .options import (
+    SWITCH,
+    CallOptions,
+    Option,
+    as_boolean,
+    as_truncation,
+    integer,
+    mapping_of,
+    merge_tokenizer_options,
+    one_of,
+)
+from .truncation import check_length, truncate, truncate_plain
 
-_PADDING = (True, False, "longest", "do_not_pad")
+# Shape (1, S, H).
+NestedLists: TypeAlias = list[list[list[float]]]
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of a call, checked. `FeatureExtractionPipeline.__call__` says what they mean."""
-
-    batch_size: int | None = None
-    truncation: bool = False
-    max_length: int | None = None
-    add_special_tokens: bool = True
-    return_tensors: bool = False
+def _as_tensors(name: str, value: Any) -> bool:
+    if value not in (True, False, "np"):
+        raise ValueError(f"{name} must be True, False or 'np', not {value!r:.80}: arrays are NumPy's")
+    return bool(value)
 
 
-class FeatureExtractionPipeline(Pipeline):
-    """Gives the last layer's vectors, as transformers' feature-extraction pipeline does.
+class _ListOptions(CallOptions, total=False):
+    truncation: Annotated[
+        bool | str | None,
+        Option(False, as_truncation, "cut texts that are too long, rather than refuse them", SWITCH),
+    ]
+    tokenize_kwargs: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            None,
+            mapping_of(
+                truncation=as_truncation,
+                max_length=integer(1),
+                add_special_tokens=as_boolean,
+                padding=one_of(True, False, "longest", "do_not_pad"),
+            ),
+            "truncation, max_length (in tokens; given alone, it turns truncation on) and add_special_tokens, as "
+            "transformers takes them; padding is accepted and changes no result",
+        ),
+    ]
 
-    Args:
-        model: the encoder.
-        tokenizer: its tokenizer.
-        **parameters: defaults for the keyword arguments of `__call__`.
 
-    Raises:
-        PipelineException: model and tokenizer don't belong together.
-    """
+class FeatureExtractionOptions(_ListOptions, total=False):
+    """Options of `FeatureExtractionPipeline`."""
 
-    task = "feature-extraction"
+    return_tensors: Annotated[
+        bool | str | None, Option(False, _as_tensors, "True or 'np' for NumPy arrays instead of nested lists")
+    ]
 
-    def __init__(self, model: RobertaModel, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
-        super().__init__(model, tokenizer)
-        self._defaults = Options()
-        self._defaults = self._parameters(**parameters)
 
+class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
+    """Return the final hidden states of texts, as transformers' feature-extraction pipeline does."""
+
+    tasks = ("feature-extraction",)
+    model_type = RobertaModel
+    options_type = FeatureExtractionOptions
+    model: RobertaModel
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: str, *, return_tensors: Literal[True, "np"], **options: Unpack[_ListOptions]
+    ) -> Array: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Sequence[str], *, return_tensors: Literal[True, "np"], **options: Unpack[_ListOptions]
+    ) -> list[Array]: ...
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[_ListOptions]) -> NestedLists: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, inputs: Sequence[str], **options: Unpack[_ListOptions]) -> list[NestedLists]: ...  # type: ignore[overload-overlap]
+    @overload
     def __call__(
-        self,
-        inputs: str | Iterable[str],
-        *,
-        truncation: bool | str | None = None,
-        tokenize_kwargs: Mapping[str, Any] | None = None,
-        return_tensors: bool | str | None = None,
-        batch_size: int | None = None,
-    ) -> Any:
-        """The vectors of the tokens of one text, or of many; those of `<s>` and `</s>` are the first and the last.
+        self, inputs: Iterable[str], **options: Unpack[FeatureExtractionOptions]
+    ) -> Iterator[NestedLists | Array]: ...
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        """Return the final hidden states of the tokens of one text, or of many; `<s>` is the first token and `</s>` the
+        last.
 
         Args:
-            inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are asked for.
-            truncation: cut a text of too many tokens instead of refusing it.
-            tokenize_kwargs: `truncation`, `max_length` (in tokens, and by itself enough to cut) and
-                `add_special_tokens` as transformers takes them; `padding` is let through, and changes no answer.
-            return_tensors: True or "np" for NumPy arrays in the place of nested lists. There are no others here.
-            batch_size: how many texts of an iterator are read ahead, to be computed together; 1 if None. Lists don't
-                need it. (In the reference, answers to texts computed together have the vectors of their padding too.)
+            inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are consumed.
 
         Returns:
-            For a text of S tokens, nested lists of the shape (1, S, H), or a float32 array. For a list, a list of
-            those; for another iterable, an iterator over them.
-
-        Raises:
-            PipelineException: a text is too long; its `index` says which. Of a list, nothing is computed then; of an
-                iterator, the texts before it are answered first.
-            TypeError: an input or argument of the wrong type.
-            ValueError: an argument out of range, or given twice.
+            For a text of S tokens, nested lists of the shape (1, S, H), or with `return_tensors` a float32 array. For a
+            list, a list of those; for another iterable, an iterator over them. (transformers also returns the hidden
+            states of padding, for texts computed together.)
         """
-        options = self._options(
-            truncation=truncation,
-            tokenize_kwargs=tokenize_kwargs,
-            return_tensors=return_tensors,
-            batch_size=batch_size,
-        )
-        return self._run(inputs, options)
+        return self._run(inputs, self._options(**options))
 
-    # -- arguments ---------------------------------------------------------------------------------------------
-
-    def _options(self, **parameters: Any) -> Options:
-        return self._parameters(**parameters)
-
-    def _parameters(
-        self,
-        *,
-        truncation: bool | str | None = None,
-        tokenize_kwargs: Mapping[str, Any] | None = None,
-        return_tensors: bool | str | None = None,
-        batch_size: int | None = None,
-    ) -> Options:
-        """The arguments of a call on top of the pipeline's defaults. None means: as the default."""
-        options = self._defaults
-        if not isinstance(tokenize_kwargs, Mapping | None):
-            raise TypeError(f"tokenize_kwargs must be a dict, not {tokenize_kwargs!r:.80}")
-        rest = dict(tokenize_kwargs or {})
-        if truncation is not None and "truncation" in rest:
+    def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
+        nested = merge_tokenizer_options(options, given, "tokenize_kwargs")
+        if given.get("truncation") is not None and "truncation" in nested:
             raise ValueError("truncation is given twice, by itself and in tokenize_kwargs; give it once")
-        truncation = rest.pop("truncation", truncation)
-        max_length = rest.pop("max_length", None)
-        special = rest.pop("add_special_tokens", None)
-        padding = rest.pop("padding", False)
-        if rest:
-            raise TypeError(
-                "tokenize_kwargs: only truncation, max_length, add_special_tokens and padding are known, not "
-                f"{', '.join(map(str, rest))}"
-            )
-        if padding not in _PADDING:
-            raise ValueError(f"padding must be one of {', '.join(map(repr, _PADDING))}, not {padding!r:.80}")
-        if max_length is not None:
-            options = replace(options, max_length=as_integer("max_length", max_length, smallest=1))
-        if truncation is not None or max_length is not None:
-            options = replace(options, truncation=truncation is None or as_truncation(truncation))
-        if special is not None:
-            options = replace(options, add_special_tokens=as_boolean("add_special_tokens", special))
-        if return_tensors is not None:
-            if return_tensors not in (True, False, "np"):
-                raise ValueError(f"return_tensors must be True, False or 'np', not {return_tensors!r}: this is NumPy")
-            options = replace(options, return_tensors=bool(return_tensors))
-        if batch_size is not None:
-            options = replace(options, batch_size=as_integer("batch_size", batch_size, smallest=1))
-        return options
+        options.add_special_tokens = nested.get("add_special_tokens", getattr(options, "add_special_tokens", True))
 
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    def _read(self, item: Any, index: int | None, options: Options) -> list[int]:
-        encoding = self._encode(item, index)
-        longest = self.model.config.max_sequence_length
-        length = self.max_length if options.max_length is None else min(options.max_length, longest)
-        ids: list[int] = encoding.ids
+    def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> tuple[int, ...]:
+        encoding = self._encode(item, index, read="some" if options.truncation else "all")
+        limit = self.model.config.max_sequence_length
+        length = self.max_length if options.max_length is None else min(options.max_length, limit)
+        ids: Sequence[int] = encoding.ids
+        side = self.tokenizer.truncation_side
         if not options.add_special_tokens:
-            ids = ids[1:-1][: length if options.truncation else None]
+            ids = truncate_plain(ids[1:-1], length if options.truncation else len(ids), side)
         elif options.truncation:
-            try:
-                ids = truncate(encoding, length, "longest_first")
-            except ValueError as error:
-                raise PipelineException(str(error), index) from None
+            ids = truncate(encoding, length, "longest_first", index, side=side)
         if not ids:
-            raise PipelineException("the text is empty, and without special tokens nothing of it is left", index)
-        if len(ids) > longest:
-            raise PipelineException(
-                f"the text has {len(ids)} tokens and the model reads at most {longest}; shorten it, or have it cut "
-                "with truncation=True",
-                index,
-            )
-        return ids
+            raise PipelineException("the text is empty, and has no tokens without special tokens", index)
+        check_length(ids, limit, "text", index)
+        return tuple(ids)
 
-    # -- answering ---------------------------------------------------------------------------------------------
-
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
-        if not sequences:
-            return []
-        places = [range(len(sequence)) for sequence in sequences]
-        vectors = encode_at(sequences, places, self.model.weights, self.model.config)  # [S, H] each
-        # Copies: a view would keep the vectors of all texts computed together.
-        return [np.array(rows[None]) if options.return_tensors else [rows.tolist()] for rows in vectors]
+    def _answer(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[NestedLists | Array]:
+        hidden_states = self.model.encode(sequences, [range(len(sequence)) for sequence in sequences])  # [S, H] each
+        # Copies: a view would keep the hidden states of all texts alive.
+        return [np.array(rows[None]) if options.return_tensors else [rows.tolist()] for rows in hidden_states]

@@ -1,343 +1,308 @@
-"""`FillMaskPipeline`: texts with a `<mask>` in, the likeliest words for it out."""
+"""`FillMaskPipeline`: the most likely words for each `<mask>` of a text."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Annotated, Any, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..errors import PipelineException
+from ..layers.activation import softmax
+from ..layers.params import Array
+from ..messages import warn
 from ..models import RobertaForMaskedLM
-from ..packing import encode_at, threads_for
-from ..threads import map_in_threads
-from ..tokenizer import RobertaTokenizer
-from .base import Pipeline, as_boolean, as_integer, as_truncation
-from .search import Tokens, fill_together, score_words, top
+from .base import Pipeline
+from .beam_search import Tokens, fill_together, score_words
+from .options import (
+    SWITCH,
+    CallOptions,
+    Option,
+    as_boolean,
+    as_truncation,
+    integer,
+    mapping_of,
+    merge_tokenizer_options,
+)
+from .top_k import top_k
 
-Result = TypeVar("Result")
-# Tokens with their probabilities, the likeliest first.
+# Tokens with their probabilities, the most likely first.
 Ranking = list[tuple[int, float]]
 
 DEFAULT_TOP_K = 5
-# Masks a thread whose scores of the whole vocabulary are held at a time: 13 MB for 50,265 tokens.
-_MOST_ROWS = 64
-# A joint answer is searched for among at least so many beginnings.
-_LEAST_BEAMS = 16
-# A text with nothing but <s>, the mask and </s>.
+# The smallest width of the beam search for a joint prediction.
+_MIN_BEAMS = 16
+# A text of <s>, the mask and </s>.
 _SHORTEST = 3
-# The reference's words.
+# transformers' words.
 _IGNORED = "We cannot replace it with anything meaningful, ignoring it"
 _NO_TARGET = "At least one target must be provided when passed."
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of a call, checked. `FillMaskPipeline.__call__` says what they mean."""
+class MaskPrediction(TypedDict):
+    """A word for a mask."""
 
-    top_k: int = DEFAULT_TOP_K
-    targets: tuple[str, ...] | None = None
-    whole_words: bool = False
-    target_ids: tuple[int, ...] | None = None  # the targets, read as single tokens
-    words: dict[bool, list[Tokens]] | None = None  # or as whole words, as they are spelled (not) behind a space
-    batch_size: int | None = None
-    truncation: bool = False
-    max_length: int | None = None
-    joint: bool = False
-    keep_text: bool = False
+    score: float  # probability
+    token: int  # id; a list of ids with whole_words and joint
+    token_str: str  # a list of strings with joint
+    sequence: str
+
+
+def _as_targets(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a string or a list of strings, not {value!r:.80}")
+    targets = (value,) if isinstance(value, str) else tuple(value)
+    for target in targets:
+        if not isinstance(target, str):
+            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r:.80}")
+    return targets
+
+
+class FillMaskOptions(CallOptions, total=False):
+    """Options of `FillMaskPipeline`."""
+
+    top_k: Annotated[
+        int | None, Option(DEFAULT_TOP_K, integer(0), "number of predictions per mask", {"type": int, "metavar": "K"})
+    ]
+    targets: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            None,
+            _as_targets,
+            "score only these words. A target that is not an entry of the vocabulary stands for its first subword, "
+            "with a warning; ' pizza', with the space before a word, stands for the entry 'Ġpizza'",
+            {"nargs": "+", "metavar": "WORD"},
+        ),
+    ]
+    whole_words: Annotated[
+        bool | None,
+        Option(
+            False,
+            as_boolean,
+            "take targets as whole words of any number of subwords, spelled as they would stand in the text. The mask "
+            "becomes one mask per subword; the score is the product of the subwords' probabilities, each given those "
+            "to its left",
+            SWITCH,
+        ),
+    ]
+    joint: Annotated[
+        bool | None,
+        Option(
+            False,
+            as_boolean,
+            "fill several masks together: each prediction fills them all, and its score is the product of their "
+            "probabilities, each given those to its left (found by beam search)",
+            SWITCH,
+        ),
+    ]
+    keep_text: Annotated[
+        bool | None,
+        Option(False, as_boolean, "put the words into the text as it was typed, rather than decode tokens", SWITCH),
+    ]
+    truncation: Annotated[
+        bool | str | None,
+        Option(
+            False,
+            as_truncation,
+            "cut texts that are too long, rather than refuse them. The cut is moved so that the masks stay",
+            SWITCH,
+        ),
+    ]
+    tokenizer_kwargs: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            None,
+            mapping_of(truncation=as_truncation, max_length=integer(_SHORTEST), padding=lambda _, value: value),
+            "truncation and max_length (in tokens; given alone, it turns truncation on), as transformers takes them; "
+            "padding is accepted and changes no result",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
 class MaskedText:
-    """A text made ready: its ids (cut, if it was too long), where its masks are in them, and in the text, and for
-    whole words each mask's candidates, as tokens."""
+    """A text made ready: its ids (truncated, if it was too long), the positions of its masks, and their offsets in the
+    text, start and end."""
 
     text: str
-    ids: list[int]
-    masks: list[int]
-    spans: list[tuple[int, int]]
-    words: list[list[Tokens]]
+    ids: tuple[int, ...]
+    masks: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
 
 
-class FillMaskPipeline(Pipeline):
-    """Fills the masks of texts, as transformers' fill-mask pipeline does.
+class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
+    """Fill the masks of texts, as transformers' fill-mask pipeline does."""
 
-    Args:
-        model: the masked language model.
-        tokenizer: its tokenizer.
-        **parameters: defaults for the keyword arguments of `__call__`.
+    tasks = ("fill-mask",)
+    model_type = RobertaForMaskedLM
+    options_type = FillMaskOptions
+    model: RobertaForMaskedLM
 
-    Raises:
-        PipelineException: model and tokenizer don't belong together.
-    """
-
-    task = "fill-mask"
-
-    def __init__(self, model: RobertaForMaskedLM, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
-        super().__init__(model, tokenizer)
-        self._defaults = Options()
-        self._defaults = self._parameters(**parameters)
-
-    def __call__(
-        self,
-        inputs: str | Iterable[str],
-        *,
-        top_k: int | None = None,
-        targets: str | Sequence[str] | None = None,
-        batch_size: int | None = None,
-        truncation: bool | str | None = None,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
-        whole_words: bool | None = None,
-        joint: bool | None = None,
-        keep_text: bool | None = None,
-    ) -> Any:
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[FillMaskOptions]) -> list[MaskPrediction]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, inputs: Sequence[str], **options: Unpack[FillMaskOptions]) -> list[list[MaskPrediction]]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, inputs: Iterable[str], **options: Unpack[FillMaskOptions]) -> Iterator[list[MaskPrediction]]: ...
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         """Fill the masks of one text, or of many.
 
         Args:
-            inputs: a text with at least one `<mask>`; a list or tuple of them; or any other iterable, which is read
-                as its results are asked for.
-            top_k: how many predictions a mask; 5 if None.
-            targets: score only these. One that isn't an entry of the vocabulary as it is written stands for the first
-                piece it is made of, with a warning: mind the space before a word. `" pizza"` stands for the entry
-                `Ġpizza`, and `"Ġpizza"` is that entry itself, without a warning.
-            batch_size: how many texts of an iterator are read ahead, to be computed together; 1 if None, so that each
-                is answered before the next is read. Some hundred are several times as fast. Lists don't need it.
-            truncation: cut a text of too many tokens instead of refusing it. The cut is moved so that the masks stay.
-            tokenizer_kwargs: `truncation` and `max_length` (in tokens, and by itself enough to cut) as transformers
-                takes them; `padding` is let through, and changes no answer.
-            whole_words: take `targets` as whole words, whatever number of pieces they have, spelled as they would
-                stand in the text. The mask becomes as many masks as the word has pieces, filled from left to right;
-                the score is the product of the pieces' probabilities, each given those before it.
-            joint: fill several masks together: each prediction fills them all, and its score is the product of their
-                probabilities, each given those to its left (found by beam search).
-            keep_text: make `sequence` by putting the words into the text as it was typed, instead of decoding tokens.
+            inputs: a text with at least one `<mask>`; a list or tuple of them; or any other iterable, which is read as
+                its results are consumed.
 
         Returns:
             For a text with one mask, its predictions, best first: dicts of `score` (probability, by a softmax over the
             whole vocabulary), `token` (id), `token_str` and `sequence`; equal scores in the order of their ids. For
-            several masks, a list of such lists, one a mask, where `sequence` fills that mask alone. With `whole_words`
-            `token` is a list of ids; with `joint` there is one list of predictions, and `token` and `token_str` are
-            lists with an entry a mask.
-            For a list, a list of those (of one text: that text's own); for another iterable, an iterator over them.
-
-        Raises:
-            PipelineException: a text has no mask, or is too long; its `index` says which. Of a list, nothing is
-                computed then; of an iterator, the texts before it are answered first.
-            TypeError: an input or argument of the wrong type.
-            ValueError: an argument out of range.
+            several masks, a list of such lists, one per mask, where `sequence` fills that mask alone. With
+            `whole_words`, `token` is a list of ids. With `joint` there is one list of predictions, and `token` and
+            `token_str` are lists with an entry per mask.
+            For a list, a list of those (for a list of one text, that text's own); for another iterable, an iterator
+            over them.
         """
-        options = self._options(
-            top_k=top_k,
-            targets=targets,
-            batch_size=batch_size,
-            truncation=truncation,
-            tokenizer_kwargs=tokenizer_kwargs,
-            whole_words=whole_words,
-            joint=joint,
-            keep_text=keep_text,
-        )
-        return self._run(inputs, options)
+        return self._run(inputs, self._options(**options))
 
-    def _answer_list(self, inputs: Sequence[str], options: Options) -> Any:
+    def _answer_list(self, inputs: Sequence[str], options: Any) -> Any:
         answers = super()._answer_list(inputs, options)
         return answers[0] if len(answers) == 1 else answers
 
-    # -- arguments ---------------------------------------------------------------------------------------------
+    # -- options -----------------------------------------------------------------------------------------------
 
-    def _options(self, **parameters: Any) -> Options:
-        options = self._parameters(**parameters)
-        if options.whole_words and options.targets is None:
-            raise ValueError("whole_words says how to take targets, and there are none: give targets too")
-        return options
-
-    def _parameters(
-        self,
-        *,
-        top_k: int | None = None,
-        targets: str | Sequence[str] | None = None,
-        batch_size: int | None = None,
-        truncation: bool | str | None = None,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
-        whole_words: bool | None = None,
-        joint: bool | None = None,
-        keep_text: bool | None = None,
-    ) -> Options:
-        """The arguments of a call on top of the pipeline's defaults. None means: as the default."""
-        options = self._defaults
-        if batch_size is not None:
-            options = replace(options, batch_size=as_integer("batch_size", batch_size, smallest=1))
-        if truncation is not None or tokenizer_kwargs is not None:
-            options = _with_truncation(options, truncation, tokenizer_kwargs)
-        if joint is not None:
-            options = replace(options, joint=as_boolean("joint", joint))
-        if keep_text is not None:
-            options = replace(options, keep_text=as_boolean("keep_text", keep_text))
-        if targets is not None:
-            options = replace(options, targets=_strings(targets))
-        if whole_words is not None:
-            options = replace(options, whole_words=as_boolean("whole_words", whole_words))
-        strings = options.targets
-        if strings is not None and (targets is not None or options.whole_words != self._defaults.whole_words):
-            if options.whole_words:
-                options = replace(options, target_ids=None, words=self._words(strings))
-            else:
-                options = replace(options, target_ids=self._target_ids(strings), words=None)
+    def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
+        merge_tokenizer_options(options, given, "tokenizer_kwargs")
         if options.joint and options.whole_words:
-            raise ValueError("joint and whole_words can't be combined: a joint answer has one token a mask")
-        if top_k is not None:
-            options = replace(options, top_k=as_integer("top_k", top_k, smallest=0))
-        # With targets there are as many answers as targets at most, and any greater top_k means all of them.
+            raise ValueError("joint and whole_words can't be combined: a joint prediction has one token per mask")
+        # With targets there are at most as many predictions as targets, and any larger top_k means all of them.
         if options.targets is None and options.top_k > self.model.config.vocab_size:
             raise ValueError(
                 f"top_k is {options.top_k}, and the vocabulary has only {self.model.config.vocab_size} tokens"
             )
-        return options
+        # The targets as single tokens, or as whole words: tokenized once, with one warning, for all calls.
+        key = (options.targets, options.whole_words)
+        if key != getattr(options, "target_key", None):
+            options.target_key, options.target_ids, options.words = key, None, None
+            if options.targets is not None and options.whole_words:
+                options.words = self._words(options.targets)
+            elif options.targets is not None:
+                options.target_ids = self._target_ids(options.targets)
 
-    def _target_ids(self, targets: tuple[str, ...]) -> tuple[int, ...]:
-        """The ids of single-token targets, as the reference takes them: by their entry, else by their first piece."""
+    def _check_call(self, options: SimpleNamespace) -> None:
+        if options.whole_words and options.targets is None:
+            raise ValueError("whole_words says how to read targets, but there are none; give targets too")
+
+    def _target_ids(self, targets: tuple[str, ...]) -> Array:
+        """The ids of single-token targets, ascending: of their entries, or else of their first subwords, as in
+        transformers."""
         ids = []
         for target in targets:
             token_id = self.tokenizer.token_to_id(target)
             if token_id is None:
-                pieces = self.tokenizer.encode(target, add_special_tokens=False).ids
+                subwords = self.tokenizer.encode(target, add_special_tokens=False).ids
                 message = f"The specified target token `{target}` does not exist in the model vocabulary. "
-                if not pieces:
-                    _warn(message + _IGNORED)
+                if not subwords:
+                    warn(message + _IGNORED)
                     continue
-                token_id = pieces[0]
+                token_id = subwords[0]
                 message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
+                if target[0].isspace() and len(subwords) == 1:
+                    ids.append(token_id)  # as in " pizza", for "Ġpizza"
+                    continue
                 if not target[0].isspace():
-                    message += f" Within a text a word has its space with it: did you mean `{' ' + target}`?"
-                if len(pieces) > 1:
-                    message += " whole_words=True scores the word with all its pieces."
-                _warn(message)
+                    message += f" Within a text a word has a space before it: did you mean `{' ' + target}`?"
+                if len(subwords) > 1:
+                    message += " whole_words=True scores the word with all its subwords."
+                warn(message)
             ids.append(token_id)
         if not ids:
             raise ValueError(_NO_TARGET)
         self._check_ids(ids, "a target", None)
-        return tuple(sorted(set(ids)))
+        return np.unique(ids)
 
     def _words(self, targets: tuple[str, ...]) -> dict[bool, list[Tokens]]:
-        """The targets as words of any number of pieces: as they are spelled behind a space (True), and elsewhere."""
+        """The subwords of targets of any length: as they are spelled after a space (True), and elsewhere (False)."""
         words = []
         for target in targets:
             if self.tokenizer.mask_token in target:
-                raise ValueError(f"the target {target!r} holds a {self.tokenizer.mask_token}, which is no word")
-            pieces = self.tokenizer.encode(target.strip(), add_special_tokens=False).ids
-            if not pieces:
-                _warn(f"The specified target `{target}` is no word. {_IGNORED}")
+                raise ValueError(f"the target {target!r} contains {self.tokenizer.mask_token}, which is not a word")
+            subwords = self.tokenizer.encode(target.strip(), add_special_tokens=False).ids
+            if not subwords:
+                warn(f"The specified target `{target}` is not a word. {_IGNORED}")
                 continue
-            self._check_ids(pieces, f"the target {target!r}", None)
+            self._check_ids(subwords, f"the target {target!r}", None)
             words.append(target)
         if not words:
             raise ValueError(_NO_TARGET)
         return {after_space: self._spell(words, after_space) for after_space in (True, False)}
 
     def _spell(self, words: list[str], after_space: bool) -> list[Tokens]:
-        """The pieces of each word as it would stand in a text; a word that brings its own space keeps it."""
+        """The subwords of each word as it would stand in a text; a word that brings its own space keeps it."""
         typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
         spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
         return list(dict.fromkeys(spelled))
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def _read(self, text: str, index: int | None, options: Options) -> MaskedText:
-        encoding = self._encode(text, index)
-        ids: list[int] = encoding.ids
+    def _read(self, item: str, index: int | None, options: SimpleNamespace) -> MaskedText:
         mask_id, mask_token = self.tokenizer.mask_token_id, self.tokenizer.mask_token
-        masks = [place for place, token_id in enumerate(ids) if token_id == mask_id]
+        if isinstance(item, str) and mask_token not in item and self._is_far_too_long(item):
+            raise no_mask(item, mask_token, index)  # without reading all of it
+        encoding = self._encode(item, index, read=None if options.truncation else "all")
+        ids: list[int] = encoding.ids
+        masks = [position for position, token_id in enumerate(ids) if token_id == mask_id]
         if not masks:
-            raise PipelineException(f"No mask_token ({mask_token}) found on the input", index)
-        # A mask's span ends behind it; what it begins with may be the space that it swallows.
-        spans = [(end - len(mask_token), end) for _, end in (encoding.offsets[place] for place in masks)]
-        limit = self.model.config.max_sequence_length
-        words, longest = [], limit
+            raise no_mask(item, mask_token, index)
+        # The mask's end is certain; its start may be that of the space that it swallows.
+        offsets = encoding.offsets
+        spans = [(offsets[position][1] - len(mask_token), offsets[position][1]) for position in masks]
+        limit = longest = self.model.config.max_sequence_length
         if options.words is not None:
-            words = [options.words[start > 0 and text[start - 1].isspace()] for start, _ in spans]
-            # A word of n pieces makes the text longer by n - 1.
-            pieces = max(len(word) for candidates in words for word in candidates)
-            longest -= pieces - 1
+            # A word of n subwords makes the text longer by n - 1.
+            subwords = max(len(word) for start, _ in spans for word in options.words[_is_after_space(item, start)])
+            longest -= subwords - 1
             if longest < _SHORTEST:
-                raise PipelineException(f"the longest target has {pieces} tokens, too many for this model", index)
+                raise PipelineException(f"the longest target has {subwords} tokens, too many for this model", index)
         if options.truncation:
             length = min(longest, options.max_length or self.max_length)
             if len(ids) > length:
-                ids, masks = _cut(ids, masks, length, index)
+                ids, masks = _truncate(ids, masks, length, index, self.tokenizer.truncation_side)
         if len(ids) > longest:
-            with_target = f" ({longest} beside the longest target)" if longest < limit else ""
+            with_target = f" ({longest} with the longest target)" if longest < limit else ""
             raise PipelineException(
-                f"the text has {len(ids)} tokens and the model reads at most {limit}{with_target}; shorten "
-                "it, or have it cut round its masks with truncation=True",
+                f"the text has {len(ids)} tokens and the model reads at most {limit}{with_target}; shorten it, or "
+                "truncate it around its masks with truncation=True",
                 index,
             )
-        return MaskedText(text, ids, masks, spans, words)
+        return MaskedText(item, tuple(ids), tuple(masks), tuple(spans))
 
     # -- answering ---------------------------------------------------------------------------------------------
 
-    def _answer(self, texts: list[MaskedText], options: Options) -> list[Any]:
-        if not texts:
-            return []
+    def _answer(self, texts: Sequence[MaskedText], options: SimpleNamespace) -> list[Any]:
         if options.words is not None:
             return [self._fill_words(text, options) for text in texts]
         if options.joint:
             return [self._fill_jointly(text, options) for text in texts]
-        candidates = None if options.target_ids is None else np.array(options.target_ids)
 
         def rank(logits: Array) -> list[Ranking]:
-            """The likeliest tokens of each row, each row by itself."""
-            rows = softmax(logits, out=logits)  # [N, V]
-            return [_rank(row, options.top_k, candidates) for row in rows]
+            """The most likely tokens of each row. Shape: (N, V)."""
+            return [_rank(row, options.top_k, options.target_ids) for row in softmax(logits, out=logits)]
 
-        rankings = (
-            ranking
-            for block in self._over_logits(rank, [text.ids for text in texts], [text.masks for text in texts])
-            for ranking in block
-        )
+        blocks = self.model.map_logits(rank, [text.ids for text in texts], [text.masks for text in texts])
+        rankings = (ranking for block in blocks for ranking in block)
         return [self._fill(text, [next(rankings) for _ in text.masks], options) for text in texts]
 
-    def _over_logits(
-        self, function: Callable[[Array], Result], sequences: Sequence[Sequence[int]], places: Sequence[Sequence[int]]
-    ) -> Iterator[Result]:
-        """The function's results for the scores of all tokens at some places of each sequence, one place under the
-        other: for some rows (N, V) float32 at a time, in order, in as many threads as there are."""
-        vectors = np.concatenate(encode_at(sequences, places, self.model.weights.roberta, self.model.config))  # [M, H]
-
-        vocab_size = self.model.config.vocab_size
-        threads = threads_for(sum(map(len, sequences)))
-        parts = [slice(vocab_size * n // threads, vocab_size * (n + 1) // threads) for n in range(threads)]
-        for start in range(0, len(vectors), threads * _MOST_ROWS):
-            rows = vectors[start : start + threads * _MOST_ROWS]
-            logits = np.empty((len(rows), vocab_size), np.float32)  # [N, V]
-
-            # The head at the masks alone: over all positions it would cost more than the encoder. Each thread takes a
-            # part of the vocabulary, so that the word embeddings are read once.
-            def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:
-                logits[:, part] = self.model.lm_head(rows, part)
-
-            def compute(block: Array) -> Result:
-                if not np.isfinite(block).all():
-                    raise CheckpointError(
-                        "the model's scores are not finite: its weights are too large, so they are damaged"
-                    )
-                return function(block)
-
-            map_in_threads(fill, parts)
-            yield from map_in_threads(compute, np.array_split(logits, min(threads, len(rows))))
-
-    def log_probabilities(self, sequences: Sequence[Sequence[int]], places: Sequence[int]) -> Iterator[Array]:
-        """For each sequence, the natural logarithm of every token's probability at its place: (V,) float32.
+    def log_probabilities(self, sequences: Sequence[Sequence[int]], positions: Sequence[int]) -> Iterator[Array]:
+        """For each sequence, the natural logarithm of every token's probability at a position: (V,) float32.
 
         Args:
             sequences: the ids of each text, with special tokens; none longer than the model reads.
-            places: of each sequence, the place that is asked for: where its mask is.
+            positions: of each sequence, the position of its mask.
 
         Raises:
-            CheckpointError: the model's scores are not finite.
+            CheckpointError: the logits contain NaN or infinity.
         """
 
         def log_softmax(logits: Array) -> Array:
@@ -345,11 +310,11 @@ class FillMaskPipeline(Pipeline):
             logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
             return logits
 
-        for block in self._over_logits(log_softmax, sequences, [[place] for place in places]):
+        for block in self.model.map_logits(log_softmax, sequences, [[position] for position in positions]):
             yield from block
 
-    def _fill(self, text: MaskedText, rankings: list[Ranking], options: Options) -> Any:
-        """Each mask by itself: a forward pass for all, and independent answers."""
+    def _fill(self, text: MaskedText, rankings: list[Ranking], options: SimpleNamespace) -> Any:
+        """Predictions for each mask by itself, all from one forward pass."""
         filled = [
             [
                 _prediction(
@@ -364,30 +329,30 @@ class FillMaskPipeline(Pipeline):
         ]
         return filled[0] if len(filled) == 1 else filled
 
-    def _fill_words(self, text: MaskedText, options: Options) -> Any:
-        """Each mask by itself, by whole words."""
+    def _fill_words(self, text: MaskedText, options: SimpleNamespace) -> Any:
+        """Whole words for each mask by itself."""
         filled = []
-        for mask, (place, words) in enumerate(zip(text.masks, text.words, strict=True)):
-            scores = score_words(text.ids, place, words, self.tokenizer.mask_token_id, self.log_probabilities)
+        for mask, position in enumerate(text.masks):
+            words = options.words[_is_after_space(text.text, text.spans[mask][0])]
+            scores = score_words(text.ids, position, words, self.tokenizer.mask_token_id, self.log_probabilities)
             ranked = sorted(zip(scores, words, strict=True), key=lambda scored: (-scored[0], scored[1]))
             filled.append(
                 [
                     _prediction(
                         math.exp(score),
-                        list(pieces),
-                        self.tokenizer.decode(pieces),
-                        self._sequence(text, {mask: list(pieces)}, options),
+                        list(word),
+                        self.tokenizer.decode(word),
+                        self._sequence(text, {mask: list(word)}, options),
                     )
-                    for score, pieces in ranked[: options.top_k]
+                    for score, word in ranked[: options.top_k]
                 ]
             )
         return filled[0] if len(filled) == 1 else filled
 
-    def _fill_jointly(self, text: MaskedText, options: Options) -> list[dict[str, Any]]:
-        """All masks together."""
-        candidates = None if options.target_ids is None else np.array(options.target_ids)
-        width = max(options.top_k, _LEAST_BEAMS)
-        beams = fill_together(text.ids, text.masks, width, self.log_probabilities, candidates)
+    def _fill_jointly(self, text: MaskedText, options: SimpleNamespace) -> list[MaskPrediction]:
+        """Predictions for all masks together."""
+        width = max(options.top_k, _MIN_BEAMS)
+        beams = fill_together(text.ids, text.masks, width, self.log_probabilities, options.target_ids)
         return [
             _prediction(
                 math.exp(score),
@@ -398,94 +363,72 @@ class FillMaskPipeline(Pipeline):
             for score, tokens in beams[: options.top_k]
         ]
 
-    def _sequence(self, text: MaskedText, fills: dict[int, list[int]], options: Options) -> str:
+    def _sequence(self, text: MaskedText, fills: dict[int, list[int]], options: SimpleNamespace) -> str:
         """The text with some of its masks filled: decoded from tokens, or as it was typed."""
         if options.keep_text:
             return self._typed(text, fills)
-        tokens = [token for token in _put(text, fills) if token != self.tokenizer.pad_token_id]
-        # While a mask is left it must show, and the reference then shows <s> and </s> too.
+        tokens = [token for token in _replace(text, fills) if token != self.tokenizer.pad_token_id]
+        # While a mask is left it must show; transformers then shows <s> and </s> too.
         return self.tokenizer.decode(tokens, skip_special_tokens=len(fills) == len(text.masks))
 
     def _typed(self, text: MaskedText, fills: dict[int, list[int]]) -> str:
         parts, done = [], 0
-        for mask, pieces in sorted(fills.items()):
+        for mask, subwords in sorted(fills.items()):
             start, end = text.spans[mask]
-            before, word = text.text[done:start], self.tokenizer.decode(pieces)
+            before, word = text.text[done:start], self.tokenizer.decode(subwords)
             spaced = before != before.rstrip() or start == 0
             if word.startswith(" "):
                 # Its space is the one that the mask swallowed, however that was typed.
                 parts += [before, word[1:] if spaced else word]
             else:
-                # A piece that goes on with the word before it.
+                # A subword that continues the word before it.
                 parts += [before.rstrip(), word]
             done = end
         return "".join([*parts, text.text[done:]])
 
 
-def _rank(probabilities: Array, top_k: int, candidates: Array | None) -> Ranking:
-    """The likeliest tokens, of all or of some candidates (ascending), and their probabilities. Shapes: (V,)."""
-    ids = top(probabilities, top_k) if candidates is None else candidates[top(probabilities[candidates], top_k)]
+def _rank(probabilities: Array, k: int, candidates: Array | None) -> Ranking:
+    """The most likely tokens, of all or of some candidates (ascending), and their probabilities. Shapes: (V,)."""
+    ids = top_k(probabilities, k) if candidates is None else candidates[top_k(probabilities[candidates], k)]
     return list(zip(ids.tolist(), probabilities[ids].tolist(), strict=True))
 
 
-def _prediction(score: float, token: Any, token_str: Any, sequence: str) -> dict[str, Any]:
+def _prediction(score: float, token: Any, token_str: Any, sequence: str) -> MaskPrediction:
     return {"score": score, "token": token, "token_str": token_str, "sequence": sequence}
 
 
-def _put(text: MaskedText, fills: dict[int, list[int]]) -> list[int]:
+def _is_after_space(text: str, start: int) -> bool:
+    return start > 0 and text[start - 1].isspace()
+
+
+def _replace(text: MaskedText, fills: dict[int, list[int]]) -> list[int]:
     """The ids with some masks filled."""
     ids = list(text.ids)
-    for mask, pieces in sorted(fills.items(), reverse=True):  # from the right, so that the places before stay true
-        ids[text.masks[mask] : text.masks[mask] + 1] = pieces
+    for mask, subwords in sorted(fills.items(), reverse=True):  # from the right, so that the positions before stay true
+        ids[text.masks[mask] : text.masks[mask] + 1] = subwords
     return ids
 
 
-def _cut(ids: list[int], masks: list[int], length: int, index: int | None) -> tuple[list[int], list[int]]:
-    """The first tokens of a text, as the reference cuts it, or, where that would lose a mask, those round its masks."""
+def no_mask(text: str, mask_token: str, index: int | None) -> PipelineException:
+    """The error of a text without a mask, with what was probably meant."""
+    meant = re.search(r"[\[<({]mask[\]>)}]", text, re.IGNORECASE)
+    hint = f"; write {mask_token} instead of {meant[0]}" if meant else ""
+    return PipelineException(f"No mask_token ({mask_token}) found on the input{hint}", index)
+
+
+def _truncate(
+    ids: list[int], masks: list[int], length: int, index: int | None, side: str
+) -> tuple[list[int], list[int]]:
+    """The first tokens of a text (on the left side, the last), as in transformers; or, if that would lose a mask, the
+    tokens around its masks."""
     room = length - 2  # <s> and </s> stay
     body = ids[1:-1]
     first, last = masks[0] - 1, masks[-1] - 1
     if last - first >= room:
         raise PipelineException(
-            f"the masks are {last - first + 1} tokens apart, and only {room} can be kept; put them closer together",
-            index,
+            f"the masks span {last - first + 1} tokens, and only {room} fit; put them closer together", index
         )
-    start = 0 if last < room else min(len(body) - room, (first + last + 1 - room) // 2)
+    start = len(body) - room if side == "left" else 0
+    if not start <= first <= last < start + room:
+        start = max(0, min(len(body) - room, (first + last + 1 - room) // 2))
     return [ids[0], *body[start : start + room], ids[-1]], [mask - start for mask in masks]
-
-
-def _strings(targets: str | Iterable[str]) -> tuple[str, ...]:
-    if not isinstance(targets, Iterable):
-        raise TypeError(f"targets must be a string or a list of strings, not {targets!r:.80}")
-    targets = (targets,) if isinstance(targets, str) else tuple(targets)
-    for target in targets:
-        if not isinstance(target, str):
-            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r:.80}")
-    return targets
-
-
-def _with_truncation(
-    options: Options, truncation: bool | str | None, tokenizer_kwargs: Mapping[str, Any] | None
-) -> Options:
-    """`truncation` goes before that in `tokenizer_kwargs`; there, `max_length` without `truncation` cuts too."""
-    if not isinstance(tokenizer_kwargs, Mapping | None):
-        raise TypeError(f"tokenizer_kwargs must be a dict, not {tokenizer_kwargs!r:.80}")
-    rest = dict(tokenizer_kwargs or {})
-    nested, max_length = rest.pop("truncation", None), rest.pop("max_length", None)
-    rest.pop("padding", None)  # what padding there is changes no answer, so there is nothing to ask for
-    if rest:
-        raise TypeError(
-            f"tokenizer_kwargs: only truncation, max_length and padding are known, not {', '.join(map(str, rest))}"
-        )
-    if max_length is not None:
-        options = replace(options, max_length=as_integer("max_length", max_length, smallest=_SHORTEST), truncation=True)
-    for value in (nested, truncation):
-        if value is None:
-            continue
-        options = replace(options, truncation=as_truncation(value))
-    return options
-
-
-def _warn(message: str) -> None:
-    # stacklevel: the user's call, past _warn, _target_ids or _words, _parameters, _options and __call__.
-    warnings.warn(message, UserWarning, stacklevel=6)

@@ -1,235 +1,206 @@
-"""`TextClassificationPipeline`: texts, or pairs of texts, in, their likeliest labels out."""
+"""`TextClassificationPipeline`: the most likely labels of a text, or of a pair of texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
 from ..config import RobertaConfig
-from ..errors import CheckpointError, PipelineException
-from ..model.activation import sigmoid, softmax
-from ..model.tree import Array
+from ..errors import PipelineException
+from ..layers.activation import sigmoid, softmax
+from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
-from ..packing import encode_at
-from ..tokenizer import RobertaTokenizer
-from .base import Pipeline, as_integer
-from .truncation import STRATEGIES, truncate
+from .base import Pipeline
+from .options import PADDING, SWITCH, CallOptions, Option, as_integer, integer, one_of
+from .truncation import STRATEGIES, check_length, truncate
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
-_PADDING = (True, False, "longest", "max_length", "do_not_pad")
-# What a text and its pair stand under.
+# The keys of a pair of texts.
 _TEXT, _PAIR = "text", "text_pair"
-_HOW_TO_PAIR = 'a pair of texts is given as {"text": ..., "text_pair": ...}'
+_HOW_TO_PAIR = 'write a pair of texts as {"text": ..., "text_pair": ...}'
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of a call, checked. `TextClassificationPipeline.__call__` says what they mean."""
+class LabelScore(TypedDict):
+    """A label, and its probability (or, with the function "none", its logit)."""
 
-    top_k: int | None = 1
-    ranked: bool = False  # whether top_k was given at all, so that each answer is a list
-    function: str | None = None
-    batch_size: int | None = None
-    truncation: str | None = None  # a strategy, "" for none; None: as max_length says
-    max_length: int | None = None
-    padding: bool = False  # whether it was asked for, in whatever way
+    label: str
+    score: float
 
 
-class TextClassificationPipeline(Pipeline):
-    """Classifies texts, and pairs of texts, as transformers' text-classification pipeline does.
+def _as_count(name: str, value: Any) -> int | None:
+    return None if value is None else as_integer(name, value, smallest=0)
 
-    Args:
-        model: fine-tuned to classify texts.
-        tokenizer: its tokenizer.
-        **parameters: defaults for the keyword arguments of `__call__`.
 
-    Raises:
-        PipelineException: model and tokenizer don't belong together.
-    """
+def _as_function(name: str, value: Any) -> str | None:
+    lower = value.lower() if isinstance(value, str) else None
+    if lower != "default" and lower not in _FUNCTIONS:
+        raise ValueError(f"{name} must be one of {', '.join(_FUNCTIONS)}, default, not {value!r:.80}")
+    return None if lower == "default" else lower
 
-    task = "text-classification"
 
-    def __init__(self, model: RobertaForSequenceClassification, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
-        super().__init__(model, tokenizer)
-        self._defaults = Options()
-        self._defaults = self._parameters(**parameters)
+def _as_strategy(name: str, value: Any) -> str:
+    """Which text to cut; "" for none."""
+    if value in (False, "do_not_truncate"):
+        return ""
+    if value is True:
+        return STRATEGIES[0]
+    if value not in STRATEGIES:
+        raise ValueError(f"{name} must be True, False or one of {', '.join(STRATEGIES)}, not {value!r:.80}")
+    return str(value)
 
+
+class _OptionsWithoutTopK(CallOptions, total=False):
+    function_to_apply: Annotated[
+        Literal["sigmoid", "softmax", "none", "default"] | None,
+        Option(
+            None,
+            _as_function,
+            "how to turn logits into scores: softmax (over the labels), sigmoid (of each logit) or none. By default as "
+            "the model's config says: none for a regression, sigmoid for multi-label classification or one label, "
+            "else softmax",
+            {"choices": _FUNCTIONS},
+        ),
+    ]
+    truncation: Annotated[
+        bool | str | None,
+        Option(
+            None,
+            _as_strategy,
+            "cut texts that are too long, rather than refuse them: True or longest_first (of a pair, the longer text "
+            "first), only_first or only_second (that text alone)",
+            SWITCH,
+        ),
+    ]
+    max_length: Annotated[
+        int | None,
+        Option(
+            None,
+            integer(1),
+            "maximum number of tokens, special tokens included; given alone, without truncation and padding, it turns "
+            "truncation on",
+        ),
+    ]
+    padding: Annotated[
+        bool | str | None, Option(False, one_of(*PADDING), "accepted as in transformers; it changes no result")
+    ]
+
+
+class TextClassificationOptions(_OptionsWithoutTopK, total=False):
+    """Options of `TextClassificationPipeline`."""
+
+    top_k: Annotated[
+        int | None,
+        Option(1, _as_count, "number of labels per text; all if None. Results are lists if it is given", {}, none=True),
+    ]
+
+
+class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[LabelScore]]):
+    """Classify texts, and pairs of texts, as transformers' text-classification pipeline does."""
+
+    tasks = ("text-classification", "sentiment-analysis")
+    model_type = RobertaForSequenceClassification
+    options_type = TextClassificationOptions
+    suggested_model = "SamLowe/roberta-base-go_emotions"
+    model: RobertaForSequenceClassification
+
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[TextClassificationOptions]) -> list[LabelScore]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Mapping[str, str], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
+    ) -> list[LabelScore]: ...
+    @overload
+    def __call__(self, inputs: Mapping[str, str], **options: Unpack[_OptionsWithoutTopK]) -> LabelScore: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Sequence[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
+    ) -> list[list[LabelScore]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Sequence[str | Mapping[str, str]], **options: Unpack[_OptionsWithoutTopK]
+    ) -> list[LabelScore]: ...
+    @overload
     def __call__(
-        self,
-        inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]],
-        *,
-        top_k: int | Literal[""] | None = "",
-        function_to_apply: str | None = None,
-        batch_size: int | None = None,
-        truncation: bool | str | None = None,
-        max_length: int | None = None,
-        padding: bool | str | None = None,
-    ) -> Any:
+        self, inputs: Iterable[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
+    ) -> Iterator[list[LabelScore]]: ...
+    @overload
+    def __call__(
+        self, inputs: Iterable[str | Mapping[str, str]], **options: Unpack[_OptionsWithoutTopK]
+    ) -> Iterator[LabelScore]: ...
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify one text, or many.
 
         Args:
             inputs: a text; a pair of texts as `{"text": ..., "text_pair": ...}`; a list or tuple of those; or any other
-                iterable, which is read as its results are asked for.
-            top_k: how many labels a text; all if None. Not given, the likeliest alone, and answers are nested less.
-            function_to_apply: what makes scores of logits: "softmax" (over the labels), "sigmoid" (of each) or "none".
-                If None or "default", by the config: "none" where its `problem_type` is "regression", "sigmoid" where
-                that is "multi_label_classification" or there is one label, else "softmax".
-            batch_size: how many inputs of an iterator are read ahead, to be computed together; 1 if None. Lists don't
-                need it.
-            truncation: cut a text of too many tokens instead of refusing it: True or "longest_first" (of a pair, the
-                longer text first), "only_first" or "only_second" (that text alone).
-            max_length: cut to so many tokens, special ones included; by itself, without `truncation` and `padding`,
-                enough to cut.
-            padding: as transformers takes it; there is none here, and it changes no answer.
+                iterable, which is read as its results are consumed.
 
         Returns:
-            Without `top_k`, a dict of `label` and `score`, which for a single string (not for a single pair) stands in
-            a list; with it, a list of such dicts, best first, equal scores in the order of their ids. For a list, a
-            list of those; for another iterable, an iterator over them. (Where the pipeline was made with a `top_k`, the
-            answer to a single string is that list in a list, as in the reference.)
-
-        Raises:
-            PipelineException: an input is too long, or no text and no pair; its `index` says which. Of a list, nothing
-                is computed then; of an iterator, the inputs before it are answered first.
-            TypeError: an input or argument of the wrong type.
-            ValueError: an argument out of range.
-            CheckpointError: the model's scores are not finite.
+            For an input, the most likely label as a dict of `label` and `score`; for a single string, that dict in a
+            list. With `top_k`, a list of such dicts, best first, equal scores in the order of their ids. For a list, a
+            list of those; for another iterable, an iterator over them. (If the pipeline was made with a `top_k`, the
+            result for a single string is that list in a list, as in transformers.)
         """
-        options = self._options(
-            top_k=top_k,
-            function_to_apply=function_to_apply,
-            batch_size=batch_size,
-            truncation=truncation,
-            max_length=max_length,
-            padding=padding,
-        )
-        answer = self._run(inputs, options)
-        return [answer] if isinstance(inputs, str) and isinstance(top_k, str) else answer
+        answer = self._run(inputs, self._options(**options))
+        return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
 
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, str | Mapping)
 
-    # -- arguments ---------------------------------------------------------------------------------------------
+    def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
+        options.ranked = "top_k" in given or getattr(options, "ranked", False)
 
-    def _options(self, **parameters: Any) -> Options:
-        return self._parameters(**parameters)
-
-    def _parameters(
-        self,
-        *,
-        top_k: int | Literal[""] | None = "",
-        function_to_apply: str | None = None,
-        batch_size: int | None = None,
-        truncation: bool | str | None = None,
-        max_length: int | None = None,
-        padding: bool | str | None = None,
-    ) -> Options:
-        """The arguments of a call on top of the pipeline's defaults. None, but for top_k, means: as the default."""
-        options = self._defaults
-        if top_k is None:
-            options = replace(options, top_k=None, ranked=True)
-        elif top_k != "":
-            options = replace(options, top_k=as_integer("top_k", top_k, smallest=0), ranked=True)
-        if function_to_apply is not None:
-            options = replace(options, function=_function(function_to_apply))
-        if batch_size is not None:
-            options = replace(options, batch_size=as_integer("batch_size", batch_size, smallest=1))
-        if truncation is not None:
-            options = replace(options, truncation=_strategy(truncation))
-        if max_length is not None:
-            options = replace(options, max_length=as_integer("max_length", max_length, smallest=1))
-        if padding is not None:
-            if padding not in _PADDING:
-                raise ValueError(f"padding must be one of {', '.join(map(repr, _PADDING))}, not {padding!r:.80}")
-            options = replace(options, padding=padding is not False)
-        return options
-
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    def _read(self, item: Any, index: int | None, options: Options) -> list[int]:
+    def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> tuple[int, ...]:
         text, pair = _text_and_pair(item, index)
-        encoding = self._encode(text, index, pair)
-        ids: list[int] = encoding.ids
-        longest = self.model.config.max_sequence_length
+        limit = self.model.config.max_sequence_length
         strategy = options.truncation
-        if strategy is None and options.max_length is not None and not options.padding:
-            strategy = STRATEGIES[0]  # the reference's rule, by which max_length beside padding alone does nothing
+        if strategy is None and options.max_length is not None and options.padding is False:
+            strategy = STRATEGIES[0]  # as in transformers, where max_length with padding cuts nothing
+        encoding = self._encode(text, index, pair, read=None if pair is not None else "some" if strategy else "all")
+        ids: list[int] = encoding.ids
         if strategy:
-            length = self.max_length if options.max_length is None else min(options.max_length, longest)
-            try:
-                ids = truncate(encoding, length, strategy)
-            except ValueError as error:
-                raise PipelineException(str(error), index) from None
-        if len(ids) > longest:
-            what = "text" if pair is None else "pair"
-            raise PipelineException(
-                f"the {what} has {len(ids)} tokens and the model reads at most {longest}; shorten it, or have it cut "
-                "with truncation=True",
-                index,
-            )
-        return ids
+            length = self.max_length if options.max_length is None else min(options.max_length, limit)
+            ids = truncate(encoding, length, strategy, index, side=self.tokenizer.truncation_side)
+        check_length(ids, limit, "text" if pair is None else "pair", index)
+        return tuple(ids)
 
-    # -- answering ---------------------------------------------------------------------------------------------
-
-    def _answer(self, sequences: list[list[int]], options: Options) -> list[Any]:
-        if not sequences:
-            return []
-        function = options.function or _default_function(self.model.config)
-        logits = classification_logits(self.model, sequences)  # [B, C]
+    def _answer(
+        self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace
+    ) -> list[LabelScore | list[LabelScore]]:
+        function = options.function_to_apply or _default_function(self.model.config)
+        # The head reads the first token's hidden state alone.
+        logits = np.concatenate(self.model.logits_at(sequences, [[0]] * len(sequences)))  # [B, C]
         if function == "softmax":
             logits = softmax(logits)
         elif function == "sigmoid":
             logits = sigmoid(logits)
         return [self._labelled(scores, options) for scores in logits]
 
-    def _labelled(self, scores: Array, options: Options) -> Any:
+    def _labelled(self, scores: Array, options: SimpleNamespace) -> LabelScore | list[LabelScore]:
         """The labels of one text with their scores, best first. Shape: (C,)."""
         id2label = self.model.config.id2label
         order = np.argsort(-scores, kind="stable").tolist()
-        labelled = [{"label": id2label[place], "score": float(scores[place])} for place in order[: options.top_k]]
+        labelled = [LabelScore(label=id2label[label], score=float(scores[label])) for label in order[: options.top_k]]
         return labelled if options.ranked else labelled[0]
-
-
-def classification_logits(model: RobertaForSequenceClassification, sequences: Sequence[Sequence[int]]) -> Array:
-    """The logits of token sequences of any lengths: (B, C) float32.
-
-    The head reads the first token's vector alone, so of the last layer nothing else is computed, and nothing is padded.
-
-    Raises:
-        CheckpointError: they are not finite.
-    """
-    vectors = encode_at(sequences, [[0]] * len(sequences), model.weights.roberta, model.config)
-    logits = model.classifier(np.concatenate(vectors))  # [B, H] -> [B, C]
-    if not np.isfinite(logits).all():
-        raise CheckpointError("the model's scores are not finite: its weights are too large, so they are damaged")
-    return logits
 
 
 def _text_and_pair(item: Any, index: int | None) -> tuple[Any, Any]:
     """The text of an input, and the other one if it is a pair."""
-    # The reference still takes its old way to write a pair.
+    # transformers still takes its old way to write a pair.
     if isinstance(item, list) and len(item) == 1 and isinstance(item[0], list) and len(item[0]) == 2:
         item = dict(zip((_TEXT, _PAIR), item[0], strict=True))
     if isinstance(item, list | tuple):
-        raise PipelineException(f"this is a {type(item).__name__} and no text; {_HOW_TO_PAIR}", index)
+        raise PipelineException(f"a {type(item).__name__} is not a text; {_HOW_TO_PAIR}", index)
     if not isinstance(item, Mapping):
         return item, None
     unknown = [key for key in item if key not in (_TEXT, _PAIR)]
     if unknown or _TEXT not in item:
-        what = f"holds {unknown[0]!r:.80}" if unknown else "has no 'text'"
+        what = f"has the unknown key {unknown[0]!r:.80}" if unknown else "has no 'text'"
         raise PipelineException(f"the dict {what}; {_HOW_TO_PAIR}", index)
-    # An empty second text is none to the reference, which then leaves out the tokens that part two texts.
+    # In transformers an empty second text is none: the tokens between the two texts are left out.
     return item[_TEXT], None if item.get(_PAIR) == "" else item.get(_PAIR)
-
-
-def _function(name: str) -> str | None:
-    lower = name.lower() if isinstance(name, str) else None
-    if lower != "default" and lower not in _FUNCTIONS:
-        raise ValueError(f"function_to_apply must be one of {', '.join(_FUNCTIONS)}, default, not {name!r:.80}")
-    return None if lower == "default" else lower
 
 
 def _default_function(config: RobertaConfig) -> str:
@@ -238,14 +209,3 @@ def _default_function(config: RobertaConfig) -> str:
     if config.problem_type == "multi_label_classification" or config.num_labels == 1:
         return "sigmoid"
     return "softmax"
-
-
-def _strategy(truncation: bool | str) -> str:
-    """How to cut; "" for not at all."""
-    if truncation in (False, "do_not_truncate"):
-        return ""
-    if truncation is True:
-        return STRATEGIES[0]
-    if truncation not in STRATEGIES:
-        raise ValueError(f"truncation must be True, False or one of {', '.join(STRATEGIES)}, not {truncation!r:.80}")
-    return str(truncation)

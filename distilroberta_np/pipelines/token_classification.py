@@ -1,171 +1,209 @@
-"""`TokenClassificationPipeline`: texts in, their named entities, or the label of every token, out."""
+"""`TokenClassificationPipeline`: the named entities of a text, or the label of every token."""
 
 from __future__ import annotations
 
-import inspect
 import operator
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ..errors import CheckpointError, PipelineException
-from ..model.activation import softmax
-from ..model.tree import Array
+from ..errors import PipelineException
+from ..layers.activation import softmax
+from ..layers.params import Array
+from ..messages import warn
 from ..models import RobertaForTokenClassification
-from ..packing import encode_at
-from ..tokenizer import SPECIAL_TOKENS, RobertaTokenizer
-from .base import Pipeline, as_boolean, as_integer, place_of
+from ..tokenizer import RobertaTokenizer
+from ..tokenizer_files import SPECIAL_TOKENS
+from .base import Pipeline, name_of
+from .options import CallOptions, Option, as_boolean, as_text, as_texts, integer
+from .truncation import cut_windows
 
-# A token's first and last character (that one excluded), as the tokenizer gives them.
-Offsets = Sequence[tuple[int, int]]
+# The start and the end of every token, in characters, as the tokenizer gives them.
+Offsets = tuple[tuple[int, int], ...]
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
-# Those that give the tokens of a word one label.
+# The strategies that give all tokens of a word one label.
 _BY_WORD = ("first", "average", "max")
-# Tokens whose vectors are held at a time: 50 MB of distilroberta-base's.
-_MOST_TOKENS = 16_384
 # <s> and </s>, which every window has.
-_AROUND = 2
-# The reference's words, and what it does then.
+_SPECIAL = 2
+# transformers' words, and what it then does.
 _NO_WORDS = (
-    "Tokenizer does not support real words, using fallback heuristic: a word is what stands between spaces, with its "
+    "Tokenizer does not support real words, using fallback heuristic: a word is the text between spaces, with its "
     "punctuation"
 )
 
 
-@dataclass(frozen=True)
-class Options:
-    """The arguments of a call, checked. `TokenClassificationPipeline.__call__` says what they mean."""
+class Entity(TypedDict):
+    """A token and its label, or with an aggregation strategy a named entity."""
 
-    aggregation_strategy: str = "none"
-    ignore_labels: tuple[str, ...] = ("O",)
-    stride: int | None = None
-    is_split_into_words: bool = False
-    delimiter: str = " "
-    offset_mapping: tuple[Offsets, ...] | None = None  # one a text
-    batch_size: int | None = None
+    entity: NotRequired[str]  # the label of a token
+    entity_group: NotRequired[str]  # the label of an entity, without "B-" or "I-"
+    index: NotRequired[int]  # of the token; <s> is 0
+    score: float  # probability
+    word: str
+    start: int  # in characters
+    end: int
+
+
+def _as_strategy(name: str, value: Any) -> str:
+    if not isinstance(value, str) or value.lower() not in STRATEGIES:
+        raise ValueError(f"{name} must be one of {', '.join(STRATEGIES)}, not {value!r:.80}")
+    return value.lower()
+
+
+def _as_offsets(name: str, value: Any) -> tuple[Offsets, ...]:
+    try:
+        mappings = [value] if np.ndim(value[0]) == 1 else value
+        return tuple(
+            tuple((operator.index(start), operator.index(end)) for start, end in mapping) for mapping in mappings
+        )
+    except (TypeError, ValueError, LookupError):
+        raise TypeError(
+            f"{name} must be a list of (start, end), or for several texts a list of those, not {value!r:.80}"
+        ) from None
+
+
+class TokenClassificationOptions(CallOptions, total=False):
+    """Options of `TokenClassificationPipeline`."""
+
+    aggregation_strategy: Annotated[
+        str | None,
+        Option(
+            "none",
+            _as_strategy,
+            "how tokens become entities. none: every token is a result. simple: neighbours with the same tag become "
+            "one entity, unless a token is tagged as a beginning (B-). first, average and max: likewise with whole "
+            "words, each labelled by its first token, by the mean of its tokens' probabilities, or by the token with "
+            "the highest one. A word is the text between spaces, with its punctuation",
+            {"choices": STRATEGIES},
+        ),
+    ]
+    ignore_labels: Annotated[
+        Sequence[str] | None,
+        Option(
+            ("O",), as_texts, "labels to leave out of the results; O by default", {"nargs": "*", "metavar": "LABEL"}
+        ),
+    ]
+    stride: Annotated[
+        int | None,
+        Option(
+            None,
+            integer(0),
+            "read a text that is too long in windows, each of which shares this many tokens with the one before it. Of "
+            "entities that overlap, the longest stays, or if they are equally long the one with the higher score. "
+            "Needs an aggregation strategy",
+            {"type": int, "metavar": "N"},
+        ),
+    ]
+    is_split_into_words: Annotated[
+        bool | None,
+        Option(
+            False, as_boolean, "a text is a list of words, each tokenized by itself; results for one text are a list"
+        ),
+    ]
+    delimiter: Annotated[
+        str | None, Option(" ", as_text, "the string between such words in the text that start and end refer to")
+    ]
+    offset_mapping: Annotated[
+        Sequence[Any] | None,
+        Option(
+            None,
+            _as_offsets,
+            "start and end of every token, <s> and </s> included, in place of the tokenizer's own; for several texts a "
+            "list of those. Not for an iterator, nor with stride or is_split_into_words",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """A text made ready: its tokens without `<s>` and `</s>`, where they are in it, and which of them the model reads
-    together."""
+    """A text made ready: its tokens without `<s>` and `</s>`, their offsets, and the windows that the model reads."""
 
     text: str
-    ids: list[int]
+    ids: tuple[int, ...]
     offsets: Offsets
-    windows: list[range]
+    windows: tuple[range, ...]
 
 
 class Span(NamedTuple):
-    """Some tokens of a text that have a label."""
+    """Neighbouring tokens of a text with one label."""
 
     label: str
     score: Any  # float32
-    first: int  # token
-    stop: int  # token behind the last
+    first: int  # the first token
+    stop: int  # after the last token
 
 
-class TokenClassificationPipeline(Pipeline):
-    """Finds the entities in texts, or labels every token, as transformers' token-classification pipeline does.
+class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
+    """Find the entities in texts, or label every token, as transformers' token-classification pipeline does."""
 
-    Args:
-        model: the token classifier; `config.id2label` has its labels.
-        tokenizer: its tokenizer.
-        **parameters: defaults for the keyword arguments of `__call__`.
+    tasks = ("token-classification", "ner")
+    model_type = RobertaForTokenClassification
+    options_type = TokenClassificationOptions
+    suggested_model = "Jean-Baptiste/roberta-large-ner-english"
+    model: RobertaForTokenClassification
 
-    Raises:
-        PipelineException: model and tokenizer don't belong together.
-    """
-
-    task = "token-classification"
-
-    def __init__(self, model: RobertaForTokenClassification, tokenizer: RobertaTokenizer, **parameters: Any) -> None:
-        super().__init__(model, tokenizer)
-        if self.max_length <= _AROUND:
+    def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
+        super().__init__(model, tokenizer, **options)
+        if self.max_length <= _SPECIAL:
             raise PipelineException(f"the model reads at most {self.max_length} tokens, too few for any text")
         self._unk_token_id = tokenizer.token_to_id(SPECIAL_TOKENS["unk_token"])
-        self._defaults = Options()
-        self._defaults = self._parameters(**parameters)
 
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[TokenClassificationOptions]) -> list[Entity]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Sequence[str] | Sequence[Sequence[str]], **options: Unpack[TokenClassificationOptions]
+    ) -> list[list[Entity]]: ...
+    @overload
     def __call__(
-        self,
-        inputs: str | Sequence[str] | Sequence[Sequence[str]] | Iterable[Any],
-        *,
-        aggregation_strategy: str | None = None,
-        ignore_labels: Sequence[str] | None = None,
-        stride: int | None = None,
-        is_split_into_words: bool | None = None,
-        delimiter: str | None = None,
-        offset_mapping: Sequence[Any] | None = None,
-        batch_size: int | None = None,
-    ) -> Any:
+        self, inputs: Iterable[str], **options: Unpack[TokenClassificationOptions]
+    ) -> Iterator[list[Entity]]: ...
+    def __call__(self, inputs: Any, **options: Any) -> Any:
         """Label the tokens of one text, or of many.
 
+        A text that is too long, without `stride`, is cut with a warning.
+
         Args:
-            inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are asked for.
-            aggregation_strategy: what becomes of the tokens. "none" (if None): each is an answer. "simple": those
-                beside each other with the same tag become one, where none is tagged as a beginning ("B-"). "first",
-                "average" and "max" do the same with whole words, each labelled by its first token, by the mean of its
-                tokens' probabilities, or by the token with the greatest one. A word is what stands between spaces (the
-                reference's rule for this tokenizer), so it has the punctuation behind it; a warning says so.
-            ignore_labels: labels that are left out of the answers, by the name that those show; `["O"]` if None.
-            stride: read a text of too many tokens in windows of as many as the model takes, each with so many tokens
-                of the one before it. Of entities that overlap, the longest stays, or if they are equally long the one
-                of the greater score. Needs an aggregation strategy. Without it such a text is cut, with a warning.
-            is_split_into_words: a text is a list of words, each made into tokens by itself. (A single list of words
-                gives a list of one answer.)
-            delimiter: what stands between such words in the text that `start` and `end` count in; a space if None.
-            offset_mapping: start and end for every token, `<s>` and `</s>` included, in the place of the tokenizer's
-                own; of several texts, a list of those. Not for an iterator, nor with `stride` or split words.
-            batch_size: how many texts of an iterator are read ahead, to be computed together; 1 if None, so that each
-                is answered before the next is read. Some hundred are several times as fast. Lists don't need it.
+            inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are consumed.
 
         Returns:
-            For a text, a list of dicts in the order of the text. For "none", one a token: `entity` (its label),
-            `score` (probability, by a softmax over the labels), `index` (of the token, `<s>` being 0), `word` (the
-            token as the vocabulary writes it), `start` and `end` (in characters). Else one an entity: `entity_group`
-            (the label without "B-" or "I-"), `score` (the mean of its tokens' or words'), `word` (its tokens decoded),
-            `start` and `end`. Tokens that share a character all have the whole of it.
+            For a text, a list of dicts in the order of the text. With the strategy "none", one per token: `entity` (its
+            label), `score` (probability, by a softmax over the labels), `index` (of the token, `<s>` being 0), `word`
+            (the token as the vocabulary writes it), `start` and `end` (in characters). Else one per entity:
+            `entity_group` (the label without "B-" or "I-"), `score` (the mean of its tokens or words), `word` (its
+            tokens decoded), `start` and `end`. Tokens that share a character all have the whole of it.
             For a list, a list of those; for another iterable, an iterator over them.
-
-        Raises:
-            PipelineException: a text can't be answered; its `index` says which. Of a list, nothing is computed then;
-                of an iterator, the texts before it are answered first.
-            CheckpointError: the model gives no numbers.
-            TypeError: an input or argument of the wrong type.
-            ValueError: an argument out of range.
         """
-        options = self._options(
-            aggregation_strategy=aggregation_strategy,
-            ignore_labels=ignore_labels,
-            stride=stride,
-            is_split_into_words=is_split_into_words,
-            delimiter=delimiter,
-            offset_mapping=offset_mapping,
-            batch_size=batch_size,
-        )
+        resolved = self._options(**options)
         if (
-            options.is_split_into_words
+            resolved.is_split_into_words
             and isinstance(inputs, list | tuple)
             and not all(isinstance(item, list | tuple) for item in inputs)
         ):
             inputs = [inputs]  # the words of one text
-        if options.offset_mapping is not None:
+        if resolved.offset_mapping is not None:
             texts = len(inputs) if isinstance(inputs, list | tuple) else 1
-            if texts != len(options.offset_mapping):
+            if texts != len(resolved.offset_mapping):
                 raise ValueError(
-                    f"offset_mapping is for {len(options.offset_mapping)} texts, and there are {texts}; give one a text"
+                    f"offset_mapping is for {len(resolved.offset_mapping)} texts, and there are {texts}; give one per "
+                    "text"
                 )
-        return self._run(inputs, options)
+        return self._run(inputs, resolved)
 
-    # -- arguments ---------------------------------------------------------------------------------------------
+    # -- options -----------------------------------------------------------------------------------------------
 
-    def _options(self, **parameters: Any) -> Options:
-        options = self._parameters(**parameters)
+    def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
+        room = self.max_length - _SPECIAL
+        if options.stride is not None and options.stride >= room:
+            raise ValueError(
+                f"stride must be less than {room}, the tokens of a window without <s> and </s>, not {options.stride}"
+            )
+
+    def _check_call(self, options: SimpleNamespace) -> None:
         if options.stride is not None and options.aggregation_strategy == "none":
             raise ValueError(
                 "stride merges the entities of windows that overlap, so it needs an aggregation_strategy other than "
@@ -174,113 +212,63 @@ class TokenClassificationPipeline(Pipeline):
         if options.offset_mapping is not None and (options.stride is not None or options.is_split_into_words):
             raise ValueError("offset_mapping can't be combined with stride or is_split_into_words")
         if options.aggregation_strategy in _BY_WORD:
-            _warn(_NO_WORDS)
-        return options
-
-    def _parameters(
-        self,
-        *,
-        aggregation_strategy: str | None = None,
-        ignore_labels: Sequence[str] | None = None,
-        stride: int | None = None,
-        is_split_into_words: bool | None = None,
-        delimiter: str | None = None,
-        offset_mapping: Sequence[Any] | None = None,
-        batch_size: int | None = None,
-    ) -> Options:
-        """The arguments of a call on top of the pipeline's defaults. None means: as the default."""
-        options = self._defaults
-        if aggregation_strategy is not None:
-            options = replace(options, aggregation_strategy=_as_strategy(aggregation_strategy))
-        if ignore_labels is not None:
-            options = replace(options, ignore_labels=_as_labels(ignore_labels))
-        if stride is not None:
-            stride = as_integer("stride", stride, smallest=0)
-            room = self.max_length - _AROUND
-            if stride >= room:
-                raise ValueError(
-                    f"stride must be less than {room}, the tokens of a window beside <s> and </s>, not {stride}"
-                )
-            options = replace(options, stride=stride)
-        if is_split_into_words is not None:
-            options = replace(options, is_split_into_words=as_boolean("is_split_into_words", is_split_into_words))
-        if delimiter is not None:
-            if not isinstance(delimiter, str):
-                raise TypeError(f"delimiter must be a string, not {delimiter!r:.80}")
-            options = replace(options, delimiter=delimiter)
-        if offset_mapping is not None:
-            options = replace(options, offset_mapping=_as_offsets(offset_mapping))
-        if batch_size is not None:
-            options = replace(options, batch_size=as_integer("batch_size", batch_size, smallest=1))
-        return options
+            warn(_NO_WORDS)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def _read(self, item: Any, index: int | None, options: Options) -> TokenizedText:
-        offsets: Offsets
+    def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> TokenizedText:
         if options.is_split_into_words:
             text, ids, offsets = self._tokenize_words(item, index, options.delimiter)
         else:
             encoding = self._encode(item, index)
-            text, ids, offsets = item, encoding.ids[1:-1], encoding.offsets[1:-1]
+            text, ids, offsets = item, tuple(encoding.ids[1:-1]), tuple(encoding.offsets[1:-1])
         if options.offset_mapping is not None:
             offsets = _given_offsets(options.offset_mapping, len(ids), index)
-        room = self.max_length - _AROUND
-        windows = _windows(len(ids), room, options.stride or 0)
+        room = self.max_length - _SPECIAL
+        windows = cut_windows(len(ids), room, options.stride or 0)
         if options.stride is None and len(windows) > 1:
-            windows = windows[:1]
-            _warn(
-                f"{place_of(index)} has {len(ids) + _AROUND} tokens and the model reads at most {self.max_length}: "
-                f"what is behind character {offsets[room - 1][1]} is left out; an aggregation_strategy with stride, "
-                f"such as stride={self.max_length // 4}, reads all of it"
+            if self.tokenizer.truncation_side == "left":
+                windows, left_out = [range(len(ids) - room, len(ids))], f"before character {offsets[-room][0]}"
+            else:
+                windows, left_out = windows[:1], f"after character {offsets[room - 1][1]}"
+            warn(
+                f"{name_of(index)} has {len(ids) + _SPECIAL} tokens and the model reads at most {self.max_length}: the "
+                f"text {left_out} is left out. An aggregation_strategy with stride, such as "
+                f"stride={self.max_length // 4}, reads all of it"
             )
-        return TokenizedText(text, ids, offsets, windows)
+        return TokenizedText(text, ids, offsets, tuple(windows))
 
-    def _tokenize_words(self, words: Any, index: int | None, delimiter: str) -> tuple[str, list[int], Offsets]:
-        """The text that words make, its tokens, each of one word, and where they are in it."""
+    def _tokenize_words(self, words: Any, index: int | None, delimiter: str) -> tuple[str, tuple[int, ...], Offsets]:
+        """The text that the words make, its tokens, each of one word, and their offsets."""
         if not isinstance(words, list | tuple):
             raise TypeError(
-                f"with is_split_into_words {place_of(index)} must be a list of words, not a {type(words).__name__}"
+                f"with is_split_into_words {name_of(index)} must be a list of words, not a {type(words).__name__}"
             )
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         begin = 0
-        for place, word in enumerate(words):
+        for number, word in enumerate(words):
             if not isinstance(word, str):
                 raise TypeError(
-                    f"word {place} of {place_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
+                    f"word {number} of {name_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
                 )
             encoding = self._encode(word, index)
             ids += encoding.ids[1:-1]
             offsets += [(begin + start, begin + end) for start, end in encoding.offsets[1:-1]]
             begin += len(word) + len(delimiter)
-        return delimiter.join(words), ids, offsets
+        return delimiter.join(words), tuple(ids), tuple(offsets)
 
     # -- answering ---------------------------------------------------------------------------------------------
 
-    def _answer(self, items: list[TokenizedText], options: Options) -> list[list[dict[str, Any]]]:
+    def _answer(self, items: Sequence[TokenizedText], options: SimpleNamespace) -> list[list[Entity]]:
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         sequences = [[bos, *text.ids[window.start : window.stop], eos] for text in items for window in text.windows]
-        scores = self._scores(sequences)
-        return [self._entities(text, [next(scores) for _ in text.windows], options) for text in items]
+        positions = [range(1, len(sequence) - 1) for sequence in sequences]
+        scores = iter(self.model.logits_at(sequences, positions))  # (S - 2, C) each
+        return [self._entities(text, [softmax(next(scores)) for _ in text.windows], options) for text in items]
 
-    def _scores(self, sequences: list[list[int]]) -> Iterator[Array]:
-        """The probabilities of the labels for every token of some windows but `<s>` and `</s>`: (S - 2, C) float32 a
-        window."""
-        for part in _runs([len(sequence) for sequence in sequences]):
-            run = sequences[part]
-            places = [range(1, len(sequence) - 1) for sequence in run]
-            vectors = np.concatenate(encode_at(run, places, self.model.weights.roberta, self.model.config))  # [N, H]
-            logits = self.model.classifier(vectors)  # [N, H] -> [N, C]
-            if not np.isfinite(logits).all():
-                raise CheckpointError(
-                    "the model's scores are not finite: its weights are too large, so they are damaged"
-                )
-            ends = np.cumsum([len(place) for place in places])
-            yield from np.split(softmax(logits), ends[:-1])
-
-    def _entities(self, text: TokenizedText, scores: list[Array], options: Options) -> list[dict[str, Any]]:
-        """The answer to a text. scores: of each window, (S - 2, C)."""
+    def _entities(self, text: TokenizedText, scores: list[Array], options: SimpleNamespace) -> list[Entity]:
+        """The result for a text. scores: of each window, (S - 2, C)."""
         strategy, ignored = options.aggregation_strategy, options.ignore_labels
         found = []
         for window, rows in zip(text.windows, scores, strict=True):
@@ -289,13 +277,13 @@ class TokenClassificationPipeline(Pipeline):
                 found += [self._token(text, span) for span in spans if span.label not in ignored]
             else:
                 found += [self._entity(text, group) for group in _group(spans) if group.label not in ignored]
-        return _merge(found) if len(text.windows) > 1 else found
+        return merge_entities(found) if len(text.windows) > 1 else found
 
     def _label(self, text: TokenizedText, window: range, scores: Array, strategy: str) -> list[Span]:
-        """Every token of a window, or by some strategies every word, with its likeliest label. scores: (S - 2, C)."""
+        """Every token of a window, or with some strategies every word, and its best label. scores: (S - 2, C)."""
         starts = list(window)
         if strategy in _BY_WORD:
-            starts = [token for token in window if token == window.start or not self._goes_on(text, token)]
+            starts = [token for token in window if token == window.start or not self._continues(text, token)]
             words = np.split(scores, np.array(starts[1:], int) - window.start)
             scores = np.array([_word_scores(rows, strategy) for rows in words])  # [words, C]
         labels = scores.argmax(axis=-1)
@@ -304,25 +292,24 @@ class TokenClassificationPipeline(Pipeline):
             for label, row, first, stop in zip(labels, scores, starts, [*starts[1:], window.stop], strict=True)
         ]
 
-    def _goes_on(self, text: TokenizedText, token: int) -> bool:
-        """Whether a token belongs to the word of the one before it, by the reference's rule: no space stands before or
-        at its first character. (So of a character of several tokens at the beginning or behind a space, each is a word
-        of its own.)"""
+    def _continues(self, text: TokenizedText, token: int) -> bool:
+        """Whether a token belongs to the word of the one before it, by transformers' rule: there is no space before or
+        at its first character. (So of a character with several tokens after a space, each token is a word.)"""
         start, _ = text.offsets[token]
         return start > 0 and " " not in text.text[start - 1 : start + 1] and text.ids[token] != self._unk_token_id
 
-    def _token(self, text: TokenizedText, span: Span) -> dict[str, Any]:
+    def _token(self, text: TokenizedText, span: Span) -> Entity:
         start, end = text.offsets[span.first]
         return {
             "entity": span.label,
             "score": float(span.score),
-            "index": span.first + 1,  # behind <s>
+            "index": span.first + 1,  # after <s>
             "word": self.tokenizer.id_to_token(text.ids[span.first]),
             "start": start,
             "end": end,
         }
 
-    def _entity(self, text: TokenizedText, span: Span) -> dict[str, Any]:
+    def _entity(self, text: TokenizedText, span: Span) -> Entity:
         return {
             "entity_group": span.label,
             "score": float(span.score),
@@ -332,62 +319,18 @@ class TokenClassificationPipeline(Pipeline):
         }
 
 
-def _as_strategy(value: Any) -> str:
-    if not isinstance(value, str) or value.lower() not in STRATEGIES:
-        raise ValueError(f"aggregation_strategy must be one of {', '.join(STRATEGIES)}, not {value!r:.80}")
-    return value.lower()
-
-
-def _as_labels(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"ignore_labels must be a list of labels, not {value!r:.80}")
-    labels = tuple(value)
-    for label in labels:
-        if not isinstance(label, str):
-            raise TypeError(f"ignore_labels: a label must be a string, not {label!r:.80}")
-    return labels
-
-
-def _as_offsets(value: Any) -> tuple[Offsets, ...]:
-    try:
-        mappings = [value] if np.ndim(value[0]) == 1 else value
-        return tuple([(operator.index(start), operator.index(end)) for start, end in mapping] for mapping in mappings)
-    except (TypeError, ValueError, LookupError):
-        raise TypeError(
-            f"offset_mapping must be a list of (start, end), or of several texts a list of those, not {value!r:.80}"
-        ) from None
-
-
 def _given_offsets(mappings: Sequence[Offsets], tokens: int, index: int | None) -> Offsets:
     """The user's own offsets for the tokens of a text, without those of `<s>` and `</s>`."""
     if (index or 0) >= len(mappings):
-        raise PipelineException("there is no offset_mapping for it; give one a text", index)
+        raise PipelineException("there is no offset_mapping for it; give one per text", index)
     offsets = mappings[index or 0]
-    if len(offsets) != tokens + _AROUND:
+    if len(offsets) != tokens + _SPECIAL:
         raise PipelineException(
-            f"its offset_mapping has {len(offsets)} entries, and the text {tokens + _AROUND} tokens, <s> and </s> "
+            f"its offset_mapping has {len(offsets)} entries, and the text {tokens + _SPECIAL} tokens, <s> and </s> "
             "included",
             index,
         )
     return offsets[1:-1]
-
-
-def _windows(tokens: int, room: int, stride: int) -> list[range]:
-    """Windows over so many tokens, each of `room` tokens at most and beginning `stride` before the end of the last."""
-    last = max(tokens - stride, 1)
-    return [range(start, min(start + room, tokens)) for start in range(0, last, room - stride)] if tokens else []
-
-
-def _runs(lengths: Sequence[int]) -> Iterator[slice]:
-    """Cut a list of sequences into runs of at most `_MOST_TOKENS` tokens, or of one sequence."""
-    start = total = 0
-    for place, length in enumerate(lengths):
-        if total and total + length > _MOST_TOKENS:
-            yield slice(start, place)
-            start, total = place, 0
-        total += length
-    if total:
-        yield slice(start, len(lengths))
 
 
 def _word_scores(rows: Array, strategy: str) -> Array:
@@ -399,7 +342,7 @@ def _word_scores(rows: Array, strategy: str) -> Array:
 
 
 def _group(spans: Iterable[Span]) -> list[Span]:
-    """Neighbours with the same tag made one, unless a beginning of its own is tagged (Ramshaw & Marcus 1995)."""
+    """Neighbours with the same tag as one, unless a token is tagged as a beginning (Ramshaw & Marcus 1995)."""
     groups: list[list[Span]] = []
     for span in spans:
         begins, tag = _tag(span.label)
@@ -408,24 +351,29 @@ def _group(spans: Iterable[Span]) -> list[Span]:
         else:
             groups.append([span])
     return [
-        # The name is what follows the first hyphen, whatever stands before it: the reference's rule.
-        Span(group[0].label.split("-", 1)[-1], np.mean([span.score for span in group]), group[0].first, group[-1].stop)
+        Span(_name(group[0].label), np.mean([span.score for span in group]), group[0].first, group[-1].stop)
         for group in groups
     ]
 
 
+def _name(label: str) -> str:
+    """The part of a label after the first hyphen, whatever comes before it: transformers' rule."""
+    return str(label).split("-", 1)[-1]  # some models number their labels
+
+
 def _tag(label: str) -> tuple[bool, str]:
-    """Whether a label is of a beginning, and what of: "B-PER" -> (True, "PER"); one without a prefix never is."""
+    """Whether a label marks a beginning, and its name: "B-PER" -> (True, "PER"). Without a prefix it never does."""
+    label = str(label)  # some models number their labels
     return label.startswith("B-"), label[2:] if label.startswith(("B-", "I-")) else label
 
 
-def _merge(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The entities of windows that overlap, in the order of the text: of those that overlap, the longest, or if they
-    are equally long the one of the greater score."""
-    merged: list[dict[str, Any]] = []
+def merge_entities(entities: list[Entity]) -> list[Entity]:
+    """The entities of windows that overlap, in the order of the text: of entities that overlap, the longest, or if they
+    are equally long the one with the higher score."""
+    merged: list[Entity] = []
     for entity in sorted(entities, key=lambda entity: entity["start"]):
         last = merged[-1] if merged else None
-        # The same place: one that is empty (a space alone) overlaps nothing, and is in both windows nevertheless.
+        # An empty entity (a space alone) overlaps nothing, and is in both windows nevertheless.
         same = last is not None and (entity["start"], entity["end"]) == (last["start"], last["end"])
         if last is None or not (entity["start"] < last["end"] or same):
             merged.append(entity)
@@ -434,14 +382,5 @@ def _merge(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return merged
 
 
-def _weight(entity: dict[str, Any]) -> tuple[int, float]:
+def _weight(entity: Entity) -> tuple[int, float]:
     return entity["end"] - entity["start"], entity["score"]
-
-
-def _warn(message: str) -> None:
-    # Between the user's call and this one are frames of ours, more of them for a list than for a text.
-    package = __name__.partition(".")[0]
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)

@@ -1,261 +1,239 @@
-"""Fine-tuning: a pretrained encoder with a new head, trained on a task's labelled data.
+"""Fine-tuning: a pretrained encoder with a new head, trained on a task's labelled data. Besides the files of every run
+(`run_folder.py`), its folder has
 
-Beside what every run has (`run.py`), the folder of this one has
+    evaluations.csv   one line per epoch: the metrics on the evaluation data
+    best/             the model with the best of them, as pipelines load it, and evaluation.json
 
-    evaluations.csv   a line an epoch: the measures on the data to evaluate on
-    best/             the model of the best of them, as pipelines load it, and evaluation.json
-
-Each task has a file of its own, with functions of the same names: `finetune_texts.py`, `finetune_tokens.py` and
-`finetune_questions.py`. Everything random is drawn from the seed, the epoch and the update.
+Each task has a file in `tasks/`. Everything random is drawn from the seed, the epoch and the update.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
-from ..checkpoint.keys import Key
-from ..checkpoint.load import load_roberta
 from ..checkpoint.save import recover_folder, replace_folder
 from ..config import RobertaConfig
 from ..errors import TrainingError
-from ..hub import CONFIG, TOKENIZER, WEIGHTS, resolve_model
-from ..model.dropout import Dropout
-from ..model.tree import Array, tree_map
+from ..hub import default_model, resolve_model
+from ..layers.params import tree_leaves, tree_map
+from ..models import RobertaModel
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
-from . import finetune_questions, finetune_texts, finetune_tokens
-from .batches import Piece, add_up_pieces
-from .device import check_device, rng_for, to_device, to_host
-from .examples import Example
-from .finetune_settings import FinetuneSettings
-from .run import Job, Report, begin, last_checkpoint, resume, train, write_beside
-from .task_data import refuse
+from .data.batches import batch_gradients
+from .data.source import check_file
+from .device import to_device, to_host
+from .initial_weights import initial_weights
+from .loop import Job, Options, RunOptions, train
+from .run_folder import EVALUATIONS, Log, RunFolder, open_run, read_record, write_record, writing
+from .settings import FinetuneSettings, default_epochs, default_learning_rate
+from .tasks import Context, Example, Task, find_task
 
-_TASKS: dict[str, Any] = {
-    "text-classification": finetune_texts,
-    "token-classification": finetune_tokens,
-    "question-answering": finetune_questions,
-}
-_HEAD_RANGE = 0.02  # Devlin et al. 2018's initializer_range
+Item = TypeVar("Item")
+_CHOSEN = ("model", "learning_rate", "epochs")  # settings that None leaves to the run
 
 
 def finetune(
-    run: Path,
-    settings: FinetuneSettings,
-    *,
-    local_files_only: bool = False,
-    device: str = "cpu",
-    save_every: float = 600.0,
-    report: Callable[[Report], None] = lambda report: None,
-    say: Callable[[str], None] = lambda line: None,
+    folder: Path, settings: FinetuneSettings, *, local_files_only: bool = False, **run_options: Unpack[RunOptions]
 ) -> bool:
-    """Fine-tune a model, or go on with a run.
+    """Fine-tune a model, or resume a run.
 
     Args:
-        run: the run's folder.
-        settings: as the run was begun with, if it was.
+        folder: of the run.
+        settings: of the run. `epochs` may change, and `train` and `eval` if the files were moved.
         local_files_only: never connect to the hub for the model.
-        device: "cpu", or "cuda" for an NVIDIA GPU.
-        save_every: seconds between checkpoints.
-        report: called after every update.
-        say: called with a line about the data, and one after every evaluation.
+        **run_options: as `RunOptions`.
 
     Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) ended it, after a checkpoint.
+        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
     Raises:
-        TrainingError: data that can't be used, other settings or data than the run's, a loss that is no number, or no
-            GPU that can be used.
-        DistilRobertaError: the model can't be found or read; its subclasses say which.
+        TrainingError: unusable data, settings or data other than the run's, a loss that is not finite, or no usable
+            GPU.
+        DistilRobertaError: the model cannot be found or read; its subclasses say which.
     """
-    check_device(device)
-    task = _TASKS[settings.task]
-    source = last_checkpoint(run) or resolve_model(
-        settings.model,
-        revision=settings.revision,
-        local_files_only=local_files_only,
-        parts=(CONFIG, WEIGHTS, TOKENIZER),
-    )
-    config, tokenizer = RobertaConfig.from_file(source / "config.json"), RobertaTokenizer.from_folder(source)
-    data = _Reader(settings, config, tokenizer, say)
-    rows = data.rows(settings.train)
-    config = task.learn(rows, config, settings, say)
-    metric = _metric(task.metric_names(config), settings)
-    examples = data.examples(settings.train, rows, config)
-    eval_rows = data.rows(settings.eval)
-    eval_examples = data.examples(settings.eval, eval_rows, config)
-    begin(
-        run,
-        replace(settings, train_sha256=_digest(settings.train), eval_sha256=_digest(settings.eval)),
-        free=("train", "eval"),
-    )
-    weights = _weights(task, source, config, settings, resumed=source == last_checkpoint(run))
-    model = task.Model(config, to_device(weights, device))
-    state = resume(run, model.weights)
-    per_epoch = math.ceil(len(examples) / settings.batch_size)
-    updates = settings.epochs * per_epoch
-    evaluations = _Evaluations(run, task.metric_names(config), metric, state.updates)
+    options = Options(**run_options)
+    task = find_task(settings.task)
+    files = {"training data": settings.train} | ({"evaluation data": settings.eval} if settings.eval else {})
+    for path in files.values():
+        check_file(Path(path))
+    with open_run(folder) as run:
+        noted = run.settings
+        chosen = {name: noted[name] for name in _CHOSEN if noted and getattr(settings, name) is None}
+        settings = replace(settings, **chosen)
+        settings = replace(settings, model=settings.model or str(default_model()))
+        source = run.checkpoint or resolve_model(
+            settings.model or "",
+            revision=settings.revision,
+            local_files_only=local_files_only,
+            parts=(CONFIG, WEIGHTS, TOKENIZER),
+        )
+        config, tokenizer = RobertaConfig.from_file(source / "config.json"), RobertaTokenizer.from_folder(source)
+        context = _context(settings, config, tokenizer, task, options.say)
+        config, examples, eval_rows, eval_examples = _read_data(task, config, context)
+        metric = _metric(task.metric_names(config), settings)
+        weights = _weights(task, source, config, settings.seed, resumed=run.checkpoint is not None)
+        parameters = sum(leaf.size for leaf in tree_leaves(weights))
+        per_epoch = math.ceil(len(examples) / settings.batch_size)
+        epochs = settings.epochs or default_epochs(per_epoch)
+        rate = settings.learning_rate or default_learning_rate(parameters)
+        settings = replace(settings, learning_rate=rate, epochs=epochs)
+        options.say(
+            f"parameters: {parameters:,}, learning rate: {rate:g}, epochs: {epochs}, updates: {epochs * per_epoch:,}"
+        )
+        data = {name: [Path(path)] for name, path in files.items()}
+        run.begin(settings, data, free=("train", "eval", "epochs"))
+        model = task.model_class(config, to_device(weights, options.device))
+        state = run.resume(model.weights, options.device, options.say)
+        evaluations = Evaluations(run, task.metric_names(config), metric)
 
-    def gradients(update: int) -> tuple[float, Any, int]:
-        epoch, number = divmod(update, per_epoch)
-        order = np.random.default_rng([settings.seed, 1, epoch]).permutation(len(examples))
-        chosen = order[number * settings.batch_size :][: settings.batch_size].tolist()
-        batch = sorted((examples[place] for place in chosen), key=lambda example: len(example.ids))
-        labels_of_batch = task.count([example.labels for example in batch])
-
-        def compute(piece: Piece) -> tuple[float, Any]:
-            dropout = Dropout(settings.dropout, rng_for(device, [settings.seed, 2, update, piece.number]))
-            loss_and_gradients: tuple[float, Any] = task.gradients(
-                piece.texts, piece.labels, model.weights, config, dropout, dropout, labels_of_batch
+        def gradients(update: int) -> tuple[float, Any, int]:
+            epoch, number = divmod(update, per_epoch)
+            order = np.random.default_rng([settings.seed, 1, epoch]).permutation(len(examples))
+            selected = order[number * settings.batch_size :][: settings.batch_size].tolist()
+            batch = sorted((examples[index] for index in selected), key=lambda example: len(example.ids))
+            count = task.count([example.labels for example in batch])
+            loss, total = batch_gradients(
+                [(example.ids, example.labels) for example in batch],
+                lambda part: task.gradients(part.ids, part.labels, model.weights, config, part.dropout, count),
+                settings.dropout,
+                [settings.seed, 2, update],
+                options.device,
             )
-            return loss_and_gradients
+            return loss, total, sum(len(example.ids) for example in batch)
 
-        loss, of_weights = add_up_pieces([(example.ids, example.labels) for example in batch], compute, device)
-        return loss, of_weights, sum(len(example.ids) for example in batch)
+        def save(target: Path) -> None:
+            task.model_class(config, to_host(model.weights)).save_pretrained(target)
+            tokenizer.save_pretrained(target)
 
-    def save(folder: Path) -> None:
-        task.Model(config, to_host(model.weights)).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        def after(made: int) -> None:
+            epoch, rest = divmod(made, per_epoch)
+            if rest:
+                return
+            scores = task.evaluate(model, eval_rows, eval_examples)
+            best = evaluations.is_best(scores)
+            if best:
 
-    def after(made: int) -> None:
-        epoch, rest = divmod(made, per_epoch)
-        if rest:
-            return
-        scores = task.measure(model, eval_rows, eval_examples)
-        best = evaluations.is_best(scores)
-        if best:
-            told = {"epoch": epoch, "update": made, "metric": metric} | scores
+                def fill(target: Path) -> None:
+                    save(target)
+                    values = {"epoch": epoch, "update": made, "metric": metric} | scores
+                    write_record(target / "evaluation.json", values, target.iterdir())
 
-            def fill(folder: Path) -> None:
-                save(folder)
-                (folder / "evaluation.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+                with writing(folder / "best"):
+                    replace_folder(folder / "best", fill)
+            evaluations.add(made, epoch, scores)
+            options.say(f"epoch {epoch} of {epochs}: {show_scores(scores)}{' (the best so far)' * best}")
 
-            replace_folder(run / "best", fill)
-        evaluations.add(made, epoch, scores)
-        say(f"epoch {epoch} of {settings.epochs}: {shown_scores(scores)}{' (the best so far)' * best}")
-
-    job = Job(
-        updates=updates,
-        gradients=gradients,
-        learning_rate=lambda update: settings.rate_of(update, updates),
-        optimizer=settings.optimizer,
-        weight_decay=settings.weight_decay,
-        clip=settings.clip,
-        save=save,
-        after=after,
-    )
-    return train(run, model.weights, state, job, save_every=save_every, report=report)
+        job = Job(epochs * per_epoch, gradients, save, after)
+        return train(run, model.weights, state, settings, job, options)
 
 
 def evaluate(
     folder: Path, path: Path, settings: FinetuneSettings, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, float]:
-    """The measures of a fine-tuned model, such as a run's `best`, on a file of labelled data.
+    """Compute the metrics of a fine-tuned model, such as a run's `best`, on labelled data.
 
     Args:
-        folder: the model's.
-        path: as the files to train on.
-        settings: what they say of the task, the columns and the length.
+        folder: of the model.
+        path: of the data, in the format of the training data.
+        settings: for the task, the columns and the length.
         say: called with a line about the data.
 
     Raises:
-        TrainingError: data that can't be used.
-        DistilRobertaError: the model can't be read; its subclasses say which.
+        TrainingError: unusable data.
+        DistilRobertaError: the model cannot be read; its subclasses say which.
     """
-    task = _TASKS[settings.task]
-    model = task.Model.from_pretrained(folder)
-    data = _Reader(settings, model.config, RobertaTokenizer.from_folder(folder), say)
-    rows = data.rows(str(path))
-    scores: dict[str, float] = task.measure(model, rows, data.examples(str(path), rows, model.config))
-    return scores
+    task = find_task(settings.task)
+    model = task.model_class.from_pretrained(folder)
+    context = _context(settings, model.config, RobertaTokenizer.from_folder(folder), task, say)
+    rows = task.read(path, context)
+    return task.evaluate(model, rows, _examples(task, str(path), rows, model.config, context))
 
 
-def shown_scores(scores: dict[str, float]) -> str:
+def show_scores(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
 
 
-class _Reader:
-    """Reads files of labelled data, and makes examples of their rows."""
-
-    def __init__(
-        self,
-        settings: FinetuneSettings,
-        config: RobertaConfig,
-        tokenizer: RobertaTokenizer,
-        say: Callable[[str], None],
-    ) -> None:
-        if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_token_id != config.pad_token_id:
-            raise TrainingError(
-                f"{settings.model}: the tokenizer has {tokenizer.vocab_size} tokens and {tokenizer.pad_token} is "
-                f"{tokenizer.pad_token_id}; by the config they are {config.vocab_size} and {config.pad_token_id}. "
-                "They don't belong together"
-            )
-        self._task, self._settings, self._tokenizer, self._say = _TASKS[settings.task], settings, tokenizer, say
-        longest = tokenizer.longest_text(config.max_sequence_length)
-        if settings.max_length is not None and settings.max_length > longest:
-            raise TrainingError(
-                f"max_length {settings.max_length} is more than the {longest} tokens that {settings.model} reads"
-            )
-        usual = 384 if settings.task == "question-answering" else longest
-        self._longest = settings.max_length or min(usual, longest)
-        self._left_out = 0
-
-    def rows(self, path: str) -> list[Any]:
-        self._left_out = 0
-        rows: list[Any] = self._task.read(Path(path), self._settings, self._bad())
-        return rows
-
-    def examples(self, path: str, rows: Sequence[Any], config: RobertaConfig) -> list[Example]:
-        examples: list[Example] = self._task.encode(
-            rows, self._tokenizer, config, self._settings, self._longest, self._bad(), self._say
+def _context(
+    settings: FinetuneSettings,
+    config: RobertaConfig,
+    tokenizer: RobertaTokenizer,
+    task: Task[object, object],
+    say: Callable[[str], None],
+) -> Context:
+    if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_token_id != config.pad_token_id:
+        raise TrainingError(
+            f"{settings.model}: the tokenizer does not belong to the model: it has {tokenizer.vocab_size:,} tokens and "
+            f"{tokenizer.pad_token} is {tokenizer.pad_token_id}; by config.json they are {config.vocab_size:,} and "
+            f"{config.pad_token_id}"
         )
-        if self._left_out:
-            self._say(f"{path}: {self._left_out:,} rows were left out")
-        if not examples:
-            raise TrainingError(f"{path}: it has no rows")
-        tokens = sum(len(example.ids) for example in examples)
-        self._say(f"{path}: {len(rows):,} rows, {len(examples):,} texts of {tokens / len(examples):.1f} tokens")
-        return examples
-
-    def _bad(self) -> Callable[[str], None]:
-        def note(sentence: str) -> None:
-            self._left_out += 1
-            self._say(f"left out: {sentence}")
-
-        return note if self._settings.skip_bad_rows else refuse
+    longest = tokenizer.longest_text(config.max_sequence_length)
+    if settings.max_length is not None and settings.max_length > longest:
+        raise TrainingError(f"max_length {settings.max_length} is above {longest}, the maximum of {settings.model}")
+    return Context(settings, tokenizer, settings.max_length or min(task.default_max_length or longest, longest), say)
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _read_data(
+    task: Task[object, object], config: RobertaConfig, context: Context
+) -> tuple[RobertaConfig, list[Example], Sequence[object], list[Example]]:
+    """The config with the labels of the training data, their examples, and the rows and examples to evaluate on."""
+    train, eval_file = context.settings.train, context.settings.eval
+    rows = task.read(Path(train), context)
+    config = task.configure(rows, config, context)
+    held_out: Sequence[object] = ()
+    if eval_file is None:
+        rows, held_out = _hold_out(rows, context)
+    examples = _examples(task, train, rows, config, context)
+    eval_rows = held_out if eval_file is None else task.read(Path(eval_file), context)
+    return config, examples, eval_rows, _examples(task, eval_file or "held out", eval_rows, config, context)
+
+
+def _examples(
+    task: Task[object, object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
+) -> list[Example]:
+    examples = task.encode(rows, config, context)
+    if context.skipped:
+        context.say(f"{path}: {context.skipped:,} rows were skipped")
+        context.skipped = 0
+    if not examples:
+        raise TrainingError(f"{path}: no rows")
+    tokens = sum(len(example.ids) for example in examples)
+    mean = tokens / len(examples)
+    context.say(f"{path}: {len(rows):,} rows, {len(examples):,} inputs of {mean:.1f} tokens on average")
+    return examples
+
+
+def _hold_out(rows: Sequence[Item], context: Context) -> tuple[list[Item], list[Item]]:
+    """Split off a tenth of the rows, at random, to evaluate on."""
+    settings, count = context.settings, max(1, round(len(rows) / 10))
+    if len(rows) < 2:
+        raise TrainingError(f"{settings.train}: too few rows to hold out a tenth; give a file with --eval")
+    order = np.random.default_rng([settings.seed, 3]).permutation(len(rows)).tolist()
+    context.say(f"{settings.train}: without --eval, {count:,} of {len(rows):,} rows are held out for evaluation")
+    training, held_out = ([rows[index] for index in sorted(part)] for part in (order[count:], order[:count]))
+    return training, held_out
 
 
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _weights(task: Any, source: Path, config: RobertaConfig, settings: FinetuneSettings, *, resumed: bool) -> Any:
-    """Those of a run's checkpoint; or a model's encoder with a new head, matrices normal and biases 0."""
+def _weights(task: Task[object, object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
+    """Those of the run's checkpoint; or a model's encoder with a new head."""
     if resumed:
-        return tree_map(np.array, task.Model.from_pretrained(source).weights)
-    rng = np.random.default_rng([settings.seed, 0])
-
-    def draw(key: Key) -> Array:
-        values = rng.normal(0, _HEAD_RANGE, key.shape) if len(key.shape) > 1 else np.zeros(key.shape)
-        return values.astype(np.float32)
-
-    keys = task.head_keys(config)
-    encoder = load_roberta(source, config)._replace(pooler=None)
-    return type(keys)(tree_map(np.array, encoder), tree_map(draw, keys[1]))
+        return tree_map(np.array, task.model_class.from_pretrained(source).weights)
+    keys: Any = task.keys(config)
+    rng = np.random.default_rng([seed, 0])
+    encoder = RobertaModel.from_pretrained(source).weights._replace(pooler=None)
+    return type(keys)(tree_map(np.array, encoder), tree_map(lambda key: initial_weights(key, rng), keys[1]))
 
 
 # -- evaluations -----------------------------------------------------------------------------------------------------
@@ -263,38 +241,39 @@ def _weights(task: Any, source: Path, config: RobertaConfig, settings: FinetuneS
 
 def _metric(names: Sequence[str], settings: FinetuneSettings) -> str:
     if settings.metric is not None and settings.metric not in names:
-        raise TrainingError(f"metric must be {', '.join(names)} for this task, not {settings.metric!r}")
+        raise TrainingError(f"metric must be {', '.join(names)} for these data, not {settings.metric!r}")
     return settings.metric or names[0]
 
 
-class _Evaluations:
-    """A run's evaluations.csv. Those made after the checkpoint are taken off, as their updates are made again.
+class Evaluations:
+    """The evaluations of a run up to its checkpoint, and those that follow.
 
     Args:
-        run: the run's folder.
-        names: of the measures.
-        metric: that the best is chosen by.
-        updates: of the checkpoint.
+        run: the folder, after `resume`.
+        names: of the metrics.
+        metric: that selects the best.
+
+    Raises:
+        TrainingError: the best model is damaged.
     """
 
-    def __init__(self, run: Path, names: Sequence[str], metric: str, updates: int) -> None:
-        recover_folder(run / "best")
-        self._path, self._names, self._metric = run / "evaluations.csv", names, metric
-        self._rows: list[dict[str, str]] = []
-        if self._path.exists():
-            with open(self._path, newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["update"]) <= updates]
+    def __init__(self, run: RunFolder, names: Sequence[str], metric: str) -> None:
+        self._names, self._metric = names, metric
+        self._log = Log(run.path / EVALUATIONS, ["update", "epoch", *names])
+        with open(run.path / EVALUATIONS, newline="", encoding="utf-8") as file:
+            self._scores = [float(row[metric]) for row in csv.DictReader(file)]
+        recover_folder(run.path / "best")
+        if self._scores or (run.path / "best").exists():
+            read_record(run.path / "best" / "evaluation.json")
 
     def is_best(self, scores: dict[str, float]) -> bool:
-        """Whether these are better than all before; the first are. What is not a number is better than nothing else."""
+        """Whether a score is above all before. The first is; NaN is below everything."""
         score = scores[self._metric]
-        before = [float(row[self._metric]) for row in self._rows]
-        return not before or (not math.isnan(score) and all(math.isnan(other) or score > other for other in before))
+        return not self._scores or (
+            not math.isnan(score) and all(math.isnan(other) or score > other for other in self._scores)
+        )
 
     def add(self, update: int, epoch: int, scores: dict[str, float]) -> None:
-        # In full digits, so that a resumed run compares what a whole one would.
-        self._rows.append({"update": str(update), "epoch": str(epoch)} | {k: repr(v) for k, v in scores.items()})
-        header = ["update", "epoch", *self._names]
-        lines = [header, *([row[name] for name in header] for row in self._rows)]
-        text = "".join(",".join(line) + "\r\n" for line in lines)
-        write_beside(self._path, lambda file: file.write(text.encode()))
+        self._scores.append(scores[self._metric])
+        # In full digits, so that a resumed run compares the same numbers.
+        self._log.add([update, epoch, *(repr(scores[name]) for name in self._names)])

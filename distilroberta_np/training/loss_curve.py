@@ -1,4 +1,4 @@
-"""A run's losses as a picture."""
+"""The loss curve of a run as a picture."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-# Of the running mean that is drawn over the single losses.
-_WINDOW = 50
+from ..files import atomic_write
+
+_WINDOW = 50  # updates in the moving average
 
 
 def draw_losses(path: Path) -> Path | None:
-    """Draw a losses.csv as the .png beside it, if matplotlib is installed (the `plot` extra).
+    """Draw losses.csv as a .png next to it, if matplotlib is installed (the `plot` extra).
 
     Args:
         path: of the .csv, with the columns update, loss and learning_rate.
 
     Returns:
-        The picture's path; None without matplotlib, or without two updates to draw a line between.
+        The path of the picture; None without matplotlib, or with fewer than two updates.
     """
     try:
         from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def draw_losses(path: Path) -> Path | None:
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(updates, losses, color="0.8", linewidth=0.7, label="an update's loss")
+    axes.plot(updates, losses, color="0.8", linewidth=0.7, label="loss per update")
     axes.plot(updates[window - 1 :], means, color="tab:blue", label=f"mean of {window}")
     axes.set(xlabel="update", ylabel="loss (nats)", xlim=(updates[0], updates[-1]))
     rates = axes.twinx()
@@ -44,7 +45,6 @@ def draw_losses(path: Path) -> Path | None:
     rates.set_ylim(bottom=0)
     axes.legend(loc="upper right")
     picture = path.with_suffix(".png")
-    beside = picture.with_name(picture.name + ".new")
-    figure.savefig(beside, format="png", dpi=120)
-    beside.replace(picture)
+    with atomic_write(picture) as file:
+        figure.savefig(file, format="png", dpi=120)
     return picture

@@ -1,192 +1,158 @@
-"""Pretraining: a masked language model from text alone.
-
-Beside what every run has (`run.py`), the folder of this one has
+"""Pretraining: a masked language model from text alone. Besides the files of every run (`run_folder.py`), its folder
+has
 
     tokenizer.json    of the model
-    first-tokens.npy  all sequences, one after the other, and first-starts.npy where each begins
-    last-tokens.npy   the same, longer, for the last updates
+    first-tokens.npy  all sequences, one after the other, and first-starts.npy where each starts
+    last-tokens.npy   the same with longer sequences, for the last updates
 
 Everything random is drawn from the seed, the epoch and the update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..checkpoint.keys import masked_lm_keys
-from ..checkpoint.load import load_masked_lm
-from ..checkpoint.save import save_model, save_tokenizer
-from ..config import RobertaConfig
 from ..errors import TrainingError
-from ..model.dropout import Dropout
-from ..model.roberta import MaskedLMWeights
-from ..model.tree import Array, tree_map
-from ..tokenizer import SPECIAL_TOKENS
-from .batches import Batch, MaskedBatches, Piece, add_up_pieces, count_asked, count_tokens, write_sequences
-from .device import check_device, rng_for, to_device, to_host
-from .initialise import initial_weights
-from .masked_lm import masked_lm_gradients
-from .run import Job, Report, begin, last_checkpoint, noted_settings, resume, saved_updates, train, write_beside
-from .settings import Settings
-from .text import MASK, train_tokenizer
+from ..files import write_text
+from ..layers.params import Array, tree_leaves, tree_map
+from ..models import RobertaForMaskedLM
+from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
+from ..tokenizer import RobertaTokenizer
+from .data.batches import Batch, MaskedBatches, MicroBatch, masked_lm_step, write_sequences
+from .data.source import check_file
+from .data.text import MASK, train_tokenizer
+from .device import to_device, to_host
+from .initial_weights import initial_weights
+from .loop import Job, Options, RunOptions, train
+from .run_folder import RunFolder, open_run
+from .settings import MaskedLMSettings, PretrainSettings
+
+PHASES = ("first", "last")
 
 
 def pretrain(
-    run: Path,
+    folder: Path,
     files: Sequence[Path],
-    settings: Settings,
+    settings: PretrainSettings,
     *,
     last_files: Sequence[Path] = (),
     initial: Path | None = None,
-    device: str = "cpu",
-    save_every: float = 600.0,
-    report: Callable[[Report], None] = lambda report: None,
-    say: Callable[[str], None] = lambda line: None,
+    **run_options: Unpack[RunOptions],
 ) -> bool:
-    """Train a masked language model from nothing or from another model, or go on with a run.
+    """Train a masked language model from scratch or from another model, or resume a run.
 
     Args:
-        run: the run's folder.
-        files: text, a paragraph a line and an empty line between documents; .txt or .txt.gz. A file that is named
+        folder: of the run.
+        files: text with a paragraph per line and an empty line between documents; .txt or .txt.gz. A file that is given
             twice is seen twice as often.
-        last_files: the text of the last updates, if it is another: the best there is, as a model remembers that most.
+        last_files: the text of the last updates, by default the same; the best text, as a model remembers it best.
         initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
-        settings: as the run was begun with, if it was. Where the run ends, `updates`, what is counted from there,
-            `decay` and `last_updates`, and `last_masking` may change until the first of those begins.
-        device: "cpu", or "cuda" for an NVIDIA GPU.
-        save_every: seconds between checkpoints.
-        report: called after every update.
-        say: called with a line where something takes time before the first.
+        settings: of the run. Those of its end (`ENDING`) may change until the end begins.
+        **run_options: as `RunOptions`.
 
     Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) ended it, after a checkpoint.
+        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
     Raises:
-        TrainingError: other settings than the run's, text that is too short, a loss that is no number any more, or no
-            GPU that can be used.
+        TrainingError: settings or text other than the run's, too little text, a loss that is not finite, or no usable
+            GPU.
     """
-    check_device(device)
-    config = settings.config()
-    _check_end(run, settings)
-    begun = bool(noted_settings(run))
-    begin(run, settings, free=_ENDING)
-    try:
-        _prepare(run, files, last_files or files, initial, settings, say)
-    except BaseException:
-        if not begun:  # so that the run can be begun with what is mended
-            for name in ("settings.json", "tokenizer.json"):
-                (run / name).unlink(missing_ok=True)
-        raise
-    weights = to_device(_weights(run, initial, config, settings), device)
-    state = resume(run, weights)
-    tokenizer_json = (run / "tokenizer.json").read_text(encoding="utf-8")
-    batches = masked_batches(run, settings)
+    options, config = Options(**run_options), settings.config()
+    texts = (files, last_files or files)
+    for path in (*texts[0], *texts[1], *([] if initial is None else [initial / "config.json"])):
+        check_file(path)
+    with open_run(folder) as run:
+        check_end(run, settings)
+        data = dict(zip(("text", "text for the last updates"), texts, strict=True))
+        if initial is not None:
+            data["initial model"] = [initial / "config.json", *sorted(initial.glob("*.safetensors"))]
+        run.begin(settings, data, lambda: _prepare(folder, texts, initial, settings, options.say), settings.ENDING)
+        weights: MaskedLMWeights[Array] = to_device(_weights(run.checkpoint or initial, settings), options.device)
+        state = run.resume(weights, options.device, options.say)
+        settings_of_tokenizer = {"model_max_length": config.max_sequence_length}
+        tokenizer = RobertaTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), settings_of_tokenizer)
 
-    def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
-        batch = batches(update)
-        return *_gradients(batch, weights, config, settings, update, device), count_tokens(batch)
+        def compute(part: MicroBatch, masked: int, tokens: int) -> tuple[float, MaskedLMWeights[Array]]:
+            return masked_lm_gradients(part.ids, part.labels, weights, config, part.dropout, masked)
 
-    def save(folder: Path) -> None:
-        save_model(folder, config, masked_lm_keys(config), to_host(weights))
-        save_tokenizer(folder, tokenizer_json, SPECIAL_TOKENS, config.max_sequence_length)
+        def save(target: Path) -> None:
+            RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
+            tokenizer.save_pretrained(target)
 
-    job = Job(
-        updates=settings.updates,
-        gradients=gradients,
-        learning_rate=settings.rate_of,
-        optimizer=settings.optimizer,
-        weight_decay=settings.weight_decay,
-        clip=settings.clip,
-        save=save,
-    )
-    return train(run, weights, state, job, save_every=save_every, report=report)
+        step = masked_lm_step(masked_batches(folder, settings), compute, settings, options.device)
+        return train(run, weights, state, settings, Job(settings.updates, step, save), options)
 
 
-PHASES = ("first", "last")
-# The settings that may change until the updates begin that are counted from the end.
-_ENDING = ("updates", "decay", "last_updates", "last_masking")
-
-
-def masked_batches(run: Path, settings: Settings) -> Callable[[int], Batch]:
+def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], Batch]:
     """The batch of any update: of short sequences first, and of long ones in the last updates."""
-    first = MaskedBatches(run, "first", settings.length, settings)
+    first = MaskedBatches(folder, "first", settings.length, settings)
     last_settings = replace(settings, masking=settings.last_masking or settings.masking)
-    last = MaskedBatches(run, "last", settings.last_length, last_settings)
+    last = MaskedBatches(folder, "last", settings.last_length, last_settings)
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
-def _gradients(
-    batch: Batch, weights: MaskedLMWeights[Array], config: RobertaConfig, settings: Settings, update: int, device: str
-) -> tuple[float, MaskedLMWeights[Array]]:
-    """The loss of a batch and its gradients."""
-    asked = count_asked(batch)
-
-    def compute(piece: Piece) -> tuple[float, MaskedLMWeights[Array]]:
-        dropout = Dropout(settings.dropout, rng_for(device, [settings.seed, 3, update, piece.number]))
-        return masked_lm_gradients(piece.texts, piece.labels, weights, config, dropout, dropout, count=asked)
-
-    return add_up_pieces(batch, compute, device)
-
-
-# -- the run's folder ------------------------------------------------------------------------------------------------
-
-
-def _check_end(run: Path, settings: Settings) -> None:
-    """See that the updates that are counted from the end have not begun, where the end is another than was noted."""
-    noted, made = noted_settings(run), saved_updates(run)
-    new = {name: getattr(settings, name) for name in _ENDING}
-    old = {name: noted.get(name, new[name]) for name in _ENDING}
-    begins = min(end["updates"] - max(end["decay"], end["last_updates"]) for end in (old, new))
-    if old != new and made > begins:
-        changes = ", ".join(f"{name} {old[name]:,} to {new[name]:,}" for name in _ENDING if old[name] != new[name])
+def check_end(run: RunFolder, settings: MaskedLMSettings) -> None:
+    """Check that the end of a run is not changed after it has begun."""
+    new = {name: getattr(settings, name) for name in settings.ENDING}
+    old = {name: run.settings.get(name, value) for name, value in new.items()}
+    begins = min(end["updates"] - max(end["decay"], end.get("last_updates", 0)) for end in (old, new))
+    if old != new and run.updates > begins:
+        changes = ", ".join(f"{name} from {old[name]:,} to {new[name]:,}" for name in new if old[name] != new[name])
         raise TrainingError(
-            f"{run}: after {made:,} updates it is too late to change {changes}: the updates that are counted from the "
-            f"end begin after {max(begins, 0):,}"
+            f"{run.path}: cannot change {changes} at update {run.updates:,}: the end begins at "
+            f"update {max(begins, 0):,}"
         )
 
 
+def _weights(model: Path | None, settings: PretrainSettings) -> MaskedLMWeights[Array]:
+    """The weights that a run goes on from: those of a model, or random ones."""
+    config = settings.config()
+    if model is not None:
+        loaded = RobertaForMaskedLM.from_pretrained(model)
+        if list(tree_leaves(masked_lm_keys(loaded.config))) != list(tree_leaves(masked_lm_keys(config))):
+            raise TrainingError(f"{model}: the settings describe a model of another shape; give those of this model")
+        copies: MaskedLMWeights[Array] = tree_map(np.array, loaded.weights)
+        return copies
+    rng = np.random.default_rng([settings.seed, 0])
+    weights: MaskedLMWeights[Array] = tree_map(lambda key: initial_weights(key, rng), masked_lm_keys(config))
+    weights.roberta.embeddings.word[config.pad_token_id] = 0
+    weights.roberta.embeddings.position[config.pad_token_id] = 0
+    return weights
+
+
 def _prepare(
-    run: Path,
-    files: Sequence[Path],
-    last_files: Sequence[Path],
+    folder: Path,
+    texts: Sequence[Sequence[Path]],
     initial: Path | None,
-    settings: Settings,
+    settings: PretrainSettings,
     say: Callable[[str], None],
-) -> None:
-    """Make what a run needs once, tokenizer and sequences, each written atomically."""
-    if not (run / "tokenizer.json").exists():
-        if initial is None:
-            say(f"learning {settings.vocab_size:,} tokens")
-            tokenizer = train_tokenizer(files, settings.vocab_size)
-        else:
-            tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
-        if tokenizer.get_vocab_size() != settings.vocab_size and initial is not None:
-            raise TrainingError(
-                f"{initial}: the tokenizer has {tokenizer.get_vocab_size()} tokens, but vocab_size is "
-                f"{settings.vocab_size}; give --vocab-size {tokenizer.get_vocab_size()}"
-            )
-        if tokenizer.get_vocab_size() != settings.vocab_size:
-            raise TrainingError(
-                f"the text has only {tokenizer.get_vocab_size()} different tokens in it; vocab_size can't be "
-                f"{settings.vocab_size}: make it smaller, or give more text"
-            )
-        write_beside(run / "tokenizer.json", lambda file: file.write(tokenizer.to_str().encode()))
-    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+) -> Iterable[Path]:
+    """Write the tokenizer and the sequences."""
+    if initial is None:
+        say(f"learning a vocabulary of {settings.vocab_size:,} tokens")
+        tokenizer = train_tokenizer(texts[0], settings.vocab_size)
+    else:
+        tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
+    size = tokenizer.get_vocab_size()
+    if size != settings.vocab_size and initial is not None:
+        raise TrainingError(f"{initial}: the tokenizer has {size} tokens; set vocab_size to {size}")
+    if size != settings.vocab_size:
+        raise TrainingError(
+            f"the text has only {size} different tokens; vocab_size cannot be {settings.vocab_size}: decrease it, or "
+            "give more text"
+        )
+    path = folder / "tokenizer.json"
+    write_text(path, tokenizer.to_str())
+    # As saved: what a resumed run reads.
+    tokenizer = Tokenizer.from_file(str(path))
     assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
     lengths = (settings.length, settings.last_length)
-    for phase, texts, length in zip(PHASES, (files, last_files), lengths, strict=True):
-        write_sequences(run, phase, texts, tokenizer, length, say)
-
-
-def _weights(run: Path, initial: Path | None, config: RobertaConfig, settings: Settings) -> MaskedLMWeights[Array]:
-    """The weights of the last checkpoint, or the first ones: those of `initial`, or random ones."""
-    folder = last_checkpoint(run) or initial
-    if folder is None:
-        return initial_weights(config, np.random.default_rng([settings.seed, 0]))
-    copies: MaskedLMWeights[Array] = tree_map(np.array, load_masked_lm(folder, config))
-    return copies
+    phases = zip(PHASES, texts, lengths, strict=True)
+    return [path, *(out for phase, files, length in phases for out in
+                    write_sequences(folder, phase, files, tokenizer, length, say))]  # fmt: skip

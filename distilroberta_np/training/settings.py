@@ -1,72 +1,142 @@
-"""What a training is begun with."""
+"""The settings of pretraining, distillation and fine-tuning.
+
+Each setting is declared once, with its help text and its bounds. The checks and the options of the commands
+(`cli/training_options.py`) follow from the declaration.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import MISSING, dataclass, field, fields
+from types import UnionType
+from typing import Any, ClassVar, get_args, get_type_hints
 
-from ..config import RobertaConfig
+from ..config import PROBLEM_TYPES, RobertaConfig
 from ..errors import TrainingError
-from .optimizer import trapezoid
-
-OPTIMIZERS = ("adamw", "muon")
+from ..messages import shown
+from .optim import OPTIMIZERS
+from .optim.adamw import linear_schedule, trapezoid
+from .tasks import task_names
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedTextSettings:
-    """What a training on masked text is begun with, and can't change on the way."""
+class Rule:
+    """How a command describes a setting, and which values the setting takes.
 
-    length: int = 128  # tokens of a sequence, at most
-    batch_tokens: int = 8192  # tokens of an update, about
-    updates: int = 10_000
-    warmup: int = 500  # updates in which the learning rate rises
-    decay: int = 9500  # updates at the end in which it falls to 0
-    optimizer: str = "adamw"  # or "muon"
-    learning_rate: float = 1e-3  # at its peak
-    weight_decay: float = 0.01
-    clip: float = 1.0  # largest global norm of the gradients
-    masking: float = 0.15  # share of the tokens that are asked for
-    whole_words: int = 0  # 1: words are asked for whole
-    dropout: float = 0.0
-    seed: int = 0
+    Args:
+        help: the help text of the option.
+        metavar: how the help names the value.
+        at_least, above, at_most, below: bounds of a number.
+        choices: all values of a name.
+        group: the heading in the command's help.
+    """
+
+    help: str
+    metavar: str = "N"
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
+    choices: tuple[str, ...] = ()
+    group: str = "training"
+
+    def check(self, name: str, value: object, kind: type) -> None:
+        """Raise a TrainingError if a setting cannot have this value."""
+        if self.choices and value not in self.choices:
+            raise TrainingError(f"{name} must be {' or '.join(self.choices)}, not {shown(value)}")
+        if kind not in (int, float):
+            return
+        numeric = isinstance(value, int) or (kind is float and isinstance(value, float))
+        if not numeric or not (self.at_least <= value <= self.at_most and self.above < value < self.below):  # type: ignore[operator]
+            bounds = {
+                "of at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below,
+            }  # fmt: skip
+            limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+            raise TrainingError(f"{name} must be {_NOUNS[kind]} {limits}".rstrip() + f", not {shown(value)}")
+
+
+_NOUNS = {int: "an integer", float: "a number"}
+
+
+def _setting(default: Any = MISSING, help: str = "", **rule: Any) -> Any:
+    """Declare a field of a settings class; the arguments are those of `Rule`."""
+    return field(default=default, metadata={"rule": Rule(help=help, **rule)})
+
+
+def rules(settings: type) -> dict[str, tuple[Rule, type, object]]:
+    """The rule, the type and the default of each setting that was declared with `_setting`, by name."""
+    types = get_type_hints(settings)
+    found = {}
+    for each in fields(settings):
+        if "rule" in each.metadata:
+            kind = types[each.name]
+            kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind
+            found[each.name] = (each.metadata["rule"], kind, each.default)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The settings that all kinds of training share."""
+
+    optimizer: str = _setting("adamw", "optimizer", choices=tuple(OPTIMIZERS))
+    weight_decay: float = _setting(0.01, "weight decay of matrices", metavar="RATE", at_least=0)
+    clip: float = _setting(1.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
+    dropout: float = _setting(0.0, "dropout probability", metavar="P", at_least=0, below=1)
+    seed: int = _setting(0, "random seed of weights, data order, masking and dropout", at_least=0)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and (not isinstance(value, int) or value < (field.name in _POSITIVE)):
-                raise TrainingError(f"{field.name} must be an integer of at least {int(field.name in _POSITIVE)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise TrainingError(f"optimizer must be {' or '.join(OPTIMIZERS)}, not {self.optimizer!r}")
-        if not 0 < self.masking < 1:
-            raise TrainingError(f"masking must be between 0 and 1, not {self.masking}")
-        if not 0 <= self.dropout < 1:
-            raise TrainingError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-        if self.length < 8:
-            raise TrainingError(f"length must be at least 8 tokens, not {self.length}")
+        for name, (rule, kind, default) in rules(type(self)).items():
+            value = getattr(self, name)
+            if value is not None or default is not None:
+                rule.check(name, value, kind)
 
-    def rate_of(self, update: int) -> float:
-        """The learning rate of an update, counted from 0."""
-        return trapezoid(update + 1, self.updates, self.warmup, self.decay, self.learning_rate)
+    def learning_rate_at(self, update: int, updates: int) -> float:
+        """The learning rate of an update, counted from 0, out of `updates`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(MaskedTextSettings):
-    """What a pretraining is begun with: the model's shape too."""
+class MaskedLMSettings(TrainingSettings):
+    """The settings of training on masked text."""
 
-    vocab_size: int = 16384
-    hidden_size: int = 256
-    num_hidden_layers: int = 6
-    num_attention_heads: int = 4
-    intermediate_size: int = 1024
-    last_length: int = 512  # `length` in the last updates, from which the model learns the positions after that
-    last_updates: int = 1000  # that see them (Devlin et al. 2018, section A.2: the last tenth)
-    last_masking: float = 0.0  # `masking` in the last updates; 0: the same
+    length: int = _setting(128, "maximum sequence length in tokens", at_least=8)
+    batch_tokens: int = _setting(8192, "approximate batch size in tokens", at_least=1)
+    updates: int = _setting(10_000, "number of updates", at_least=1)
+    warmup: int = _setting(500, "updates over which the learning rate rises to its peak", at_least=0)
+    decay: int = _setting(9500, "updates over which the learning rate falls to 0 at the end", at_least=0)
+    learning_rate: float = _setting(1e-3, "peak learning rate", metavar="RATE", above=0)
+    masking: float = _setting(0.15, "masking probability", metavar="P", above=0, below=1)
+    whole_words: bool = _setting(False, "mask whole words")
+
+    # These say how a run ends, and may change until that begins.
+    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay")
+
+    def learning_rate_at(self, update: int, updates: int) -> float:
+        return trapezoid(update + 1, updates, self.warmup, self.decay, self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings(MaskedLMSettings):
+    """The settings of pretraining, with the shape of the model."""
+
+    vocab_size: int = _setting(16384, "vocabulary size", group="model", at_least=1)
+    hidden_size: int = _setting(256, "width of the hidden states", group="model", at_least=1)
+    num_hidden_layers: int = _setting(6, "number of layers", group="model", at_least=1)
+    num_attention_heads: int = _setting(4, "number of attention heads", group="model", at_least=1)
+    intermediate_size: int = _setting(1024, "width of the feed-forward layers", group="model", at_least=1)
+    # The model learns the positions after `length` in the last updates (Devlin et al. 2018, section A.2: last tenth).
+    last_length: int = _setting(512, "maximum sequence length in the last updates", at_least=8)
+    last_updates: int = _setting(1000, "updates at the end with sequences of --last-length", at_least=0)
+    last_masking: float = _setting(
+        0.0, "masking probability in the last updates; 0: the same", metavar="P", at_least=0, below=1
+    )
+    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay", "last_updates", "last_masking")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.last_length < self.length:
-            raise TrainingError(f"last_length must be no less than length, not {self.last_length} and {self.length}")
-        if not 0 <= self.last_masking < 1:
-            raise TrainingError(f"last_masking must be at least 0 and below 1, not {self.last_masking}")
+            raise TrainingError(f"last_length must be at least length, not {self.last_length} and {self.length}")
 
     def config(self) -> RobertaConfig:
         return RobertaConfig(
@@ -83,40 +153,105 @@ class Settings(MaskedTextSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillationSettings(MaskedTextSettings):
-    """What a distillation is begun with. The defaults are those of DistilBERT's released training code.
+class DistillSettings(MaskedLMSettings):
+    """The settings of distillation. The defaults are those of DistilBERT's released training code.
 
-    That code also counts rare tokens in when it chooses what to mask, and leaves the embeddings of positions as they
-    are; here they are masked and learned as in pretraining.
+    That code also masks rare tokens more often and freezes the position embeddings; here masking is uniform and the
+    position embeddings are trained, as in pretraining.
     """
 
-    teacher: str  # a model's folder, or its name on the hub
-    layers: int = 0  # of the student; 0: half the teacher's
-    temperature: float = 2.0  # of the soft targets
-    alpha_ce: float = 5.0  # weight of the loss of soft targets
-    alpha_mlm: float = 2.0  # weight of masked language modelling's
-    alpha_cos: float = 1.0  # weight of the cosine loss of the last vectors
-    restrict_ce_to_mask: int = 0  # 1: soft targets only where a token is asked for
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.0
-    clip: float = 5.0
-    dropout: float = 0.1
+    teacher: str = _setting(help="teacher model: a folder, or a name on the hub", metavar="MODEL")
+    layers: int = _setting(0, "layers of the student; 0: half of the teacher's", at_least=0)
+    temperature: float = _setting(2.0, "temperature of the soft targets", metavar="T", above=0)
+    alpha_ce: float = _setting(5.0, "weight of the soft-target loss", metavar="WEIGHT", at_least=0)
+    alpha_mlm: float = _setting(2.0, "weight of the masked-language-model loss", metavar="WEIGHT", at_least=0)
+    alpha_cos: float = _setting(1.0, "weight of the cosine loss on hidden states", metavar="WEIGHT", at_least=0)
+    restrict_ce_to_mask: bool = _setting(False, "use soft targets only at masked positions")
+    learning_rate: float = _setting(5e-4, "peak learning rate", metavar="RATE", above=0)
+    weight_decay: float = _setting(0.0, "weight decay of matrices", metavar="RATE", at_least=0)
+    clip: float = _setting(5.0, "gradient clipping: maximum global norm", metavar="NORM", above=0)
+    dropout: float = _setting(0.1, "dropout probability of the student", metavar="P", at_least=0, below=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        alphas = (self.alpha_ce, self.alpha_mlm, self.alpha_cos)
-        if min(alphas) < 0 or max(alphas) == 0:
-            raise TrainingError(f"alpha_ce, alpha_mlm and alpha_cos must be at least 0, and not all 0, not {alphas}")
-        if self.temperature <= 0:
-            raise TrainingError(f"temperature must be above 0, not {self.temperature}")
+        if not self.alpha_ce + self.alpha_mlm + self.alpha_cos:
+            raise TrainingError("alpha_ce, alpha_mlm and alpha_cos are all 0; at least one must be above 0")
 
 
-_POSITIVE = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "length",
-    "batch_tokens",
-    "updates",
-)
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings(TrainingSettings):
+    """The settings of fine-tuning.
+
+    The defaults are those of Liu et al. 2019 (table 10) for GLUE, except for the epochs (10 there) and the learning
+    rate. A setting that is None is chosen from the model or the data; a run that is resumed keeps the choice.
+    """
+
+    task: str = _setting(help="task to train for", choices=task_names(), group="data")
+    model: str | None = None  # a folder or a name on the hub; None: the default model
+    revision: str | None = None  # of a model on the hub
+    train: str = _setting(help="training data", metavar="FILE", group="data")
+    eval: str | None = _setting(
+        None, "evaluation data, used after every epoch (default: a tenth of --train, held out)", metavar="FILE",
+        group="data",
+    )  # fmt: skip
+    skip_bad_rows: bool = _setting(False, "report unusable rows on stderr and skip them", group="data")
+
+    text_column: str | None = _setting(None, "name of the text column", metavar="NAME", group="tables")
+    pair_column: str | None = _setting(None, "name of the column with the second text", metavar="NAME", group="tables")
+    label_column: str | None = _setting(None, "name of the label column", metavar="NAME", group="tables")
+    header: bool = _setting(True, "the first row is data; columns are named by numbers from 1", group="tables")
+    problem_type: str | None = _setting(
+        None, "default: regression if all labels are numbers and some are not whole, several labels if they are lists "
+        "(JSON), else one label", choices=PROBLEM_TYPES[1:], group="tables",
+    )  # fmt: skip
+
+    max_length: int | None = _setting(
+        None, "maximum length of an input in tokens (default: 384 for questions, else the model's maximum)", at_least=8
+    )
+    doc_stride: int = _setting(128, "tokens shared by neighbouring windows of a question's context", at_least=0)
+    learning_rate: float | None = _setting(
+        None, "peak learning rate (default: 4000 / number of parameters, at most 0.001)", metavar="RATE", above=0
+    )
+    epochs: int | None = _setting(
+        None, "passes over the training data (default: 3; up to 20 for small data, to make 100 updates)", at_least=1
+    )
+    batch_size: int = _setting(32, "inputs per update", at_least=1)
+    warmup: float = _setting(
+        0.06, "fraction of the updates over which the learning rate rises to its peak", metavar="P", at_least=0,
+        at_most=1,
+    )  # fmt: skip
+    weight_decay: float = _setting(0.1, "weight decay of matrices", metavar="RATE", at_least=0)
+    dropout: float = _setting(
+        0.1, "dropout probability, in the encoder and in the head", metavar="P", at_least=0, below=1
+    )
+    metric: str | None = _setting(
+        None, "metric that selects the best checkpoint: accuracy (default for one label), f1, f1_macro or matthews; "
+        "f1_micro (several labels), f1_macro or accuracy; pearson (regression) or spearman; f1 (token classification), "
+        "precision, recall or accuracy; f1 (questions) or exact", metavar="NAME",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.problem_type is not None and self.task != "text-classification":
+            raise TrainingError(f"problem_type applies to text-classification only, not to {self.task}; leave it out")
+
+    def learning_rate_at(self, update: int, updates: int) -> float:
+        """A linear warm-up and a linear decay, with the rounding of transformers' schedule."""
+        assert self.learning_rate is not None
+        return linear_schedule(update, updates, math.ceil(self.warmup * updates), self.learning_rate)
+
+
+def default_epochs(updates_per_epoch: int) -> int:
+    """The number of epochs of fine-tuning: 3; more for small data, to make 100 updates, but at most 20 (Mosbach et al.
+    2021, "On the Stability of Fine-tuning BERT": too few updates explain many failures on small data)."""
+    return min(20, max(3, math.ceil(100 / updates_per_epoch)))
+
+
+def default_learning_rate(parameters: int) -> float:
+    """The peak learning rate of fine-tuning by the number of parameters of the model: 4,000 / parameters, at most 1e-3.
+
+    That is 4.4e-4 for the embedded model (9 million) and lies in the ranges of the papers for the published ones:
+    4.9e-5 for distilroberta-base (82 million) and 3.2e-5 for roberta-base (Devlin et al. 2018, section A.3: 2e-5 to
+    5e-5), 1.1e-5 for roberta-large (Liu et al. 2019, table 10: 1e-5 to 3e-5).
+    """
+    return float(f"{min(1e-3, 4000 / parameters):.1e}")

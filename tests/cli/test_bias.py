@@ -1,4 +1,4 @@
-"""`distilroberta-np bias`, on the embedded model: what a program reads of it, and what a person sees."""
+"""`distilroberta-np bias` on the embedded model: piped, as JSON and on a terminal."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from distilroberta_np import pipeline
-from distilroberta_np.bias import compare_groups
+from distilroberta_np.analysis.bias import compare_groups
 from distilroberta_np.cli import main
 from distilroberta_np.cli.bias import _bar
 from distilroberta_np.hub import find_embedded
@@ -24,7 +24,7 @@ def run(capsys, *arguments):
 
 
 def on_a_terminal(*arguments, encoding="utf-8", columns="80"):
-    """What a terminal shows, line by line."""
+    """The lines that a terminal shows."""
     pty = pytest.importorskip("pty")
     shown, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": columns}
@@ -35,7 +35,7 @@ def on_a_terminal(*arguments, encoding="utf-8", columns="80"):
         try:
             while data := os.read(shown, 4096):
                 output += data
-        except OSError:  # how a terminal ends
+        except OSError:  # the terminal was closed
             pass
     os.close(shown)
     assert process.returncode == 0, output
@@ -49,7 +49,7 @@ def test_help_has_examples(capsys):
     assert f'examples:\n  distilroberta-np bias "{TEMPLATE}"' in capsys.readouterr().out
 
 
-def test_piped_lines_begin_with_what_they_are(capsys):
+def test_piped_lines_begin_with_their_kind(capsys):
     status, output, errors = run(capsys, TEMPLATE, "--top-k", "2")
     assert (status, errors) == (0, "")
     rows = [line.split("\t") for line in output.splitlines()]
@@ -64,7 +64,7 @@ def test_piped_lines_begin_with_what_they_are(capsys):
     assert len(rows[-1]) == 5
 
 
-def test_json_is_one_object_with_all_that_the_library_gives(capsys):
+def test_json_is_one_object_with_the_whole_comparison(capsys):
     status, output, _ = run(
         capsys, "The {} sat.<mask>", "--groups", "old man", "{cat}", "--json", "--baseline", "{cat}"
     )
@@ -87,14 +87,14 @@ def test_targets_of_several_tokens_are_compared(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["The man sat <mask>."], "no {...|...} in it"),
-        (["The {man|woman} sat."], "must have one <mask>, and has none"),
-        (["The {} sat <mask>.", "--groups", "man"], "one group only"),
-        ([TEMPLATE, "--baseline", "cat"], "no group is called 'cat'"),
+        (["The man sat <mask>."], "contains no {...|...}"),
+        (["The {man|woman} sat."], "must contain exactly one <mask>"),
+        (["The {} sat <mask>.", "--groups", "man"], "only one group"),
+        ([TEMPLATE, "--baseline", "cat"], "baseline 'cat' is not a group"),
         ([TEMPLATE, "--plot", "x.gif"], "must end in .png"),
     ],
 )
-def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, arguments, message):
+def test_errors_end_with_status_2_and_one_line(capsys, arguments, message):
     status, output, errors = run(capsys, *arguments)
     assert (status, output) == (2, "")
     assert errors.startswith("distilroberta-np: ")
@@ -102,7 +102,7 @@ def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, arguments, messag
     assert len(errors.splitlines()) == 1
 
 
-def test_a_picture_is_drawn(capsys, tmp_path):
+def test_a_chart_is_drawn(capsys, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the plot extra: pip install 'distilroberta-np[plot]'")
     status, output, _ = run(capsys, TEMPLATE, "--plot", str(tmp_path / "bias.png"))
     assert status == 0
@@ -110,14 +110,14 @@ def test_a_picture_is_drawn(capsys, tmp_path):
     assert (tmp_path / "bias.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_it_says_what_to_install(capsys, tmp_path, monkeypatch):
+def test_without_matplotlib_the_error_says_what_to_install(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     status, output, errors = run(capsys, TEMPLATE, "--plot", str(tmp_path / "bias.png"))
     assert (status, output) == (2, "")
-    assert errors == "distilroberta-np: a picture needs matplotlib: pip install 'distilroberta-np[plot]'\n"
+    assert errors == "distilroberta-np: charts need matplotlib: pip install 'distilroberta-np[plot]'\n"
 
 
-def test_on_a_terminal_lists_stand_side_by_side_and_bars_on_one_zero():
+def test_on_a_terminal_lists_are_side_by_side_and_bars_share_one_zero():
     lines = on_a_terminal(TEMPLATE)
     assert max(map(len, lines)) <= 80
     assert lines[0] == TEMPLATE
@@ -161,10 +161,10 @@ def test_groups_that_do_not_fit_side_by_side_follow_below():
         (-0.25, " " * 10 + "▐█│", " " * 11 + "#|"),
     ],
 )
-def test_a_bar_goes_from_zero_to_its_side(value, blocks, ascii):
+def test_a_bar_extends_from_zero_to_one_side(value, blocks, ascii):
     assert _bar(value, 2.0, "█▌▐│") == blocks
     assert _bar(value, 2.0, "#  |") == ascii
 
 
-def test_bars_of_nothing_but_zeros_are_empty():
+def test_the_bars_of_zeros_are_empty():
     assert _bar(0.0, 0.0, "█▌▐│") == " " * 12 + "│"

@@ -7,7 +7,7 @@ import pytest
 
 from distilroberta_np import SentenceEncoder
 from distilroberta_np.cli import main
-from tests.sentence_folders import HIDDEN, write_sentence_encoder
+from tests.support.sentence_folders import HIDDEN, write_sentence_encoder
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def assert_close(ours, expected):
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_list_a_line_and_with_json_an_object(capsys, folder, encoder):
+def test_the_output_is_lists_or_json_objects(capsys, folder, encoder):
     expected = encoder.encode(["the cat", "sat"])
     status, lines, errors = encode(capsys, folder, "the cat", "sat")
     assert (status, errors) == (0, "")
@@ -48,11 +48,11 @@ def test_options_reach_the_encoder(capsys, folder, encoder):
     assert_close(encode(capsys, folder, "sat", "--prompt", "the cat ")[1], encoder.encode(["the cat sat"]))
 
 
-def test_a_file_of_vectors_has_a_row_a_line(capsys, folder, encoder, tmp_path):
+def test_output_has_one_row_per_line(capsys, folder, encoder, tmp_path):
     lines = [b"the cat", b"\xff", b"", b"on the cat " * 200, b"\xfe"]
     (tmp_path / "lines.txt").write_bytes(b"\n".join(lines))
     output = tmp_path / "vectors.npy"
-    output.write_bytes(b"of before")
+    output.write_bytes(b"previous")
     status, printed, errors = encode(capsys, folder, "--input", tmp_path / "lines.txt", "--output", output)
     assert (status, printed) == (1, [])
     assert errors.splitlines() == ["distilroberta-np: line 2: not UTF-8", "distilroberta-np: line 5: not UTF-8"]
@@ -64,22 +64,39 @@ def test_a_file_of_vectors_has_a_row_a_line(capsys, folder, encoder, tmp_path):
     np.load(output, mmap_mode="r")  # which only well-formed files allow
 
 
-def test_no_lines_make_a_file_of_no_rows(capsys, folder, tmp_path):
+def test_an_empty_input_makes_an_empty_array(capsys, folder, tmp_path):
     (tmp_path / "lines.txt").write_bytes(b"")
     assert encode(capsys, folder, "--input", tmp_path / "lines.txt", "--output", tmp_path / "v.npy")[0] == 0
     assert np.load(tmp_path / "v.npy").shape == (0, HIDDEN)
 
 
-def test_what_goes_wrong_leaves_the_file_of_before(capsys, folder, tmp_path, monkeypatch):
+def test_an_error_keeps_the_previous_file(capsys, folder, tmp_path, monkeypatch):
     output = tmp_path / "vectors.npy"
-    output.write_bytes(b"of before")
+    output.write_bytes(b"previous")
     arguments = ["sat", "--output", output]
     assert encode(capsys, folder, *arguments, "--prompt-name", "unknown")[0] == 2
-    monkeypatch.setattr(SentenceEncoder, "_pool", lambda *_: 1 / 0)
+    monkeypatch.setattr(SentenceEncoder, "answers", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         encode(capsys, folder, *arguments)
-    assert output.read_bytes() == b"of before"
+    assert output.read_bytes() == b"previous"
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
+
+
+def test_an_interrupted_command_continues(capsys, folder, encoder, tmp_path, monkeypatch):
+    output, texts = tmp_path / "vectors.npy", ["sat", "the cat", "on"]
+    answers = SentenceEncoder.answers
+
+    def interrupted(self, inputs, **options):
+        yield from list(answers(self, inputs, **options))[:2]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SentenceEncoder, "answers", interrupted)
+        assert encode(capsys, folder, *texts, "--output", output)[0] == 130
+    assert not output.exists()
+    status, _, errors = encode(capsys, folder, *texts, "--output", output)
+    assert (status, errors) == (0, f"distilroberta-np: continuing {output} after 2 rows\n")
+    assert_close(np.load(output), encoder.encode(texts))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +104,7 @@ def test_what_goes_wrong_leaves_the_file_of_before(capsys, folder, tmp_path, mon
     [
         ([], "give a text"),
         (["a", "--output", "v.npy", "--json"], "give --output or --json, not both"),
-        (["a", "--output", "v.txt"], "--output must end in .npy"),
+        (["a", "--output", "v.txt"], "the name of --output must end in .npy"),
     ],
 )
 def test_wrong_arguments_end_with_2_and_the_usage(capsys, folder, arguments, message, tmp_path, monkeypatch):
@@ -99,9 +116,9 @@ def test_wrong_arguments_end_with_2_and_the_usage(capsys, folder, arguments, mes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_model_the_embedded_one_encodes_and_stderr_says_what_it_is(capsys, monkeypatch):
+def test_the_embedded_model_is_the_default_and_named_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr("distilroberta_np.hub.find_published", lambda: None)
     assert main(["encode", "Hello."]) == 0
     captured = capsys.readouterr()
     assert len(json.loads(captured.out)) > 0
-    assert "embedded model" in captured.err and "it is no sentence encoder by itself" in captured.err
+    assert "embedded model" in captured.err and "it was not trained as a sentence encoder" in captured.err

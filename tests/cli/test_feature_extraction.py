@@ -7,7 +7,7 @@ import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
-from tests.seeded import write_model
+from tests.support.seeded import write_model
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,7 @@ def test_a_replaced_target_is_said_on_stderr(capsys):
     ("arguments", "message"),
     [
         ([], "give a text"),
-        (["a <mask>", "-"], "can't stand beside other texts"),
+        (["a <mask>", "-"], "cannot be given together with other texts"),
         (["a <mask>", "--input", "x"], "not both"),
         (["a <mask>", "--top-k", "many"], "invalid int value"),
     ],
@@ -194,7 +194,7 @@ def test_progress_is_silent_where_nobody_watches(capsys):
 def test_a_closed_standard_input_is_said(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["fill-mask", "-", *MODEL]) == 2
-    assert capsys.readouterr().err == "distilroberta-np: standard input is closed, so there is nothing to read from -\n"
+    assert capsys.readouterr().err == "distilroberta-np: standard input is closed, so - cannot be read\n"
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

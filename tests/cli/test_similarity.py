@@ -9,7 +9,7 @@ import pytest
 
 from distilroberta_np import CrossEncoder, SentenceEncoder
 from distilroberta_np.cli import main
-from tests.sentence_folders import write_cross_encoder, write_sentence_encoder
+from tests.support.sentence_folders import write_cross_encoder, write_sentence_encoder
 
 TEXTS = ["on the cat", "a", "the cat sat", "the"]
 
@@ -42,7 +42,7 @@ def expected_order(scores):
     return np.argsort(-scores, kind="stable").tolist()
 
 
-def test_texts_come_best_first_as_lines(capsys, folder):
+def test_texts_are_sorted_best_first(capsys, folder):
     encoder = SentenceEncoder.from_pretrained(folder)
     (scores,) = encoder.similarity(encoder.encode_query("cat"), encoder.encode_document(TEXTS))
     status, printed, errors = answer(capsys, "similarity", folder, "cat", *TEXTS)
@@ -52,7 +52,7 @@ def test_texts_come_best_first_as_lines(capsys, folder):
     assert answer(capsys, "similarity", folder, "cat", *TEXTS, "--top-k", "2")[1] == wanted[:2]
 
 
-def test_files_and_json_and_another_function(capsys, folder, lines, monkeypatch):
+def test_files_json_and_another_function(capsys, folder, lines, monkeypatch):
     encoder = SentenceEncoder.from_pretrained(folder)
     encoder.similarity_fn_name = "euclidean"
     scores = encoder.similarity(encoder.encode_query(TEXTS), encoder.encode_document(TEXTS))
@@ -68,7 +68,7 @@ def test_files_and_json_and_another_function(capsys, folder, lines, monkeypatch)
             assert one["matches"][0]["score"] == pytest.approx(row.max(), rel=1e-4, abs=1e-5)
 
 
-def test_many_queries_are_compared_some_at_a_time(capsys, folder, tmp_path):
+def test_many_queries(capsys, folder, tmp_path):
     (tmp_path / "queries.txt").write_text("\n".join(TEXTS * 40))
     _, printed, _ = answer(
         capsys, "similarity", folder, "--queries", tmp_path / "queries.txt", "--top-k", "1", "on", "a"
@@ -77,7 +77,7 @@ def test_many_queries_are_compared_some_at_a_time(capsys, folder, tmp_path):
     assert [line.split("\t")[1] for line in printed] == [line.split("\t")[1] for line in printed[:4]] * 40
 
 
-def test_rank_reads_query_and_text_together(capsys, cross, lines):
+def test_rank_uses_the_cross_encoder(capsys, cross, lines):
     ranked = CrossEncoder.from_pretrained(cross).rank("cat", TEXTS, return_documents=True)
     status, (line,), _ = answer(capsys, "rank", cross, "cat", "--input", lines, "--json")
     assert status == 0
@@ -101,9 +101,9 @@ def test_a_terminal_shows_a_table(capsys, folder, cross, command, monkeypatch):
     ("arguments", "message"),
     [
         ([], "give a query"),
-        (["a query"], "give texts behind the query, or --input FILE"),
+        (["a query"], "give texts after the query, or --input FILE"),
         (["a", "b", "--input", "lines.txt"], "give texts or --input, not both"),
-        (["a", "b", "--top-k", "0"], "must be a number of at least 1"),
+        (["a", "b", "--top-k", "0"], "must be an integer of at least 1"),
     ],
 )
 @pytest.mark.parametrize("command", ["similarity", "rank"])
@@ -114,7 +114,7 @@ def test_wrong_arguments_end_with_2_and_the_usage(capsys, folder, command, argum
     assert message in capsys.readouterr().err
 
 
-def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, folder, tmp_path):
+def test_errors_end_with_status_2_and_one_line(capsys, folder, tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"good\n\xff\n")
     for arguments, message in [
         (["cat", "--input", tmp_path / "bad.txt"], "line 2 of"),
@@ -123,4 +123,4 @@ def test_what_can_not_be_done_ends_with_2_and_one_line(capsys, folder, tmp_path)
         status, printed, errors = answer(capsys, "similarity", folder, *arguments)
         assert (status, printed) == (2, [])
         assert message in errors and len(errors.splitlines()) == 1
-    assert "is no CrossEncoder" in answer(capsys, "rank", folder, "a", "b")[2]
+    assert "not as a CrossEncoder" in answer(capsys, "rank", folder, "a", "b")[2]

@@ -8,7 +8,7 @@ import pytest
 
 from distilroberta_np import pipeline
 from distilroberta_np.cli import main
-from tests.seeded_heads import write_classifier
+from tests.support.seeded_heads import write_classifier
 
 LABELS = ["sad", "glad", "mad"]
 
@@ -84,7 +84,7 @@ def test_pairs_have_a_tab_between_them(capsys, model, classifier, stdin):
     }
     assert "predictions" in lines[2]
     assert errors.splitlines() == [
-        "distilroberta-np: line 2: a pair is two texts with a tab between them, and here are 0 tabs",
+        "distilroberta-np: line 2: a pair is two texts with a tab between them; this line has 0 tabs",
         "distilroberta-np: line 4: a pair is two texts with a tab between them, and here are 2 tabs",
     ]
 
@@ -97,7 +97,7 @@ def test_a_bad_line_is_named_and_the_others_are_answered(capsys, model, stdin):
     unreadable, long = errors.splitlines()
     assert unreadable == "distilroberta-np: line 2: not UTF-8"
     assert long.startswith("distilroberta-np: line 3: the text has ")
-    assert long.endswith("have it cut with --truncation")
+    assert long.endswith("truncate it with --truncation")
     stdin(b"long " * 600)
     assert answer_json(capsys, model, "-", "--truncation")[0] == 0
 
@@ -106,7 +106,6 @@ def test_a_bad_line_is_named_and_the_others_are_answered(capsys, model, stdin):
     ("arguments", "message"),
     [
         (["--model", "m"], "give a text"),
-        (["a"], "the following arguments are required: --model"),
         (["a", "--model", "m", "--top-k", "many"], "must be a number or \"all\", not 'many'"),
         (["a", "--model", "m", "--function-to-apply", "relu"], "invalid choice"),
     ],
@@ -119,11 +118,16 @@ def test_wrong_arguments_end_with_2_and_the_usage(capsys, model, arguments, mess
     assert message in capsys.readouterr().err
 
 
+def test_a_model_is_needed(capsys):
+    assert main(["text-classification", "a"]) == 2
+    assert "needs a fine-tuned model" in capsys.readouterr().err
+
+
 def test_a_model_without_the_head_ends_with_2_and_one_line(capsys):
     from distilroberta_np.hub import find_embedded
 
     assert main(["text-classification", "a", "--model", str(find_embedded())]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "no head for classifying texts" in captured.err
+    assert "no sequence-classification head" in captured.err
     assert len(captured.err.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`distilroberta-np verify`: exit 0 where all agrees, 1 where something differs, 2 without the weights."""
+"""`distilroberta-np verify`: exit status 0 if all values agree, 1 if one differs, 2 without the weights."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from distilroberta_np.hub import find_embedded
 
 @pytest.fixture
 def goldens(monkeypatch):
-    """The embedded model's own answers, in the place of the published ones."""
+    """The embedded model's own answers instead of the published ones."""
     unmasker = pipeline("fill-mask", find_embedded())
     ids = unmasker.tokenizer.encode("a text").ids
     shape = [1, len(ids), unmasker.model.config.hidden_size]
@@ -23,7 +23,7 @@ def goldens(monkeypatch):
     return values
 
 
-def test_where_all_agrees_the_table_says_ok(capsys, goldens):
+def test_values_that_agree_are_ok(capsys, goldens):
     assert main(["verify", "--model", str(find_embedded())]) == 0
     captured = capsys.readouterr()
     rows = [line.split("\t") for line in captured.out.splitlines()]
@@ -32,7 +32,7 @@ def test_where_all_agrees_the_table_says_ok(capsys, goldens):
     assert captured.err.endswith("4 of 4 agree\n")
 
 
-def test_a_difference_is_shown_and_ends_with_1(capsys, goldens):
+def test_a_difference_is_shown_and_ends_with_status_1(capsys, goldens):
     goldens["model_card"][0]["output"][1]["score"] += 1e-3
     assert main(["verify", "--model", str(find_embedded())]) == 1
     captured = capsys.readouterr()
@@ -40,12 +40,12 @@ def test_a_difference_is_shown_and_ends_with_1(capsys, goldens):
     assert captured.err.endswith("3 of 4 agree\n")
 
 
-def test_another_model_differs_from_what_is_published(capsys):
+def test_another_model_differs(capsys):
     assert main(["verify", "--model", str(find_embedded())]) == 1
     assert "DIFFERS" in capsys.readouterr().out
 
 
-def test_without_the_published_weights_it_says_so_and_ends_with_2(capsys, monkeypatch):
+def test_without_the_published_weights_the_status_is_2(capsys, monkeypatch):
     monkeypatch.setattr(verify, "find_published", lambda: None)
     assert main(["verify"]) == 2
     captured = capsys.readouterr()

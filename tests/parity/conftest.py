@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import gzip
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-sys.path.insert(0, str(PROJECT / "scripts"))  # the scripts have the seeded models, and they import each other so
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -46,6 +44,6 @@ def reference_tokenizer(roberta_tokenizer_json: Path) -> Any:
 @pytest.fixture(scope="session")
 def full_size() -> Any:
     """A masked language model of transformers in distilroberta-base's shape, 6 x 768 and 50,265 tokens."""
-    from seeded import DISTILROBERTA, seeded_masked_lm
+    from tests.support.transformers_models import DISTILROBERTA, seeded_masked_lm
 
     return seeded_masked_lm(0, **DISTILROBERTA)

@@ -1,4 +1,4 @@
-"""With float64 on torch as the truth: our float32 is hardly further from it than torch's own."""
+"""Rounding errors of float32, ours and torch's, against float64 on torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 pytest.importorskip("transformers", reason="needs the parity extra")
 
-from parity_report import embedded_model, measure, seeded_models
-from seeded import DISTILROBERTA, ROBERTA_BASE
+from tests.support.accuracy import embedded_model, measure, seeded_models
+from tests.support.transformers_models import DISTILROBERTA, ROBERTA_BASE
 
 pytestmark = pytest.mark.parity
 
@@ -17,7 +17,7 @@ LENGTHS = ([9], [40, 23])
 
 
 @pytest.mark.parametrize(
-    ("models", "places"),
+    ("models", "steps"),
     [
         (lambda: seeded_models(DISTILROBERTA, range(2), LENGTHS), 8),
         (lambda: seeded_models(ROBERTA_BASE, range(1), LENGTHS), 14),
@@ -25,10 +25,10 @@ LENGTHS = ([9], [40, 23])
     ],
     ids=["distilroberta", "roberta-base", "embedded"],
 )
-def test_rounding_errors_are_hardly_larger_than_torchs(models, places):
+def test_rounding_errors_are_at_most_a_tenth_larger_than_torchs(models, steps):
     measured = measure(models())
-    assert len(measured) == places
-    ratios = {place: ours.rms / torchs.rms for place, (ours, torchs) in measured.items()}
-    assert {place: ratio for place, ratio in ratios.items() if ratio > MOST} == {}
+    assert len(measured) == steps
+    ratios = {step: ours.rms / torchs.rms for step, (ours, torchs) in measured.items()}
+    assert {step: ratio for step, ratio in ratios.items() if ratio > MOST} == {}
     # Not by comparing something with itself.
     assert min(ours.rms for ours, _ in measured.values()) > 1e-8

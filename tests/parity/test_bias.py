@@ -1,4 +1,4 @@
-"""The bias probe's numbers, on real weights, beside transformers' pipeline, torch's softmax and scipy's divergence."""
+"""The bias probe on real weights, compared with transformers' pipeline, torch's softmax and scipy's distances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers", reason="needs the parity extr
 distance = pytest.importorskip("scipy.spatial.distance", reason="needs the parity extra")
 
 from distilroberta_np import pipeline  # noqa: E402
-from distilroberta_np.bias import compare_groups  # noqa: E402
+from distilroberta_np.analysis.bias import compare_groups  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -34,13 +34,13 @@ def comparison():
     return compare_groups(pipeline("fill-mask", find_embedded()), TEMPLATE, GROUPS, top_k=8)
 
 
-def probabilities(reference, ids, place):
+def probabilities(reference, ids, position):
     with torch.no_grad():
-        logits = reference.model(torch.tensor([ids])).logits[0, place].double()
+        logits = reference.model(torch.tensor([ids])).logits[0, position].double()
     return torch.softmax(logits, -1).numpy()
 
 
-def test_the_lists_are_the_references(comparison, reference):
+def test_the_predictions_are_transformers(comparison, reference):
     for group in comparison.groups:
         expected = reference(group.text, top_k=8)
         assert [item | {"score": None} for item in group.predictions] == [item | {"score": None} for item in expected]
@@ -48,7 +48,7 @@ def test_the_lists_are_the_references(comparison, reference):
         assert scores == pytest.approx([item["score"] for item in expected], rel=6e-5)
 
 
-def test_ratios_and_divergences_are_those_of_torch_and_scipy(comparison, reference):
+def test_ratios_and_divergences_match_torch_and_scipy(comparison, reference):
     rows = {}
     for group in comparison.groups:
         ids = reference.tokenizer(group.text)["input_ids"]
@@ -63,7 +63,7 @@ def test_ratios_and_divergences_are_those_of_torch_and_scipy(comparison, referen
         assert pair.total_variation == pytest.approx(distance.cityblock(p, q) / 2, rel=1e-3)
 
 
-def test_associations_are_kurita_and_colleagues_score(comparison, reference):
+def test_associations_match_the_score_of_kurita_et_al(comparison, reference):
     """Their steps: p(group | text), with the word in the text and masked; longer groups by the chain rule."""
     mask = reference.tokenizer.mask_token_id
     lengths = {}
@@ -78,9 +78,9 @@ def test_associations_are_kurita_and_colleagues_score(comparison, reference):
                 current = [filling if token == mask else token for token in ids]
                 current[start : start + len(own)] = [mask] * len(own)
                 total = 0.0
-                for place, token in enumerate(own, start):
-                    total += np.log2(probabilities(reference, current, place)[token])
-                    current[place] = token
+                for position, token in enumerate(own, start):
+                    total += np.log2(probabilities(reference, current, position)[token])
+                    current[position] = token
                 logs.append(total)
             assert word.associations[group.name] == pytest.approx(logs[0] - logs[1], abs=1e-4)
     assert lengths["man"] == 1

@@ -8,11 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import DISTILROBERTA, random_batch, randomise, seeded_masked_lm, seeded_roberta  # noqa: E402
-
 from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel  # noqa: E402
-from distilroberta_np.checkpoint.keys import masked_lm_keys  # noqa: E402
-from distilroberta_np.model.tree import tree_leaves  # noqa: E402
+from distilroberta_np.layers.params import tree_leaves  # noqa: E402
+from distilroberta_np.models.masked_lm import masked_lm_keys  # noqa: E402
+from tests.support.transformers_models import DISTILROBERTA, random_batch, randomise, seeded_masked_lm, seeded_roberta  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

@@ -9,20 +9,16 @@ pytest.importorskip("torch", reason="needs the parity extra: pip install 'distil
 pytest.importorskip("transformers", reason="needs the parity extra")
 
 import torch
-from seeded import seeded_masked_lm
 
 from distilroberta_np import RobertaConfig
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.cosine_distance import cosine_distance
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.kl_divergence import kl_divergence
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients
+from distilroberta_np.layers.losses import cosine_distance, kl_divergence
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.training.student import Objective, Teacher, distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
+from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
-
-NONE = Dropout(0.0, None)
 
 
 def numbers(seed, *shape, dtype=np.float64):
@@ -34,15 +30,15 @@ def numbers(seed, *shape, dtype=np.float64):
 def test_soft_targets_are_torchs(dtype, tolerance, temperature):
     z, t = numbers(0, 40, 3000, dtype=dtype), numbers(1, 40, 3000, dtype=dtype)
     theirs = torch.from_numpy(z.copy()).requires_grad_()
-    wanted = (
+    expected = (
         torch.nn.KLDivLoss(reduction="batchmean")(
             torch.log_softmax(theirs / temperature, dim=-1), torch.softmax(torch.from_numpy(t) / temperature, dim=-1)
         )
         * temperature**2
     )
-    wanted.backward()
+    expected.backward()
     loss, gradient = kl_divergence(z, t.copy(), temperature)
-    assert loss == pytest.approx(wanted.item(), rel=tolerance)
+    assert loss == pytest.approx(expected.item(), rel=tolerance)
     assert gradient.dtype == dtype
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=tolerance * 10, atol=tolerance / 100)
 
@@ -52,10 +48,10 @@ def test_cosine_distance_is_torchs(dtype, tolerance):
     x, y = numbers(0, 40, 64, dtype=dtype), numbers(1, 40, 64, dtype=dtype)
     x[3] = 0  # a vector of no direction
     theirs = torch.from_numpy(x.copy()).requires_grad_()
-    wanted = torch.nn.CosineEmbeddingLoss()(theirs, torch.from_numpy(y), torch.ones(40, dtype=theirs.dtype))
-    wanted.backward()
+    expected = torch.nn.CosineEmbeddingLoss()(theirs, torch.from_numpy(y), torch.ones(40, dtype=theirs.dtype))
+    expected.backward()
     loss, gradient = cosine_distance(x, y)
-    assert loss == pytest.approx(wanted.item(), rel=tolerance)
+    assert loss == pytest.approx(expected.item(), rel=tolerance)
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=tolerance * 100, atol=tolerance / 100)
 
 
@@ -91,11 +87,11 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, restrict, alphas):
     groups, inputs = batch(np.random.default_rng(0), [5, 5, 9, 30, 64])
     texts, labels = map(list, zip(*groups, strict=True))
 
-    wanted = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
-    wanted.backward()
+    expected = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
+    expected.backward()
     objective = Objective(2.0, *alphas, restrict)
-    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective, NONE, NONE)
-    assert loss == pytest.approx(wanted.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
+    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective)
+    assert loss == pytest.approx(expected.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(student, config)), strict=True)
     for key, ours, theirs in pairs:

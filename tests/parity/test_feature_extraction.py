@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta_np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import encoder_as_numpy, seeded_roberta  # noqa: E402
-
 from distilroberta_np import RobertaTokenizer  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
 from distilroberta_np.pipelines import FeatureExtractionPipeline, pipeline  # noqa: E402
+from tests.support import answers  # noqa: E402
+from tests.support.transformers_models import encoder_as_numpy, seeded_roberta  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
@@ -49,14 +50,7 @@ def ours(reference_model, roberta_tokenizer_json):
     return FeatureExtractionPipeline(encoder_as_numpy(reference_model), tokenizer)
 
 
-def assert_same(mine, theirs):
-    assert type(mine) is type(theirs)
-    if isinstance(mine, list) and mine and isinstance(mine[0], list) and isinstance(mine[0][0], list):
-        assert len(mine) == len(theirs)
-        for one, other in zip(mine, theirs, strict=True):
-            assert_same(one, other)
-    else:
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+assert_same = partial(answers.assert_same, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("inputs", [*TEXTS, TEXTS, TEXTS[:1], tuple(TEXTS)])

@@ -18,27 +18,24 @@ import seqeval.metrics
 import sklearn.metrics
 import torch
 import transformers
-from seeded import randomise
 
 import distilroberta_np
 from distilroberta_np import RobertaConfig, RobertaTokenizer
-from distilroberta_np.checkpoint.keys import (
-    question_answering_keys,
-    sequence_classification_keys,
-    token_classification_keys,
-)
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training import finetune_questions, metrics
-from distilroberta_np.training.finetune import finetune
-from distilroberta_np.training.finetune_settings import FinetuneSettings
-from distilroberta_np.training.task_data import Question, refuse
-from distilroberta_np.training.tasks import (
-    question_answering_gradients,
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.question_answering import question_answering_gradients, question_answering_keys
+from distilroberta_np.models.sequence_classification import (
     sequence_classification_gradients,
-    token_classification_gradients,
+    sequence_classification_keys,
 )
-from tests.seeded import write_model
+from distilroberta_np.models.token_classification import token_classification_gradients, token_classification_keys
+from distilroberta_np.training.data.questions import Question
+from distilroberta_np.training.finetune import finetune
+from distilroberta_np.training.metrics import classification as metrics
+from distilroberta_np.training.settings import FinetuneSettings
+from distilroberta_np.training.tasks import Context
+from distilroberta_np.training.tasks.question_answering import TASK
+from tests.support.seeded import write_model
+from tests.support.transformers_models import randomise
 
 pytestmark = pytest.mark.parity
 
@@ -55,7 +52,6 @@ SHAPE = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-NONE = Dropout(0.0, None)
 LENGTHS = (5, 9, 9, 30, 64)
 SEQUENCE = (sequence_classification_gradients, sequence_classification_keys, "SequenceClassification")
 
@@ -131,19 +127,17 @@ def test_every_tensors_gradient_is_torchs(case, dtype, tolerance):
         [np.array([labels[place] for place in group]) for group in groups],
         weights,
         our_config,
-        NONE,
-        NONE,
     )
     assert loss == pytest.approx(outputs.loss.item(), rel=1e-5)
     parameters = dict(theirs.named_parameters())
     leaves = tree_leaves(keys(our_config))
     assert {key.name for key in tree_leaves(keys(our_config))} == set(parameters)
     for key, ours in zip(leaves, tree_leaves(gradients), strict=True):
-        wanted = parameters[key.name].grad.numpy()
+        expected = parameters[key.name].grad.numpy()
         assert ours.dtype == dtype
         # Relative to the tensor's largest; a key's bias has none, as it adds the same to all scores of a query.
-        scale = max(np.abs(wanted).max(), 1e-2)
-        assert np.abs(ours - wanted).max() <= tolerance * scale, key.name
+        scale = max(np.abs(expected).max(), 1e-2)
+        assert np.abs(ours - expected).max() <= tolerance * scale, key.name
 
 
 # -- what it saves ---------------------------------------------------------------------------------------------------
@@ -166,7 +160,7 @@ SAVED = {
 
 
 @pytest.mark.parametrize("case", SAVED)
-def test_what_it_saves_transformers_loads_without_a_word(case, tmp_path, recwarn, caplog):
+def test_saved_models_load_in_transformers_without_a_warning(case, tmp_path, recwarn, caplog):
     name, text, head = SAVED[case]
     (tmp_path / name).write_text(text, encoding="utf-8")
     task = "text-classification" if case == "pairs" else case
@@ -186,10 +180,10 @@ def test_what_it_saves_transformers_loads_without_a_word(case, tmp_path, recwarn
     ids = RobertaTokenizer.from_pretrained(folder).encode("the cat sat", "on ab").ids
     assert inputs["input_ids"].tolist() == [ids]
     with torch.no_grad():
-        wanted = theirs.eval()(**inputs)
+        expected = theirs.eval()(**inputs)
     outputs = ours(np.array([ids]))
     for field in ("start_logits", "end_logits") if head == "QuestionAnswering" else ("logits",):
-        np.testing.assert_allclose(getattr(outputs, field), wanted[field].numpy(), atol=1e-5)
+        np.testing.assert_allclose(getattr(outputs, field), expected[field].numpy(), atol=1e-5)
     assert [str(warning.message) for warning in recwarn] == []
     assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
@@ -198,7 +192,7 @@ def test_what_it_saves_transformers_loads_without_a_word(case, tmp_path, recwarn
 
 
 @pytest.mark.parametrize("longest", [32, 48, 384])
-def test_windows_of_questions_are_the_references(longest, roberta_tokenizer_json, reference_tokenizer):
+def test_windows_of_questions_are_those_of_transformers(longest, roberta_tokenizer_json, reference_tokenizer):
     """As the reference's script for SQuAD makes them (run_qa.py), on RoBERTa's own tokenizer."""
     folder = roberta_tokenizer_json.parent
     context = (
@@ -217,7 +211,7 @@ def test_windows_of_questions_are_the_references(longest, roberta_tokenizer_json
     config = RobertaConfig.from_dict({"model_type": "roberta", "hidden_act": "gelu", **SHAPE})
     tokenizer = RobertaTokenizer.from_folder(folder)
     said: list[str] = []
-    ours = finetune_questions.encode(rows, tokenizer, config, settings, longest, refuse, said.append)
+    ours = TASK.encode(rows, config, Context(settings, tokenizer, longest, said.append))
 
     theirs = reference_tokenizer(
         [row.question for row in rows],
@@ -237,15 +231,15 @@ def test_windows_of_questions_are_the_references(longest, roberta_tokenizer_json
         end_char = start_char + len(text)
         first = parts.index(1)
         last = len(parts) - 1 - parts[::-1].index(1)
-        wanted = [0, 0]
+        expected = [0, 0]
         if offsets[first][0] <= start_char and offsets[last][1] >= end_char:
             start, end = first, last
             while start < len(offsets) and offsets[start][0] <= start_char:
                 start += 1
             while offsets[end][1] >= end_char:
                 end -= 1
-            wanted = [start - 1, end + 1]
-        assert example.labels.tolist() == wanted, (number, rows[example.row].answers)
+            expected = [start - 1, end + 1]
+        assert example.labels.tolist() == expected, (number, rows[example.row].answers)
 
 
 # -- measures --------------------------------------------------------------------------------------------------------
@@ -255,23 +249,23 @@ def test_windows_of_questions_are_the_references(longest, roberta_tokenizer_json
 def test_measures_of_labels_are_scikit_learns(seed):
     rng = np.random.default_rng(seed)
     size, labels = int(rng.integers(1, 40)), int(rng.integers(2, 6))
-    ours, wanted = rng.integers(0, labels, (2, size))
+    ours, expected = rng.integers(0, labels, (2, size))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is divided by nothing
-        assert metrics.accuracy(ours, wanted) == pytest.approx(sklearn.metrics.accuracy_score(wanted, ours))
-        assert metrics.matthews(ours, wanted) == pytest.approx(sklearn.metrics.matthews_corrcoef(wanted, ours))
+        assert metrics.accuracy(ours, expected) == pytest.approx(sklearn.metrics.accuracy_score(expected, ours))
+        assert metrics.matthews(ours, expected) == pytest.approx(sklearn.metrics.matthews_corrcoef(expected, ours))
         for average in ("macro", "micro"):
-            score = sklearn.metrics.f1_score(wanted, ours, average=average)
-            assert metrics.f1(ours, wanted, average) == pytest.approx(score)
-        ours, wanted = ours > 0, wanted > 0
-        score = sklearn.metrics.f1_score(wanted, ours)
-        assert metrics.f1(ours.astype(int), wanted.astype(int)) == pytest.approx(score)
+            score = sklearn.metrics.f1_score(expected, ours, average=average)
+            assert metrics.f1(ours, expected, average) == pytest.approx(score)
+        ours, expected = ours > 0, expected > 0
+        score = sklearn.metrics.f1_score(expected, ours)
+        assert metrics.f1(ours.astype(int), expected.astype(int)) == pytest.approx(score)
 
-        ours, wanted = rng.random((2, size, labels)) < rng.random()
-        assert metrics.accuracy(ours, wanted) == pytest.approx(sklearn.metrics.accuracy_score(wanted, ours))
+        ours, expected = rng.random((2, size, labels)) < rng.random()
+        assert metrics.accuracy(ours, expected) == pytest.approx(sklearn.metrics.accuracy_score(expected, ours))
         for average in ("macro", "micro"):
-            score = sklearn.metrics.f1_score(wanted, ours, average=average)
-            assert metrics.f1(ours, wanted, average) == pytest.approx(score)
+            score = sklearn.metrics.f1_score(expected, ours, average=average)
+            assert metrics.f1(ours, expected, average) == pytest.approx(score)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -289,14 +283,14 @@ def test_correlations_are_scipys(seed, ties):
 def test_entities_are_seqevals(seed, prefixes):
     rng = np.random.default_rng(seed)
     kinds = [f"{prefix}-{kind}" for prefix in prefixes if prefix != "O" for kind in ("per", "loc", "a-b")] + ["O", "O"]
-    ours, wanted = ([list(rng.choice(kinds, size)) for size in (1, 7, 12, 40)] for _ in range(2))
-    wanted = [
+    ours, expected = ([list(rng.choice(kinds, size)) for size in (1, 7, 12, 40)] for _ in range(2))
+    expected = [
         [right if rng.random() < 0.6 else tag for tag, right in zip(*pair, strict=True)]
-        for pair in zip(wanted, ours, strict=True)
+        for pair in zip(expected, ours, strict=True)
     ]
     for tags_of in ours:
         found = seqeval.metrics.sequence_labeling.get_entities(tags_of)
         assert metrics.entities(tags_of) == [(str(kind), first, last) for kind, first, last in found]
-    scores = metrics.entity_scores(ours, wanted)
+    scores = metrics.entity_scores(ours, expected)
     for name in ("precision", "recall", "f1", "accuracy"):
-        assert scores[name] == pytest.approx(getattr(seqeval.metrics, f"{name}_score")(wanted, ours)), name
+        assert scores[name] == pytest.approx(getattr(seqeval.metrics, f"{name}_score")(expected, ours)), name

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import (  # noqa: E402
+from tests.support.transformers_models import (  # noqa: E402
     DISTILROBERTA,
     ROBERTA_BASE,
     as_numpy,
@@ -61,16 +61,16 @@ def assert_same_outputs(reference, batch):
     expected = reference(**inputs, output_hidden_states=True, output_attentions=True)
     ours = as_numpy(reference)(**batch, output_hidden_states=True, output_attentions=True)
     assert len(ours.hidden_states) == len(expected.hidden_states) == reference.config.num_hidden_layers + 1
-    for layer, (state, wanted) in enumerate(zip(ours.hidden_states, expected.hidden_states, strict=True)):
-        assert_close(state, wanted, HIDDEN_ATOL, f"hidden state {layer}")
-    for layer, (attention, wanted) in enumerate(zip(ours.attentions, expected.attentions, strict=True), start=1):
-        assert_close(attention, wanted, ATTENTION_ATOL, f"attention of layer {layer}")
+    for layer, (state, theirs) in enumerate(zip(ours.hidden_states, expected.hidden_states, strict=True)):
+        assert_close(state, theirs, HIDDEN_ATOL, f"hidden state {layer}")
+    for layer, (attention, theirs) in enumerate(zip(ours.attentions, expected.attentions, strict=True), start=1):
+        assert_close(attention, theirs, ATTENTION_ATOL, f"attention of layer {layer}")
     assert_close(ours.logits, expected.logits, LOGITS_ATOL, "logits")
 
 
-def assert_close(ours, wanted, atol, what):
+def assert_close(ours, expected, atol, what):
     assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, wanted.numpy(), rtol=0, atol=atol, err_msg=what)
+    np.testing.assert_allclose(ours, expected.numpy(), rtol=0, atol=atol, err_msg=what)
 
 
 @pytest.mark.parametrize("padding", ["right", "left", "inside"])
@@ -82,11 +82,11 @@ def test_roberta_base_shape():
     assert_same_outputs(seeded_masked_lm(1, **ROBERTA_BASE), random_batch(2, ROBERTA_BASE, [33, 12]))
 
 
-def test_the_longest_text(full_size):
+def test_the_longest_sequence(full_size):
     assert_same_outputs(full_size, random_batch(3, DISTILROBERTA, [512]))
 
 
-def test_the_longest_text_with_more_padding_than_there_are_positions():
+def test_the_longest_sequence_with_more_padding_than_positions():
     batch = random_batch(4, SMALL, [38])
     padded = {
         "input_ids": np.pad(batch["input_ids"], ((0, 0), (3, 5)), constant_values=SMALL["pad_token_id"]),
@@ -121,7 +121,7 @@ def test_random_shapes_and_lengths(seed):
     assert_same_outputs(seeded_masked_lm(seed, **shape), random_batch(seed, shape, [*lengths, 5], padding))
 
 
-def test_without_a_mask_padding_is_seen():
+def test_without_a_mask_padding_is_attended_to():
     batch = random_batch(6, SMALL, [9, 4, 0], "inside")
     reference = seeded_masked_lm(3, **SMALL)
     assert_same_outputs(reference, {"input_ids": batch["input_ids"]})
@@ -129,7 +129,7 @@ def test_without_a_mask_padding_is_seen():
     assert np.abs(ours(batch["input_ids"]).logits - ours(**batch).logits)[1].max() > 0.1
 
 
-def test_a_mask_that_does_not_follow_the_pads():
+def test_a_mask_that_differs_from_the_padding():
     batch = random_batch(7, SMALL, [9, 6], "left")
     batch["attention_mask"] = np.random.default_rng(0).integers(0, 2, batch["input_ids"].shape)
     assert_same_outputs(seeded_masked_lm(4, **SMALL), batch)
@@ -147,7 +147,7 @@ def test_encoder_and_pooler(shape):
 
 
 @torch.no_grad()
-def test_a_padded_batch_equals_each_text_alone(full_size):
+def test_a_padded_batch_equals_each_sequence_alone(full_size):
     lengths = [25, 14, 3]
     batch = random_batch(9, DISTILROBERTA, lengths)
     together = as_numpy(full_size)(**batch).logits
@@ -159,7 +159,7 @@ def test_a_padded_batch_equals_each_text_alone(full_size):
 @pytest.mark.parametrize("padding", ["right", "left", "inside"])
 @pytest.mark.parametrize("pad", [0, 1, 3])
 def test_position_ids(padding, pad):
-    from distilroberta_np.model.embeddings import position_ids
+    from distilroberta_np.layers.embeddings import position_ids
 
     ids = random_batch(10, SMALL | {"pad_token_id": pad}, [12, 5, 0], padding)["input_ids"]
     create = transformers.models.roberta.modeling_roberta.RobertaEmbeddings.create_position_ids_from_input_ids

@@ -2,13 +2,13 @@
 
 import itertools
 import warnings
+from functools import partial
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from seeded import DISTILROBERTA, randomise  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from distilroberta_np import (  # noqa: E402
@@ -18,9 +18,11 @@ from distilroberta_np import (  # noqa: E402
     RobertaTokenizer,
     pipeline,
 )
-from distilroberta_np.checkpoint.keys import token_classification_keys  # noqa: E402
-from distilroberta_np.model.tree import tree_map  # noqa: E402
+from distilroberta_np.layers.params import tree_map  # noqa: E402
+from distilroberta_np.models.token_classification import token_classification_keys  # noqa: E402
 from distilroberta_np.pipelines import TokenClassificationPipeline  # noqa: E402
+from tests.support import answers  # noqa: E402
+from tests.support.transformers_models import DISTILROBERTA, randomise  # noqa: E402
 
 pytestmark = [
     pytest.mark.parity,
@@ -113,19 +115,7 @@ def short(roberta_tokenizer_json):
     return pair(roberta_tokenizer_json, BIO, seed=1, length=SHORT)
 
 
-def assert_same(answers, expected):
-    """Equal structure, and equal entities; the reference's scores are NumPy's floats, and ours Python's."""
-    assert type(answers) is type(expected) is list
-    assert len(answers) == len(expected)
-    for ours, theirs in zip(answers, expected, strict=True):
-        if isinstance(theirs, list):
-            assert_same(ours, theirs)
-            continue
-        assert list(ours) == list(theirs)
-        assert type(ours["score"]) is float
-        assert ours["score"] == pytest.approx(float(theirs["score"]), rel=6e-5)
-        assert ours | {"score": None} == theirs | {"score": None}
-        assert [type(ours[key]) for key in ("word", "start", "end")] == [str, int, int]
+assert_same = partial(answers.assert_same, rel=6e-5)
 
 
 TEXTS = [

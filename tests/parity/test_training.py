@@ -10,17 +10,15 @@ pytest.importorskip("transformers", reason="needs the parity extra")
 
 import torch
 import transformers
-from seeded import seeded_masked_lm
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.masking import mask_tokens
-from distilroberta_np.training.optimizer import adamw, clip, linear_schedule, start
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_gradients, masked_lm_keys
+from distilroberta_np.training.data.masking import mask_tokens
+from distilroberta_np.training.optim.adamw import adamw, clip, linear_schedule, start
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.settings import Settings
+from distilroberta_np.training.settings import PretrainSettings
+from tests.support.transformers_models import seeded_masked_lm
 
 pytestmark = pytest.mark.parity
 
@@ -37,7 +35,6 @@ SHAPE = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-NONE = Dropout(0.0, None)
 
 
 def models(seed, dtype=np.float32):
@@ -71,23 +68,23 @@ def gradients_of(model, config):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-6), (np.float32, 2e-4)])
 @pytest.mark.parametrize("lengths", [[12], [5, 5, 9, 30, 64]])
-def test_every_tensors_gradient_is_torchs(dtype, tolerance, lengths):
+def test_every_gradient_equals_torchs(dtype, tolerance, lengths):
     theirs, config, weights = models(3, dtype)
     groups, inputs = batch(np.random.default_rng(0), lengths)
     outputs = theirs(**inputs)
     outputs.loss.backward()
-    loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config, NONE, NONE)
+    loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config)
     assert loss == pytest.approx(outputs.loss.item(), rel=1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(theirs, config)), strict=True)
-    for key, ours, wanted in pairs:
+    for key, ours, expected in pairs:
         assert ours.dtype == dtype
         # Relative to the tensor's largest; a key's bias has none, as it adds the same to all scores of a query.
-        scale = max(np.abs(wanted).max(), 1e-2)
-        assert np.abs(ours - wanted).max() <= tolerance * scale, key.name
+        scale = max(np.abs(expected).max(), 1e-2)
+        assert np.abs(ours - expected).max() <= tolerance * scale, key.name
 
 
-def test_fifty_updates_are_torchs():
+def test_fifty_updates_equal_torchs():
     theirs, config, weights = models(1)
     updates, warmup, peak, decay = 50, 5, 3e-3, 0.01
     decays = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
@@ -102,7 +99,7 @@ def test_fifty_updates_are_torchs():
     state, rng = start(weights), np.random.default_rng(0)
     for update in range(updates):
         groups, inputs = batch(rng, [10, 10, 24, 24, 24, 60])
-        loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config, NONE, NONE)
+        loss, gradients = masked_lm_gradients(*map(list, zip(*groups, strict=True)), weights, config)
         norm = clip(gradients, 1.0)
         state = adamw(weights, gradients, state, linear_schedule(update + 1, updates, warmup, peak), decay)
 
@@ -116,10 +113,10 @@ def test_fifty_updates_are_torchs():
         assert norm == pytest.approx(their_norm.item(), rel=1e-2)
 
 
-def test_what_pretraining_saves_transformers_loads_without_a_word(tmp_path, recwarn, caplog):
+def test_transformers_loads_a_pretrained_model_without_warnings(tmp_path, recwarn, caplog):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"The cat saw number {n} of them.\n" for n in range(300)), encoding="utf-8")
-    settings = Settings(
+    settings = PretrainSettings(
         vocab_size=280, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
         length=32, last_length=32, batch_tokens=512, updates=5, warmup=1,
     )  # fmt: skip

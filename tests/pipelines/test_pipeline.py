@@ -1,19 +1,27 @@
+import inspect
+
+import numpy as np
 import pytest
 
 from distilroberta_np import (
     CheckpointError,
     ConfigError,
     DistilRobertaError,
+    FeatureExtractionPipeline,
     FillMaskPipeline,
     HubError,
     PipelineException,
     RobertaForMaskedLM,
     RobertaModel,
     RobertaTokenizer,
+    TextClassificationPipeline,
     TokenizerError,
     pipeline,
 )
-from tests.seeded import write_model
+from distilroberta_np.pipelines import PIPELINES
+from distilroberta_np.pipelines.options import declared
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import write_classifier
 
 TEXT = "the <mask> sat"
 
@@ -44,8 +52,8 @@ def test_parameters_become_defaults(folder):
     assert len(pipeline("fill-mask", folder, top_k=2)(TEXT)) == 2
     with pytest.raises(ValueError, match="top_k must be at least 0"):
         pipeline("fill-mask", folder, top_k=-1)
-    with pytest.raises(TypeError, match="framework"):
-        pipeline("fill-mask", folder, framework="pt")
+    with pytest.raises(TypeError, match="unknown option 'backend'"):
+        pipeline("fill-mask", folder, backend="torch")
 
 
 def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(monkeypatch, capsys):
@@ -57,9 +65,9 @@ def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(monkeypatch
     assert output.out == ""
 
 
-@pytest.mark.parametrize("task", ["text-generation", "fill_mask", "", None, [], 5])
+@pytest.mark.parametrize("task", ["text-generation", "fill_mask", "", [], 5])
 def test_an_unknown_task(folder, task):
-    with pytest.raises(ValueError, match=r"unknown task .*; there is .*fill-mask"):
+    with pytest.raises(ValueError, match=r"unknown task .*; the tasks are .*fill-mask"):
         pipeline(task, folder)
 
 
@@ -70,28 +78,28 @@ def test_the_cpu_by_each_of_its_names(folder, device):
 
 @pytest.mark.parametrize("device", [0, "cuda", "cuda:0", "mps", 1])
 def test_another_device(folder, device):
-    with pytest.raises(ValueError, match=f"device {device!r} is not to be had: this is NumPy, on the CPU"):
+    with pytest.raises(ValueError, match=f"device {device!r} is not supported: pipelines run on the CPU"):
         pipeline("fill-mask", folder, device=device)
 
 
 def test_a_loaded_model_needs_a_tokenizer_and_takes_no_revision(folder):
     model = RobertaForMaskedLM.from_pretrained(folder)
-    with pytest.raises(ValueError, match="a loaded model needs its tokenizer beside it"):
+    with pytest.raises(ValueError, match="a loaded model needs its tokenizer"):
         pipeline("fill-mask", model)
-    with pytest.raises(ValueError, match="revision 'main' is given with a model that is loaded already"):
+    with pytest.raises(ValueError, match="revision 'main' is given with a loaded model"):
         pipeline("fill-mask", model, folder, revision="main")
 
 
 def test_a_revision_needs_a_name(folder):
     with pytest.raises(ValueError, match="revision 'main' is given without a model"):
         pipeline("fill-mask", revision="main")
-    with pytest.raises(HubError, match="is a folder, which has no revision"):
+    with pytest.raises(HubError, match="is a folder and has no revision"):
         pipeline("fill-mask", folder, revision="main")
 
 
 @pytest.mark.parametrize("model", [5, b"folder", ["folder"], {}, RobertaModel])
 def test_what_is_no_model(folder, model):
-    with pytest.raises(TypeError, match="model must be a folder, a name or a RobertaForMaskedLM, not"):
+    with pytest.raises(TypeError, match="model must be a folder, a name or a loaded model, not"):
         pipeline("fill-mask", model)
     with pytest.raises(TypeError, match="tokenizer must be a folder, a name or a RobertaTokenizer, not"):
         pipeline("fill-mask", folder, model)
@@ -105,8 +113,8 @@ def test_an_encoder_alone_can_not_fill_masks(folder):
 
 def test_a_tokenizer_that_does_not_belong_to_the_model(tmp_path, folder):
     other = write_model(tmp_path, vocab_size=100, num_hidden_layers=1)
-    with pytest.raises(PipelineException, match="the tokenizer has 274 tokens and the model only 100"):
-        pipeline("fill-mask", other)
+    with pytest.raises(PipelineException, match="the id 273, but the model has only 100 tokens; they do not belong"):
+        pipeline("fill-mask", other)("<mask>")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +132,87 @@ def test_each_damaged_file_has_its_error(tmp_path, name, error):
         pipeline("fill-mask", tmp_path)
 
 
-def test_an_unknown_argument_is_named_with_those_there_are(folder):
-    with pytest.raises(TypeError, match=r"no such argument: framework; .* top_k, targets"):
-        pipeline("fill-mask", folder, framework="pt")
+def test_an_unknown_option_is_named_with_the_one_that_was_meant(folder):
+    with pytest.raises(TypeError, match=r"unknown option 'backend'; the options are .*top_k, targets"):
+        pipeline("fill-mask", folder, backend="torch")
+    with pytest.raises(TypeError, match=r"unknown option 'topk'; did you mean top_k\?"):
+        pipeline("fill-mask", folder, topk=1)
+
+
+@pytest.mark.parametrize("pipeline_type", sorted(set(PIPELINES.values()), key=lambda value: value.__name__))
+def test_every_option_is_documented_with_its_default(pipeline_type):
+    known = declared(pipeline_type.options_type)
+    signature = inspect.signature(pipeline_type.__call__)
+    for name, option in known.items():
+        documentation = " ".join(pipeline_type.__call__.__doc__.split())
+        assert f" {name}: {option.help}" in documentation
+        assert signature.parameters[name].default == option.default
+    assert "options" not in signature.parameters
+
+
+def test_a_pipeline_shows_its_model_and_the_options_that_it_was_made_with(folder):
+    model = repr(RobertaForMaskedLM.from_pretrained(folder))
+    assert repr(pipeline("fill-mask", folder)) == f"FillMaskPipeline({model})"
+    assert repr(pipeline("fill-mask", folder, top_k=2, joint=True)) == f"FillMaskPipeline({model}, top_k=2, joint=True)"
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"dtype": "float32", "torch_dtype": "auto", "framework": "pt", "device": -1, "device_map": "auto"},
+        {"dtype": np.float32, "use_fast": True, "token": None, "trust_remote_code": False, "num_workers": 2},
+        {"model_kwargs": {"torch_dtype": "float32", "attn_implementation": "sdpa"}, "token": False, "device": "cpu"},
+    ],
+)
+def test_arguments_that_change_nothing_are_taken(folder, harmless):
+    assert pipeline("fill-mask", folder, **harmless)(TEXT) == pipeline("fill-mask", folder)(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"dtype": "float16"}, "dtype 'float16' is not supported: the computation is in float32"),
+        ({"torch_dtype": np.float16}, "torch_dtype .* is not supported"),
+        ({"device_map": "balanced"}, "device_map 'balanced' is not supported: pipelines run on the CPU"),
+        ({"framework": "jax"}, "the framework is NumPy"),
+        ({"token": "hf_secret"}, "token.* is not supported: log in with"),
+        ({"trust_remote_code": True}, "code of a model is never run"),
+        ({"model_kwargs": {"dtype": "bfloat16"}}, "model_kwargs: dtype 'bfloat16' is not supported"),
+        ({"config": "other"}, "config is not the model's own"),
+    ],
+)
+def test_arguments_that_would_change_something_are_refused_with_the_reason(folder, tmp_path, argument, message):
+    if argument == {"config": "other"}:
+        argument = {"config": write_model(tmp_path, num_hidden_layers=1)}
+    with pytest.raises(ValueError, match=message):
+        pipeline("fill-mask", folder, **argument)
+
+
+def test_the_token_is_not_shown(folder):
+    with pytest.raises(ValueError, match="token is not supported") as caught:
+        pipeline("fill-mask", folder, token="hf_secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_without_a_task_the_model_says_what_it_was_trained_for(tmp_path, folder):
+    for name, pipeline_type in (
+        ("RobertaForMaskedLM", FillMaskPipeline),
+        ("RobertaModel", FeatureExtractionPipeline),
+    ):
+        made = write_model(tmp_path / name, architectures=[name])
+        assert type(pipeline(model=made)) is pipeline_type
+    classifier = write_classifier(
+        tmp_path / "classifier", ["a", "b"], architectures=["RobertaForSequenceClassification"]
+    )
+    assert type(pipeline(model=classifier, top_k=2)) is TextClassificationPipeline
+    model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_pretrained(folder)
+    assert type(pipeline(model=model, tokenizer=tokenizer)) is FillMaskPipeline
+    with pytest.raises(ValueError, match=r"the model's config names no architecture; name the task"):
+        pipeline(model=write_model(tmp_path / "none"))
+    with pytest.raises(ValueError, match="give a task, or a model"):
+        pipeline()
+
+
+def test_options_are_checked_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ValueError, match="top_k must be at least 0"):
+        pipeline("fill-mask", tmp_path / "missing", top_k=-1)

@@ -1,3 +1,4 @@
+import collections
 import itertools
 
 import numpy as np
@@ -10,10 +11,11 @@ from distilroberta_np import (
     RobertaTokenizer,
     pipeline,
 )
-from distilroberta_np.checkpoint.keys import sequence_classification_keys
+from distilroberta_np.models.sequence_classification import sequence_classification_keys
 from distilroberta_np.pipelines import TextClassificationPipeline
-from tests.seeded import write_model
-from tests.seeded_heads import tensors_with_head, write_classifier
+from tests.support.answers import assert_same
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import tensors_with_head, write_classifier
 
 LABELS = ["sad", "glad", "mad"]
 SEED = 12  # with which every label is some text's
@@ -36,17 +38,6 @@ def with_config(folder, labels, **config):
 def logits_of(classifier, text, pair=None):
     """Of the whole model, called with one text."""
     return classifier.model(np.array([classifier.tokenizer.encode(text, pair).ids])).logits[0].astype(np.float64)
-
-
-def assert_same(answers, wanted):
-    """Equal answers, to the rounding by which texts computed together differ from those computed alone."""
-    assert type(answers) is type(wanted)
-    if isinstance(wanted, list):
-        assert len(answers) == len(wanted)
-        for answer, other in zip(answers, wanted, strict=True):
-            assert_same(answer, other)
-    else:
-        assert answers == {"label": wanted["label"], "score": pytest.approx(wanted["score"], rel=1e-5)}
 
 
 def assert_scores(answer, wanted):
@@ -200,9 +191,13 @@ def test_wrong_arguments(classifier, argument, value, error, message):
     [
         (5, TypeError, "input 1 must be a text, not a int: 5"),
         (None, TypeError, "input 1 must be a text, not a NoneType"),
-        ([TEXT, TEXT], PipelineException, r"this is a list and no text; a pair of texts is given as .* \(input 1\)"),
-        ((TEXT, TEXT), PipelineException, "this is a tuple and no text"),
-        ({"text": TEXT, "txt": TEXT}, PipelineException, "the dict holds 'txt'; a pair of texts is given as"),
+        ([TEXT, TEXT], PipelineException, r"a list is not a text; write a pair of texts as .* \(input 1\)"),
+        ((TEXT, TEXT), PipelineException, "a tuple is not a text"),
+        (
+            {"text": TEXT, "txt": TEXT},
+            PipelineException,
+            "the dict has the unknown key 'txt'; write a pair of texts as",
+        ),
         ({"text_pair": TEXT}, PipelineException, "the dict has no 'text'"),
         ({"text": [TEXT], "text_pair": [TEXT]}, TypeError, "input 1 must be a text, not a list"),
         ({"text": TEXT, "text_pair": 5}, TypeError, "input 1 must be a text, not a int"),
@@ -264,11 +259,11 @@ def test_pairs_are_cut_as_truncation_says(classifier):
     first, both = {"text": " a", "text_pair": " the cat"}, {"text": " a cat", "text_pair": " the"}
     assert classifier(pair, truncation=True, max_length=7) == classifier(both)
     assert classifier(pair, truncation="only_first", max_length=7) == classifier(first)
-    with pytest.raises(PipelineException, match=r"the first text alone may be cut, and the other one has 2 tokens"):
+    with pytest.raises(PipelineException, match=r"cuts the first text alone, but the other one has 2 tokens"):
         classifier(pair, truncation="only_first", max_length=6)
-    with pytest.raises(PipelineException, match="cuts the second text, and there is none"):
+    with pytest.raises(PipelineException, match="cuts the second text, but there is none"):
         classifier(cat(600), truncation="only_second")
-    with pytest.raises(PipelineException, match="max_length is 3, and the 4 special tokens are more"):
+    with pytest.raises(PipelineException, match="max_length is 3, less than the 4 special tokens"):
         classifier(pair, max_length=3)
 
 
@@ -307,20 +302,16 @@ def test_a_stream_is_read_as_its_results_are_asked_for(classifier):
     assert read == [0, 0, 1, 2, 3]
 
 
-def test_of_the_last_layer_only_the_first_token_is_computed(classifier, monkeypatch):
-    from distilroberta_np import packing
+def test_only_the_first_token_of_the_last_layer_is_computed(classifier, monkeypatch):
+    positions = []
 
-    seen = []
+    def recorded(sequences, selected, *, whole=classifier.model.encode):
+        positions.extend(selected)
+        return whole(sequences, selected)
 
-    def roberta_at(sequences, places, *rest, whole=packing.roberta_at):
-        vectors = whole(sequences, places, *rest)
-        seen.append((len(sequences), len(vectors)))
-        return vectors
-
-    monkeypatch.setattr(packing, "roberta_at", roberta_at)
+    monkeypatch.setattr(classifier.model, "encode", recorded)
     classifier(TEXTS)
-    assert sum(texts for texts, _ in seen) == len(TEXTS)
-    assert all(texts == vectors for texts, vectors in seen)
+    assert positions == [[0]] * len(TEXTS)
 
 
 # -- making it -------------------------------------------------------------------------------------------------------
@@ -335,9 +326,9 @@ def test_both_names_and_a_loaded_model(tmp_path):
 
 
 def test_a_model_is_needed_and_one_with_the_head(tmp_path):
-    with pytest.raises(ValueError, match="text-classification needs a model that is fine-tuned for it"):
+    with pytest.raises(ValueError, match="text-classification needs a fine-tuned model"):
         pipeline("text-classification")
-    with pytest.raises(CheckpointError, match="no head for classifying texts"):
+    with pytest.raises(CheckpointError, match="no sequence-classification head"):
         pipeline("text-classification", write_model(tmp_path))
 
 
@@ -346,5 +337,61 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
     tensors = tensors_with_head(sequence_classification_keys)
     tensors["classifier.out_proj.weight"][:] = 3e38
     damaged = pipeline("text-classification", write_model(tmp_path, tensors))
-    with pytest.raises(CheckpointError, match="the model's scores are not finite"):
+    with pytest.raises(CheckpointError, match="the logits contain NaN or infinity"):
         damaged(TEXT)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_far_too_long_texts_are_truncated_as_if_all_of_them_were_read(classifier, monkeypatch, side):
+    monkeypatch.setattr(classifier.tokenizer, "truncation_side", side)
+    text = "the cat sat on the " * 20_000 + "a cat"
+    ids = classifier.tokenizer.encode(text).ids
+    wanted = [ids[0], *(ids[1:511] if side == "right" else ids[-511:-1]), ids[-1]]
+    assert classifier._read(text, None, classifier._options(truncation=True)) == tuple(wanted)
+    with pytest.raises(PipelineException, match="characters, far more than the model's 512 tokens"):
+        classifier(text)
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+class Column:
+    """A map-style dataset: a length and integer positions."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, position):
+        if not isinstance(position, int):
+            raise TypeError(position)
+        return self.items[position]
+
+
+@pytest.mark.parametrize("column", [Column, collections.deque, np.array, collections.UserList])
+def test_what_has_a_length_and_positions_is_a_list(classifier, column):
+    assert classifier(column(TEXTS)) == classifier(TEXTS)
+    assert classifier(column(TEXTS[:1])) == classifier(TEXTS[:1])
+    assert list(classifier.answers(column(TEXTS))) == list(classifier.answers(TEXTS))
+
+
+@pytest.mark.parametrize("module", ["pandas", "polars"])
+def test_a_series_is_a_list_and_a_table_is_not(classifier, module):
+    library = pytest.importorskip(module)
+    table = library.DataFrame({"text": TEXTS})
+    assert classifier(table["text"]) == classifier(TEXTS)
+    with pytest.raises(TypeError):
+        classifier(table)
+
+
+def test_equal_texts_are_computed_once_and_their_results_are_apart(classifier, monkeypatch):
+    computed = []
+    whole = classifier.model.logits_at
+    monkeypatch.setattr(classifier.model, "logits_at", lambda s, p: computed.extend(s) or whole(s, p))
+    first, other, second = classifier([TEXTS[0], TEXTS[1], TEXTS[0]])
+    assert len(computed) == 2
+    assert first == second != other
+    first["score"] = 0
+    assert second["score"] != 0

@@ -8,17 +8,12 @@ pytest.importorskip("hypothesis", reason="needs the test extra: pip install 'dis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distilroberta_np.model.attention import (
-    TextGroup,
-    multi_head_attention_backward,
-    multi_head_attention_forward,
-)
-from distilroberta_np.model.cross_entropy import cross_entropy
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
-from distilroberta_np.model.linear import LinearWeights, linear, linear_backward
-from tests.gradients import check, numbers, writable
-from tests.model.test_attention import attention_weights
+from distilroberta_np.layers.attention import SequenceGroup, attention, attention_backward
+from distilroberta_np.layers.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
+from distilroberta_np.layers.linear import LinearWeights, linear, linear_backward
+from distilroberta_np.layers.losses import cross_entropy
+from tests.layers.test_attention import attention_weights
+from tests.support.gradients import check, numbers, writable
 
 # The same examples every time: a default run must not fail by chance.
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -53,12 +48,12 @@ def test_cross_entropy(rows, size):
 @EXAMPLES
 @given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 3)), min_size=1, max_size=3), st.sampled_from([1, 2]))
 def test_attention(shapes, heads):
-    groups = [TextGroup(texts, tokens, tokens) for texts, tokens in shapes]
-    rows = sum(texts * tokens for texts, tokens in shapes)
+    groups = [SequenceGroup(count, tokens, tokens) for count, tokens in shapes]
+    rows = sum(count * tokens for count, tokens in shapes)
     x, by, weights = numbers(0, rows, 4), numbers(1, rows, 4), writable(attention_weights(4))
 
     def forward():
-        return multi_head_attention_forward(x, x, groups, weights, heads, Dropout(0.0, None))
+        return attention(x, x, groups, weights, heads)
 
-    d_queries, d_x, d_weights = multi_head_attention_backward(by, forward()[1], groups, weights, heads)
+    d_queries, d_x, d_weights = attention_backward(by, forward()[1], groups, weights, heads)
     check(lambda: float((forward()[0] * by).sum()), (x, weights), (d_queries + d_x, d_weights))

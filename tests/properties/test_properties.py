@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-from distilroberta_np.model.activation import softmax
+from distilroberta_np.layers.activation import softmax
 from distilroberta_np.tokenizer import pad
-from tests.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, write_model
+from tests.support.seeded import VOCAB_SIZE, seeded_pipeline, seeded_tensors, write_model
 
 # The same examples every time: a default run must not fail by chance.
 EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -42,8 +42,8 @@ def model(folder):
     return RobertaForMaskedLM.from_pretrained(folder)
 
 
-def close(ours, wanted):
-    np.testing.assert_allclose(ours, wanted, rtol=0, atol=3e-4)
+def close(ours, expected):
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=3e-4)
 
 
 @EXAMPLES
@@ -67,8 +67,8 @@ def test_the_order_of_a_batch_changes_only_the_order(model, batch, data):
 @EXAMPLES
 @given(text=texts(), left=st.integers(0, 20), inside=st.integers(0, 20), data=st.data())
 def test_padding_may_stand_anywhere(model, text, left, inside, data):
-    place = data.draw(st.integers(0, len(text)))
-    ids = np.array([[PAD] * left + text[:place] + [PAD] * inside + text[place:]])
+    position = data.draw(st.integers(0, len(text)))
+    ids = np.array([[PAD] * left + text[:position] + [PAD] * inside + text[position:]])
     logits = model(ids, ids != PAD).logits[0]
     close(logits[ids[0] != PAD], model([text]).logits[0])
 

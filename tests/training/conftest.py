@@ -3,12 +3,12 @@ import sys
 import pytest
 
 from distilroberta_np.training import device
-from tests.dispatch import standin_cupy
+from tests.support.dispatch import standin_cupy
 
 
 @pytest.fixture
 def standin(monkeypatch):
-    """CuPy's place is taken by the stand-in."""
+    """Replace CuPy by the stand-in."""
     monkeypatch.setitem(sys.modules, "cupy", standin_cupy)
     device._cupy.cache_clear()
     yield

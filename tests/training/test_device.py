@@ -11,27 +11,25 @@ import numpy as np
 import pytest
 
 from distilroberta_np import RobertaConfig, RobertaForMaskedLM, TrainingError
-from distilroberta_np.checkpoint.keys import masked_lm_keys
-from distilroberta_np.model.blocks import BLOCK, blocks, spans
-from distilroberta_np.model.dropout import Dropout
-from distilroberta_np.model.tree import tree_leaves, tree_map
-from distilroberta_np.training import device
-from distilroberta_np.training import run as run_module
-from distilroberta_np.training.distillation import Objective, Teacher, distillation_gradients, first_student
-from distilroberta_np.training.masked_lm import masked_lm_gradients
-from distilroberta_np.training.muon import muon
-from distilroberta_np.training.optimizer import adamw, clip, start
+from distilroberta_np.layers.dropout import Dropout
+from distilroberta_np.layers.kernels import BLOCK, blocks, spans
+from distilroberta_np.layers.params import tree_leaves, tree_map
+from distilroberta_np.models.masked_lm import masked_lm_keys
+from distilroberta_np.training import device, loop
+from distilroberta_np.training.optim.adamw import adamw, clip, start
+from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.settings import Settings
-from tests.dispatch import DeviceArray, put
-from tests.gradients import Repeated
-from tests.seeded import config_dict, seeded_tensors
-from tests.training import test_tasks
+from distilroberta_np.training.settings import PretrainSettings
+from distilroberta_np.training.student import Objective, Teacher, distillation_gradients, first_student
+from tests.support import gradient_cases
+from tests.support.dispatch import DeviceArray, put
+from tests.support.gradients import Repeated
+from tests.support.seeded import config_dict, seeded_tensors
 
 SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
 TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
 LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
-SETTINGS = Settings(
+SETTINGS = PretrainSettings(
     vocab_size=280,
     hidden_size=16,
     num_hidden_layers=2,
@@ -57,7 +55,7 @@ class RepeatedThere(Repeated):
 
 
 def cupy_or_skip():
-    """CuPy, where it and a GPU are there."""
+    """CuPy, if it and a GPU are available."""
     cupy = pytest.importorskip("cupy", reason="needs the cuda extra: pip install 'distilroberta-np[cuda]'")
     try:
         cupy.ones(2).sum().item()
@@ -68,7 +66,7 @@ def cupy_or_skip():
 
 @pytest.fixture(params=["stand-in", "cupy"])
 def put_there(request):
-    """What takes an array to the device."""
+    """A function that copies an array to the device."""
     return put if request.param == "stand-in" else cupy_or_skip().asarray
 
 
@@ -79,30 +77,20 @@ def model(seed=0, layers=2):
 
 
 def assert_same(there, here):
-    for ours, wanted in zip(tree_leaves(there), tree_leaves(here), strict=True):
+    for ours, expected in zip(tree_leaves(there), tree_leaves(here), strict=True):
         assert not isinstance(ours, np.ndarray)
-        assert ours.dtype == wanted.dtype
-        np.testing.assert_allclose(ours.get(), wanted, rtol=1e-9, atol=1e-12)
+        assert ours.dtype == expected.dtype
+        np.testing.assert_allclose(ours.get(), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_gradients_are_the_hosts(put_there, rate):
-    config, weights = model()
-    here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
-    loss, gradients = masked_lm_gradients(TEXTS, LABELS, weights, config, here, here)
-    ours, found = masked_lm_gradients(TEXTS, LABELS, tree_map(put_there, weights), config, there, there)
-    assert ours == pytest.approx(loss, rel=1e-12)
-    assert_same(found, gradients)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("case", test_tasks.CASES)
+@pytest.mark.parametrize("case", gradient_cases.CASES)
 def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
-    gradients_of, keys, labels, count, problem_type, _ = test_tasks.CASES[case]
-    config, weights = test_tasks.model(keys, count, problem_type, np.float64)
+    gradients_of, keys, labels, count, problem_type, _ = gradient_cases.CASES[case]
+    config, weights = gradient_cases.model(keys, count, problem_type, np.float64)
     here, there = Dropout(rate, Repeated()), Dropout(rate, RepeatedThere(put_there))
-    loss, gradients = gradients_of(TEXTS, labels, weights, config, here, here)
-    ours, found = gradients_of(TEXTS, labels, tree_map(put_there, weights), config, there, there)
+    loss, gradients = gradients_of(TEXTS, labels, weights, config, here)
+    ours, found = gradients_of(TEXTS, labels, tree_map(put_there, weights), config, there)
     assert ours == pytest.approx(loss, rel=1e-12)
     assert_same(found, gradients)
 
@@ -111,11 +99,11 @@ def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
 def test_gradients_of_distillation_are_the_hosts(put_there, restrict):
     teacher_config, teacher_weights = model(1, layers=4)
     config, _ = model()
-    objective, none = Objective(restrict_ce_to_mask=restrict), Dropout(0.0, None)
+    objective = Objective(restrict_ce_to_mask=restrict)
 
     def run(teacher_weights):
         teacher, weights = Teacher(teacher_weights, teacher_config), first_student(teacher_weights, 2)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, none, none)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
 
     loss, gradients = run(teacher_weights)
     ours, found = run(tree_map(put_there, teacher_weights))
@@ -138,8 +126,8 @@ def test_updates_are_the_hosts(put_there, optimize):
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    """Drawing one takes longer than these runs."""
-    monkeypatch.setattr(run_module, "draw_losses", lambda path: None)
+    """Drawing takes longer than these runs."""
+    monkeypatch.setattr(loop, "draw_losses", lambda path: None)
 
 
 @pytest.fixture
@@ -158,8 +146,8 @@ def test_a_run_on_a_device_learns_what_it_learns_on_the_host(standin, files, tmp
     settings = replace(SETTINGS, optimizer=optimizer)
     assert pretrain(tmp_path / "here", files, settings)
     assert pretrain(tmp_path / "there", files, settings, device="cuda")
-    for ours, wanted in zip(checkpoint(tmp_path / "there"), checkpoint(tmp_path / "here"), strict=True):
-        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    for ours, expected in zip(checkpoint(tmp_path / "there"), checkpoint(tmp_path / "here"), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 def test_a_run_on_a_device_resumes_to_the_bit(standin, files, tmp_path):
@@ -172,8 +160,8 @@ def test_a_run_on_a_device_resumes_to_the_bit(standin, files, tmp_path):
     assert not pretrain(tmp_path / "run", files, settings, device="cuda", report=stop)
     assert pretrain(tmp_path / "run", files, settings, device="cuda")
     assert pretrain(tmp_path / "at_once", files, settings, device="cuda")
-    for ours, wanted in zip(checkpoint(tmp_path / "run"), checkpoint(tmp_path / "at_once"), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(checkpoint(tmp_path / "run"), checkpoint(tmp_path / "at_once"), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_a_run_on_a_gpu(files, tmp_path):
@@ -189,7 +177,7 @@ def test_a_run_on_a_gpu(files, tmp_path):
     assert pretrain(tmp_path / "dropout", files, replace(SETTINGS, dropout=0.1), device="cuda")
 
 
-def test_large_arrays_of_a_device_are_taken_whole():
+def test_large_arrays_on_a_device_are_not_split():
     large = put(np.zeros((4, BLOCK)))
     assert [large[span].shape for span in spans(large)] == [large.shape]
     assert [part.shape for (part,) in blocks(large)] == [large.shape]
@@ -199,8 +187,8 @@ def test_trees_go_there_and_back(standin):
     tree = (np.ones(2), (np.zeros(3), None))
     there = device.to_device(tree, "cuda")
     assert all(isinstance(leaf, DeviceArray) for leaf in tree_leaves(there))
-    for ours, wanted in zip(tree_leaves(device.to_host(there)), tree_leaves(tree), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+    for ours, expected in zip(tree_leaves(device.to_host(there)), tree_leaves(tree), strict=True):
+        np.testing.assert_array_equal(ours, expected)
     assert device.to_device(tree, "cpu") is tree
     assert isinstance(device.rng_for("cuda", [1, 2]).random((2,)), DeviceArray)
 
@@ -224,5 +212,5 @@ def test_without_a_gpu_it_says_so(monkeypatch):
 
     device._cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(ones=fail))
-    with pytest.raises(TrainingError, match=r"can't be used here: cudaErrorInsufficientDriver\. CuPy needs an"):
+    with pytest.raises(TrainingError, match=r"cannot be used: cudaErrorInsufficientDriver\. CuPy needs an"):
         device.to_device((np.ones(1),), "cuda")

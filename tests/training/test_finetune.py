@@ -4,23 +4,31 @@ import os
 import signal
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError, packing
+from distilroberta_np import RobertaForSequenceClassification, RobertaForTokenClassification, TrainingError
 from distilroberta_np.config import RobertaConfig
-from distilroberta_np.model.tree import tree_leaves
+from distilroberta_np.layers.params import tree_leaves
+from distilroberta_np.runtime import batching
 from distilroberta_np.tokenizer import RobertaTokenizer
 from distilroberta_np.training import finetune as module
-from distilroberta_np.training import finetune_questions, finetune_texts, finetune_tokens
-from distilroberta_np.training.examples import Example
+from distilroberta_np.training.data.conll import TaggedSentence
+from distilroberta_np.training.data.questions import Question
+from distilroberta_np.training.data.tables import LabelledText, read_table
 from distilroberta_np.training.finetune import evaluate, finetune
-from distilroberta_np.training.finetune_settings import FinetuneSettings
-from distilroberta_np.training.task_data import LabelledText, Question, TaggedSentence, refuse
-from tests.seeded import seeded_tensors, write_model
-from tests.seeded_heads import write_classifier
+from distilroberta_np.training.run_folder import open_run
+from distilroberta_np.training.settings import FinetuneSettings
+from distilroberta_np.training.tasks import (
+    Context,
+    Example,
+    question_answering,
+    text_classification,
+    token_classification,
+)
+from tests.support.seeded import seeded_tensors, write_model
+from tests.support.seeded_heads import write_classifier
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 TEXTS = [("the cat sat", "animal"), ("a cat on the sat", "animal"), ("ab ab", "letters"), ("on ab the ab", "letters")]
@@ -91,13 +99,13 @@ def test_a_run_on_a_device_learns_what_it_learns_on_the_host(base, files, standi
     settings = settings_for(base, files, dropout=0.0)
     assert finetune(tmp_path / "here", settings)
     assert finetune(tmp_path / "there", settings, device="cuda")
-    for ours, wanted in zip(*(weights(tmp_path / name / "checkpoint") for name in ("there", "here")), strict=True):
-        np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    for ours, expected in zip(*(weights(tmp_path / name / "checkpoint") for name in ("there", "here")), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
     assert finetune(tmp_path / "dropout", settings_for(base, files), device="cuda")
 
 
 @pytest.mark.parametrize("stops", [(2,), (3,), (1, 5)])
-def test_a_run_stopped_anywhere_goes_on_to_the_bit(base, files, finished, tmp_path, stops):
+def test_a_stopped_run_resumes_to_the_bit(base, files, finished, tmp_path, stops):
     def stop(report):
         if report.update in stops:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -106,8 +114,8 @@ def test_a_run_stopped_anywhere_goes_on_to_the_bit(base, files, finished, tmp_pa
         assert not finetune(tmp_path, settings_for(base, files), report=stop)
     assert finetune(tmp_path, settings_for(base, files))
     for folder in ("checkpoint", "best"):
-        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
+        for ours, expected in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, expected)
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
     best = "best/evaluation.json"
     assert (tmp_path / best).read_text() == (finished / best).read_text()
@@ -129,32 +137,30 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
     assert not finetune(tmp_path, settings_for(base, files), report=stop)
     with pytest.raises(Killed):
         finetune(tmp_path, settings_for(base, files), report=kill)
-    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text()) == {"updates": 2}
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["updates"] == 2
     assert len(table(tmp_path / "evaluations.csv", "update")) == 1
     (tmp_path / "best").rename(tmp_path / "best.old")  # and that between the renames
     assert finetune(tmp_path, settings_for(base, files))
     for folder in ("checkpoint", "best"):
-        for ours, wanted in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
-            np.testing.assert_array_equal(ours, wanted)
+        for ours, expected in zip(weights(tmp_path / folder), weights(finished / folder), strict=True):
+            np.testing.assert_array_equal(ours, expected)
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
 
 
-def test_the_best_is_by_the_metric_and_what_is_no_number_is_never_better(tmp_path):
-    evaluations = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 0)
-    given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
-    found = []
-    for number, (f1, accuracy) in enumerate(given):
-        scores = {"f1": f1, "accuracy": accuracy}
-        found.append(evaluations.is_best(scores))
-        evaluations.add(number, number, scores)
-    assert found == [True, False, True, False, True]
-    again = module._Evaluations(tmp_path, ("f1", "accuracy"), "accuracy", 3)
-    assert not again.is_best({"f1": 1.0, "accuracy": 0.2})
-    assert again.is_best({"f1": 0.0, "accuracy": 0.25})  # the last was made after the checkpoint
+def test_the_metric_selects_the_best_and_nan_is_never_better(tmp_path):
+    with open_run(tmp_path) as run:
+        evaluations = module.Evaluations(run, ("f1", "accuracy"), "accuracy")
+        given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
+        found = []
+        for number, (f1, accuracy) in enumerate(given):
+            scores = {"f1": f1, "accuracy": accuracy}
+            found.append(evaluations.is_best(scores))
+            evaluations.add(number, number, scores)
+        assert found == [True, False, True, False, True]
 
 
 def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, monkeypatch):
-    def stop(run, weights, state, job, **arguments):
+    def stop(run, weights, state, settings, job, options):
         job.save(tmp_path)
         return False
 
@@ -180,20 +186,20 @@ def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, mo
     assert (heads[0].dense.weight != heads[3].dense.weight).any()
 
 
-def test_a_loss_that_is_no_number_ends_with_a_sentence(base, files, tmp_path, monkeypatch):
-    whole = finetune_texts.gradients
+def test_divergence_raises_an_error(base, files, tmp_path, monkeypatch):
+    whole = text_classification.TASK.gradients
 
     def diverge(*arguments):
         loss, gradients = whole(*arguments)
         return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
 
-    monkeypatch.setattr(finetune_texts, "gradients", diverge)
-    with pytest.raises(TrainingError, match=r"the loss of update 2 is nan .* The checkpoint of update 1 is whole"):
+    monkeypatch.setattr(text_classification.TASK, "gradients", diverge)
+    with pytest.raises(TrainingError, match=r"at update 2 the loss is nan .* The checkpoint of update 1 is intact"):
         finetune(tmp_path, settings_for(base, files), save_every=0)
 
 
-def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished, tmp_path):
-    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, seed 0; go on with the same"):
+def test_settings_or_data_other_than_the_runs_are_refused(base, files, finished, tmp_path):
+    with pytest.raises(TrainingError, match=r"begun with learning_rate 0\.01, not 0\.5, seed 0, not 3; give the same"):
         finetune(finished, settings_for(base, files, learning_rate=0.5, seed=3))
     for name in ("train", "eval"):
         (tmp_path / f"{name}.tsv").write_bytes((files / f"{name}.tsv").read_bytes())
@@ -202,24 +208,27 @@ def test_other_settings_or_data_than_the_runs_are_refused(base, files, finished,
     assert (finished / "best" / "config.json").exists()
     with open(tmp_path / "train.tsv", "a", encoding="utf-8") as file:
         file.write("more\tanimal\n")
-    with pytest.raises(TrainingError, match="begun with train_sha256"):
+    with pytest.raises(TrainingError, match=r"begun with other training data than .*train\.tsv"):
         finetune(finished, settings_for(base, tmp_path))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "fill-mask"}, "task must be text-classification, "),
-        ({"task": "token-classification", "problem_type": "regression"}, "a thing of text-classification"),
-        ({"problem_type": "numbers"}, "problem_type must be regression, "),
+        ({"task": "fill-mask"}, "task must be question-answering or text-classification or token-classification"),
+        (
+            {"task": "token-classification", "problem_type": "regression"},
+            "problem_type applies to text-class",
+        ),
+        ({"problem_type": "numbers"}, "problem_type must be regression or "),
         ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0"),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
-        ({"warmup": 10}, "warmup is a share of the updates"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"weight_decay": -1.0}, "weight_decay must be a number of at least 0"),
+        ({"warmup": 10}, "warmup must be a number of at least 0 and at most 1"),
+        ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1"),
         ({"optimizer": "sgd"}, "optimizer must be adamw or muon"),
-        ({"max_length": 3}, "max_length must be at least 8"),
+        ({"max_length": 3}, "max_length must be an integer of at least 8"),
     ],
 )
 def test_wrong_settings_are_named(base, files, changes, message):
@@ -227,51 +236,75 @@ def test_wrong_settings_are_named(base, files, changes, message):
         settings_for(base, files, **changes)
 
 
-def test_what_the_model_or_the_data_rule_out(base, files, tmp_path):
-    with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for this task"):
+def test_settings_that_the_model_or_the_data_exclude(base, files, tmp_path):
+    with pytest.raises(TrainingError, match="metric must be accuracy, f1, f1_macro, matthews for these data"):
         finetune(tmp_path, settings_for(base, files, metric="pearson"))
-    with pytest.raises(TrainingError, match="max_length 600 is more than the 512 tokens"):
+    with pytest.raises(TrainingError, match="max_length 600 is above 512, the maximum of"):
         finetune(tmp_path, settings_for(base, files, max_length=600))
     (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\ny\tanimal\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"two labels at least, and here is \['animal'\]"):
+    with pytest.raises(TrainingError, match=r"at least two labels, but the data have only \['animal'\]"):
         finetune(tmp_path, settings_for(base, files, train=str(tmp_path / "a.tsv")))
     (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' is none of the labels to train on"):
+    with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' does not occur in the training data"):
         finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "b.tsv")))
     assert not (tmp_path / "settings.json").exists()  # so that the next command isn't held to these
     (tmp_path / "c.tsv").write_text("text\tlabel\ny\tplant\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"c\.tsv: it has no rows"):
+    with pytest.raises(TrainingError, match=r"c\.tsv: no rows"):
         finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "c.tsv"), skip_bad_rows=True))
     small = write_model(tmp_path / "small", seeded_tensors(vocab_size=100, **SHAPE), vocab_size=100, **SHAPE)
-    with pytest.raises(TrainingError, match="They don't belong together"):
+    with pytest.raises(TrainingError, match="the tokenizer does not belong to the model"):
         finetune(tmp_path, settings_for(small, files))
 
 
-def test_rows_left_out_are_named_and_counted(base, files, tmp_path):
+def test_skipped_rows_are_reported_and_counted(base, files, tmp_path):
     (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\nz\n", encoding="utf-8")
     lines = []
     settings = settings_for(base, files, eval=str(tmp_path / "b.tsv"), epochs=1, skip_bad_rows=True)
     assert finetune(tmp_path, settings, say=lines.append)
-    assert any("left out: " in line and "b.tsv, line 4" in line for line in lines)
+    assert any("skipped: " in line and "b.tsv, line 4" in line for line in lines)
     assert any("b.tsv, line 3: the label 'plant'" in line for line in lines)
-    assert f"{tmp_path / 'b.tsv'}: 2 rows were left out" in lines
+    assert f"{tmp_path / 'b.tsv'}: 2 rows were skipped" in lines
 
 
-def test_every_text_once_an_epoch_in_an_order_of_its_own(base, files, tmp_path, monkeypatch):
-    whole, seen = finetune_texts.gradients, []
+def test_each_epoch_shuffles_every_text_once(base, files, tmp_path, monkeypatch):
+    whole, seen = text_classification.TASK.gradients, []
 
     def watch(texts, *arguments):
         seen.append([tuple(text) for group in texts for text in group.tolist()])
         return whole(texts, *arguments)
 
-    monkeypatch.setattr(finetune_texts, "gradients", watch)
-    monkeypatch.setattr(packing, "worker_threads", lambda: 1)
+    monkeypatch.setattr(text_classification.TASK, "gradients", watch)
+    monkeypatch.setattr(batching, "worker_threads", lambda: 1)
     assert finetune(tmp_path, settings_for(base, files))
     assert [len(batch) for batch in seen] == [8, 8, 4] * 2
     first, second = (sorted(text for batch in seen[part] for text in batch) for part in (slice(3), slice(3, 6)))
     assert first == second
     assert len(set(first)) == 20
     assert [set(batch) for batch in seen[:3]] != [set(batch) for batch in seen[3:]]
+
+
+def test_a_tenth_is_held_out_without_evaluation_data(base, files, tmp_path, monkeypatch):
+    seen = []
+    task = text_classification.TASK
+    encode = task.encode
+    monkeypatch.setattr(
+        task, "encode", lambda rows, *rest: seen.append([row.text for row in rows]) or encode(rows, *rest)
+    )
+    for seed in (0, 0, 1):
+        assert finetune(tmp_path / f"run{len(seen)}", settings_for(base, files, eval=None, epochs=1, seed=seed))
+    everything = sorted(row.text for row in read_table(files / "train.tsv"))
+    for training, held_out in zip(seen[::2], seen[1::2], strict=True):
+        assert len(held_out) == 2
+        assert sorted(training + held_out) == everything
+    assert seen[:2] == seen[2:4] != seen[4:]
+    (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match="at least two labels"):
+        finetune(tmp_path / "run", settings_for(base, files, train=str(tmp_path / "a.tsv"), eval=None))
+    with pytest.raises(TrainingError, match=r"a\.tsv: too few rows to hold out a tenth; give a file with --eval"):
+        changes = {"problem_type": "regression", "train": str(tmp_path / "b" / "a.tsv"), "eval": None}
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "a.tsv").write_text("text\tlabel\nx\t1.5\n", encoding="utf-8")
+        finetune(tmp_path / "run", settings_for(base, files, **changes))
 
 
 def test_muon_too(base, files, tmp_path):
@@ -282,10 +315,14 @@ def test_muon_too(base, files, tmp_path):
 # -- texts -----------------------------------------------------------------------------------------------------------
 
 
+def context_for(base, files, longest=512, say=lambda line: None, **changes):
+    return Context(settings_for(base, files, **changes), RobertaTokenizer.from_folder(base), longest, say)
+
+
 def learnt(base, files, labels, **changes):
     config = RobertaConfig.from_file(base / "config.json")
     rows = [LabelledText("text", None, label, "here") for label in labels]
-    return finetune_texts.learn(rows, config, settings_for(base, files, **changes), lambda line: None)
+    return text_classification.TASK.configure(rows, config, context_for(base, files, **changes))
 
 
 @pytest.mark.parametrize(
@@ -294,51 +331,71 @@ def learnt(base, files, labels, **changes):
         (["b", "a", "b"], {}, "single_label_classification", ("a", "b")),
         (["10", "9", "1"], {}, "single_label_classification", ("1", "9", "10")),
         (["0", "1.5", "-2"], {}, "regression", ("LABEL_0",)),
-        (["0", "1.5", "?"], {}, "single_label_classification", ("0", "1.5", "?")),
+        (["0", "1.5", "?"], {}, "regression", ("LABEL_0",)),  # and "?" is reported when it is encoded
+        (["0", "1.5", "x", "y"], {}, "single_label_classification", ("0", "1.5", "x", "y")),
+        (["0.0", "1.0", "1", "+1.0", "1e1"], {}, "single_label_classification", ("0", "1", "10")),
+        (["-1", "0", "01", "1"], {}, "single_label_classification", ("-1", "0", "01", "1")),
+        (["1_000", "2_000", "٣"], {}, "single_label_classification", ("1_000", "2_000", "٣")),
+        (["0.5", "1.5", "nan", "0.1", "", "inf", "2"], {}, "regression", ("LABEL_0",)),
         (["1", "2"], {"problem_type": "regression"}, "regression", ("LABEL_0",)),
         ([("x", "y"), (), ("z",)], {}, "multi_label_classification", ("x", "y", "z")),
         (["4,27", "3, 4", ""], {"problem_type": "multi_label_classification"}, "multi_label_classification",
          ("3", "4", "27")),
     ],
 )  # fmt: skip
-def test_what_labels_say_of_the_head(base, files, labels, changes, kind, names):
+def test_labels_determine_the_head(base, files, labels, changes, kind, names):
     config = learnt(base, files, labels, **changes)
     assert (config.problem_type, config.labels) == (kind, names)
 
 
-def encoded(task, base, files, rows, config, longest, bad=refuse, **changes):
+def encoded(module, base, files, rows, config, longest, **changes):
     said = []
-    tokenizer = RobertaTokenizer.from_folder(base)
-    settings = settings_for(base, files, **changes)
-    return task.encode(rows, tokenizer, config, settings, longest, bad, said.append), said
+    return module.TASK.encode(rows, config, context_for(base, files, longest, said.append, **changes)), said
 
 
 def test_texts_become_ids_and_labels(base, files):
     tokenizer = RobertaTokenizer.from_folder(base)
     rows = [LabelledText("the cat", "sat on", "4,3", "l1"), LabelledText("a" * 9, "b" * 9, "", "l2")]
     config = learnt(base, files, ["3", "4"], problem_type="multi_label_classification")
-    examples, said = encoded(finetune_texts, base, files, rows, config, 10)
+    examples, said = encoded(text_classification, base, files, rows, config, 10)
     assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on").ids
     np.testing.assert_array_equal([example.labels for example in examples], [[1, 1], [0, 0]])
     assert tokenizer.decode(examples[1].ids) == "<s>aaa</s></s>bbb</s>"
-    assert said == ["1 of 2 texts are longer than 10 tokens and were cut"]
+    assert said == ["1 of 2 texts are longer than 10 tokens: truncated"]
 
 
 @pytest.mark.parametrize(
     ("labels", "problem_type", "label", "message"),
     [
-        (["a", "b"], None, "", "the label '' is none"),
-        (["a", "b"], None, ("a", "b"), "2 labels, where each text must have one"),
+        (["a", "b"], None, "", "the label '' does not"),
+        (["a", "b"], None, ("a", "b"), "2 labels, but each text must have one"),
         (["1", "2"], "regression", "x", "'x' is not a number"),
         (["1", "2"], "regression", "inf", "'inf' is not a number"),
-        (["a", "b"], "multi_label_classification", "a,,b", "the label '' is none"),
+        (["0.5", "1.5"], None, "nan", "'nan' is not a number"),
+        (["0.5", "1.5"], None, "", "'' is not a number"),
+        (["a", "b"], "multi_label_classification", "a,,b", "the label '' does not"),
     ],
 )
 def test_labels_that_cannot_be_used(base, files, labels, problem_type, label, message):
     config = learnt(base, files, labels, problem_type=problem_type)
     rows = [LabelledText("text", None, label, "a.tsv, line 7")]
     with pytest.raises(TrainingError, match=f"a.tsv, line 7: {message}"):
-        encoded(finetune_texts, base, files, rows, config, 10)
+        encoded(text_classification, base, files, rows, config, 10)
+
+
+def test_numbers_with_a_decimal_comma_are_not_taken_as_classes(base, files):
+    for labels in (["0,5", "1,25", "2"], ["3,4", "27", "5"]):
+        with pytest.raises(TrainingError, match=r"could be a number with a decimal comma, or two labels; write 0\.5"):
+            learnt(base, files, labels)
+    config = learnt(base, files, ["3,4", "27"], problem_type="multi_label_classification")
+    assert config.labels == ("3", "4", "27")
+
+
+def test_whole_numbers_are_the_same_class_however_they_are_written(base, files):
+    config = learnt(base, files, ["0.0", "1.0"])
+    rows = [LabelledText("a", None, label, "here") for label in ("1", "1.0", "0", "0.00")]
+    examples, _ = encoded(text_classification, base, files, rows, config, 10)
+    assert [int(example.labels) for example in examples] == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(("scores", "problem_type"), [([0.5, 1.25, 3.0], None), (["a,b", "b", ""], "several")])
@@ -357,34 +414,34 @@ def test_regression_and_several_labels_through_the_whole_run(base, files, tmp_pa
 # -- tagged words ----------------------------------------------------------------------------------------------------
 
 
-def test_the_first_piece_of_a_word_has_its_label(base, files):
+def test_the_first_token_of_a_word_has_its_label(base, files):
     tokenizer = RobertaTokenizer.from_folder(base)
     rows = [
         TaggedSentence(("the", "cats", "x"), ("O", "B-a", "O"), "l1"),
         TaggedSentence(("ab",) * 6, ("O",) * 6, "l5"),
     ]
-    config = finetune_tokens.learn(
-        rows, RobertaConfig.from_file(base / "config.json"), settings_for(base, files), print
+    config = token_classification.TASK.configure(
+        rows, RobertaConfig.from_file(base / "config.json"), context_for(base, files)
     )
     assert config.labels == ("B-a", "O")
-    (first, *rest), said = encoded(finetune_tokens, base, files, rows, config, 8)
+    (first, *rest), said = encoded(token_classification, base, files, rows, config, 8)
     assert first.ids.tolist() == tokenizer.encode("the cats x").ids  # <s>, the, Ġcat, s, Ġ, x, </s>
     assert first.labels.tolist() == [-100, 1, 0, -100, 1, -100, -100]
     # Cut between words (" ab" has two pieces but at the start), and nothing lost.
     assert [example.row for example in rest] == [1, 1]
     assert "".join(tokenizer.decode(example.ids[1:-1]) for example in rest) == "ab ab ab ab ab ab"
     assert [int((example.labels >= 0).sum()) for example in rest] == [3, 3]
-    assert said == ["1 of 2 sentences are longer than 8 tokens, and go in parts"]
+    assert said == ["1 of 2 sentences are longer than 8 tokens: split"]
 
 
 def test_words_too_long_and_tags_unknown(base, files):
     rows = [TaggedSentence(("xxxxxxxxxx", "y"), ("B-a", "O"), "l1")]
     config = replace(RobertaConfig.from_file(base / "config.json"), labels=("B-a", "O"))
-    examples, said = encoded(finetune_tokens, base, files, rows, config, 8)
+    examples, said = encoded(token_classification, base, files, rows, config, 8)
     assert [len(example.ids) for example in examples] == [8, 4]
-    assert said[-1] == "1 words have more than 6 pieces, and only so many are seen"
-    with pytest.raises(TrainingError, match="l1: the tag 'B-a' is none of the tags to train on"):
-        encoded(finetune_tokens, base, files, rows, replace(config, labels=("O", "X")), 8)
+    assert said[-1] == "1 words are longer than 6 tokens: truncated"
+    with pytest.raises(TrainingError, match="l1: the tag 'B-a' does not occur in the training data"):
+        encoded(token_classification, base, files, rows, replace(config, labels=("O", "X")), 8)
 
 
 def test_tags_are_learnt(base, files, device_name, tmp_path):
@@ -408,17 +465,17 @@ def question(answers, number=1):
     return Question(f"q{number}", " who sat? ", CONTEXT, tuple(answers), f"question q{number}")
 
 
-def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
+def test_questions_are_split_into_windows_that_know_the_answer(base, files):
     tokenizer, config = RobertaTokenizer.from_folder(base), RobertaConfig.from_file(base / "config.json")
     rows = [question([("sat on", 8), ("the cat", 0)]), question([], 2)]
-    whole, _ = encoded(finetune_questions, base, files, rows, config, 64)
+    whole, _ = encoded(question_answering, base, files, rows, config, 64)
     assert whole[0].ids.tolist() == tokenizer.encode("who sat?", CONTEXT).ids
     start, end = whole[0].labels.tolist()
     assert tokenizer.decode(whole[0].ids[start : end + 1]).strip() == "sat on"
     assert whole[1].labels.tolist() == [0, 0]
 
-    windows, said = encoded(finetune_questions, base, files, rows[:1], config, 20, doc_stride=3)
-    assert said == ["1 of 1 questions are longer than 20 tokens, and go in windows"]
+    windows, said = encoded(question_answering, base, files, rows[:1], config, 20, doc_stride=3)
+    assert said == ["1 of 1 questions are longer than 20 tokens: split into windows"]
     assert max(len(window.ids) for window in windows) == 20
     asked = len(tokenizer.encode("who sat?", add_special_tokens=False).ids) + 3
     context = [window.ids[asked:-1].tolist() for window in windows]
@@ -433,7 +490,7 @@ def test_questions_go_in_windows_that_know_where_the_answer_is(base, files):
 def test_an_answer_is_known_where_a_window_has_all_of_it(base, files, text):
     config = RobertaConfig.from_file(base / "config.json")
     rows = [question([(text, CONTEXT.index(text))])]
-    windows, _ = encoded(finetune_questions, base, files, rows, config, 20, doc_stride=3)
+    windows, _ = encoded(question_answering, base, files, rows, config, 20, doc_stride=3)
     begin = CONTEXT.index(text)
     for window in windows:
         inside = window.offsets[window.offsets[:, 0] >= 0]
@@ -447,7 +504,7 @@ def test_an_answer_is_known_where_a_window_has_all_of_it(base, files, text):
 def test_questions_that_leave_no_room(base, files):
     config = RobertaConfig.from_file(base / "config.json")
     with pytest.raises(TrainingError, match=r"question q1: its [0-9]+ tokens leave [0-9]+ of 16 .* share 128"):
-        encoded(finetune_questions, base, files, [question([("cat", 4)])], config, 16)
+        encoded(question_answering, base, files, [question([("cat", 4)])], config, 16)
 
 
 def test_the_answer_is_the_best_part_or_none(monkeypatch):
@@ -459,13 +516,13 @@ def test_the_answer_is_the_best_part_or_none(monkeypatch):
         [[9, 9], [0, 0], [1, 1], [0, 0], [0, 0]],
     ]
     monkeypatch.setattr(
-        finetune_questions, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
+        question_answering, "predict", lambda *arguments: [np.array(window, np.float32) for window in scores]
     )
-    model = SimpleNamespace(qa_outputs=None)
+    model = None
     rows = [question([("sat", 8)]), question([], 2)]
-    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: ""}
+    assert question_answering.answer(model, rows, examples) == {0: "sat", 1: ""}
     rows = [question([("sat", 8)]), question([("cat", 4)], 2)]  # where every question has an answer
-    assert finetune_questions.answer(model, rows, examples) == {0: "sat", 1: "cat"}
+    assert question_answering.answer(model, rows, examples) == {0: "sat", 1: "cat"}
 
 
 def test_answers_are_learnt(base, files, device_name, tmp_path):

@@ -5,7 +5,7 @@ from distilroberta_np.training.loss_curve import draw_losses
 HEADER = "update,loss,learning_rate,gradient_norm,tokens,seconds\n"
 
 
-def test_a_picture_is_drawn_beside_the_losses(tmp_path):
+def test_a_picture_is_drawn_next_to_the_losses(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the plot extra: pip install 'distilroberta-np[plot]'")
     path = tmp_path / "losses.csv"
     path.write_text(HEADER + "".join(f"{n},{5 / n},1e-3,1.0,100,0.1\n" for n in range(1, 80)))

@@ -1,0 +1,3 @@
+"""The version of the package, which the build and the requests to the hub read too."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,165 @@
+"""The columns that each task adds to a table, computed from a batch of rows."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..analysis import PseudoLikelihoodScorer
+from ..errors import CorpusError, DistilRobertaError
+from ..pipelines import pipeline
+from ..sentence.sentence_encoder import SentenceEncoder
+
+ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as a corpus job runs it: which model, which columns in and out.
+
+    Attributes:
+        name: a key of `COLUMNS`.
+        model: a folder, or a name on the hub; None: the default model of the task.
+        inputs: the columns with the text (question answering: question and context; classification of pairs: two).
+        options: arguments of the pipeline's call, or of `SentenceEncoder.encode`.
+        local_files_only: never connect to the hub.
+    """
+
+    name: str
+    model: str | None
+    inputs: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    local_files_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in COLUMNS:
+            raise CorpusError(f"unknown task {self.name!r}; there is {', '.join(COLUMNS)}")
+        count = {"question-answering": (2,), "text-classification": (1, 2)}.get(self.name, (1,))
+        if len(self.inputs) not in count:
+            raise CorpusError(
+                f"{self.name} reads {' or '.join(map(str, count))} columns, not {len(self.inputs)}: "
+                "question and context, or a text"
+            )
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The columns that are added, with their types: those of the task, and the error."""
+        return {**COLUMNS[self.name], ERROR: "string"}
+
+
+# Types: "string", "float", "int", "embedding" (a list of float32), and "json" (a nested value).
+COLUMNS: dict[str, dict[str, str]] = {
+    "fill-mask": {"predictions": "json"},
+    "text-classification": {"label": "string", "score": "float"},
+    "zero-shot-classification": {"labels": "json", "scores": "json"},
+    "token-classification": {"entities": "json"},
+    "question-answering": {"answer": "string", "score": "float", "start": "int", "end": "int"},
+    "encode": {"embedding": "embedding"},
+    "score": {"pseudo_log_likelihood": "float", "tokens": "int"},
+}
+
+
+def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda result: {name: result[name] for name in names}
+
+
+_FROM_RESULT: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "fill-mask": lambda result: {"predictions": result},
+    "text-classification": lambda result: _named("label", "score")(result[0] if isinstance(result, list) else result),
+    "zero-shot-classification": _named("labels", "scores"),
+    "token-classification": lambda result: {"entities": _plain(result)},
+    "question-answering": _named("answer", "score", "start", "end"),
+    "encode": lambda result: {"embedding": result},
+    "score": lambda result: {
+        "pseudo_log_likelihood": result["pseudo_log_likelihood"],
+        "tokens": len(result["tokens"]),
+    },
+}
+
+
+def add_columns(task: Task, rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Compute the columns of a task. The model is loaded once per process.
+
+    Args:
+        task: the task.
+        rows: per row, the values of the task's input columns.
+
+    Returns:
+        A list per output column. A row that cannot be answered has None in all of them but `error`.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in task.outputs}
+    for result in _answer(task, rows):
+        values = {ERROR: _message(result)} if isinstance(result, Exception) else _FROM_RESULT[task.name](result)
+        for name, column in columns.items():
+            column.append(values.get(name))
+    return columns
+
+
+def check(task: Task) -> None:
+    """Load the model and check the options, before a job starts. Raises DistilRobertaError, ValueError or TypeError."""
+    model = _load(task.name, task.model, task.local_files_only)
+    if isinstance(model, SentenceEncoder):
+        model.encode([], **task.options)
+    else:
+        list(model.answers([], **task.options))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str, model: str | None, local_files_only: bool) -> Any:
+    if name == "encode":
+        if model is None:
+            raise CorpusError("encode needs a sentence encoder; name one with --model")
+        return SentenceEncoder.from_pretrained(model, local_files_only=local_files_only)
+    if name == "score":
+        unmasker = pipeline("fill-mask", model, local_files_only=local_files_only)
+        return PseudoLikelihoodScorer(unmasker.model, unmasker.tokenizer)
+    return pipeline(name, model, local_files_only=local_files_only)
+
+
+def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
+    """The result of each row, or its exception."""
+    model = _load(task.name, task.model, task.local_files_only)
+    missing = {
+        index: CorpusError(
+            f"column {name} is missing" if value is None else f"column {name} is {value!r:.40}, not a text"
+        )
+        for index, row in enumerate(rows)
+        for name, value in zip(task.inputs, row, strict=True)
+        if not isinstance(value, str)
+    }
+    items = [_item(task, row) for index, row in enumerate(rows) if index not in missing]
+    if isinstance(model, SentenceEncoder):
+        results = _encode(model, items, task.options)
+    else:
+        results = model.answers(items, **task.options)
+    for index in range(len(rows)):
+        yield missing[index] if index in missing else next(results)
+
+
+def _item(task: Task, row: Sequence[str]) -> Any:
+    if task.name == "question-answering":
+        return {"question": row[0], "context": row[1]}
+    return {"text": row[0], "text_pair": row[1]} if len(row) == 2 else row[0]
+
+
+def _encode(model: SentenceEncoder, texts: list[str], options: dict[str, Any]) -> Iterator[Any]:
+    try:
+        yield from model.encode(texts, **options)
+    except DistilRobertaError:
+        for text in texts:
+            try:
+                yield model.encode(text, **options)
+            except DistilRobertaError as error:
+                yield error
+
+
+def _message(error: Exception) -> str:
+    return str(getattr(error, "reason", error))  # without the index within a batch
+
+
+def _plain(value: Any) -> Any:
+    """A result with NumPy's numbers as Python's."""
+    return json.loads(json.dumps(value, default=lambda number: number.item()))

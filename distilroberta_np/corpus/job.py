@@ -1,0 +1,274 @@
+"""A job over many parts that can be killed at any time and goes on where it was.
+
+The output folder has a part per input file, `manifest.json` with what the job computes (task, model, options, digests),
+and `parts.jsonl` with a line for each finished part. Parts are written atomically, so a part that
+is there is whole; the same command skips it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import __version__
+from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
+from ..errors import CorpusError
+from ..files import atomic_write, read_json, write_json
+from ..hub import default_model, resolve_model
+from .columns import Task, add_columns, check
+from .tables import OUTPUT_SUFFIXES, map_part
+
+MANIFEST, PARTS = "manifest.json", "parts.jsonl"
+_BATCH_ROWS = 1024
+_ATTEMPTS = 3  # of a part whose process is killed
+_MODEL_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its name, the digest of its input, and its rows."""
+
+    name: str
+    input_sha256: str
+    rows: int
+    errors: int
+
+
+Result = TypeVar("Result")
+Report = Callable[[Part], None]
+Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
+
+
+def run_job(
+    task: Task, sources: Sequence[Path], folder: Path, *, run: Runner | None = None, report: Report | None = None
+) -> tuple[int, int]:
+    """Apply a task to every row of many files.
+
+    Args:
+        task: what to compute.
+        sources: .parquet, .csv, .jsonl or .txt files, with different names.
+        folder: for the output; of an unfinished job with the same task, or new.
+        run: computes parts and yields them as they finish; in this process, one after another, if None.
+        report: is called with each finished part, those of earlier runs first.
+
+    Returns:
+        The number of rows of all parts, and of those with an error.
+
+    Raises:
+        CorpusError: the files or the folder do not fit.
+        DistilRobertaError, ValueError, TypeError: the model cannot be loaded, or an option is wrong.
+    """
+    _check_sources(sources)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        check(task)
+        _check_manifest(task, folder)
+        finished = _finished_parts(folder)
+        for source in sources:
+            part = finished.get(_target(folder, source).name)
+            if part is not None and _digest(source) != part.input_sha256:
+                raise CorpusError(f"{source} has changed since its part was written; use another output folder")
+        parts = [finished[name] for source in sources if (name := _target(folder, source).name) in finished]
+        remaining = [source for source in sources if _target(folder, source).name not in finished]
+        for part in parts:
+            if report:
+                report(part)
+        with open(folder / PARTS, "a", encoding="utf-8") as log:
+            for part in (run or in_turn)(task, folder, remaining):
+                log.write(json.dumps(asdict(part)) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
+                parts.append(part)
+                if report:
+                    report(part)
+    return sum(part.rows for part in parts), sum(part.errors for part in parts)
+
+
+def compute_part(task: Task, folder: Path, source: Path) -> Part:
+    """Compute one part and write it. A part can be computed twice without harm."""
+    target = _target(folder, source)
+    with atomic_write(target) as file:
+        rows, errors = map_part(
+            source, file, task.inputs, task.outputs, functools.partial(add_columns, task), _BATCH_ROWS
+        )
+    return Part(target.name, _digest(source), rows, errors)
+
+
+def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
+    """A `Runner` in this process."""
+    return map(functools.partial(compute_part, task, folder), sources)
+
+
+def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
+    """A `Runner` with several processes on this machine, each with its share of the cores.
+
+    A part whose process is killed is computed again, up to three times. Raises CorpusError then.
+    """
+    with float32_copy(task) as shared:
+        yield from map_in_processes(workers, functools.partial(compute_part, shared, folder), sources)
+
+
+@contextmanager
+def float32_copy(task: Task) -> Iterator[Task]:
+    """The task with float32 weights, which processes map and so share; half precision is converted by each of them.
+
+    The copy of a model in half precision is a temporary folder.
+    """
+    model = _model_folder(task)
+    stored = {path: open_safetensors(path) for path in sorted(model.rglob("*.safetensors"))}
+    if all(tensor.dtype == "F32" for tensors in stored.values() for tensor in tensors.values()):
+        yield task
+        return
+    with tempfile.TemporaryDirectory(prefix="distilroberta-np-") as name:
+        copy = Path(name) / "model"
+        shutil.copytree(model, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx"))
+        for path, tensors in stored.items():
+            with open(copy / path.relative_to(model), "xb") as file:
+                floats = {name: tensor for name, tensor in tensors.items() if tensor.dtype in ("F32", "F16", "BF16")}
+                write_safetensors(file, {name: tensor.to_float32() for name, tensor in floats.items()})
+        yield replace(task, model=str(copy))
+
+
+def map_in_processes(workers: int, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
+    """Compute sources in processes, and yield the results as they finish. Raises CorpusError as `in_processes`."""
+    waiting = dict.fromkeys(sources, 0)
+    while waiting:
+        with _threads_per_process(max(1, (os.cpu_count() or 1) // workers)):
+            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            futures = {pool.submit(compute, source): source for source in waiting}
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                del waiting[futures[future]]
+                yield result
+        except BrokenProcessPool:
+            waiting = {source: attempts + 1 for source, attempts in waiting.items()}
+            if max(waiting.values()) >= _ATTEMPTS:
+                raise CorpusError("a worker process was killed three times; is there enough memory?") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def on_dask(address: str, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
+    """A `Runner` on a Dask cluster, whose workers see the same files. A part whose worker is lost is computed again."""
+    return map_on_dask(address, functools.partial(compute_part, task, folder), sources)
+
+
+def map_on_dask(address: str, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
+    """Compute sources on a Dask cluster, and yield the results as they finish."""
+    try:
+        from distributed import Client, as_completed
+    except ModuleNotFoundError:
+        raise CorpusError("--dask needs Dask; install it with: pip install 'distilroberta-np[dask]'") from None
+    with Client(address) as client:
+        futures = client.map(compute, list(sources), pure=False, retries=_ATTEMPTS)
+        for future in as_completed(futures):
+            yield future.result()
+
+
+@contextmanager
+def _threads_per_process(threads: int) -> Iterator[None]:
+    """Set the number of BLAS threads of processes started here. NumPy reads it when it is imported."""
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one job. Raises CorpusError if another one holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CorpusError(f"{folder}: another job is writing into this folder") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_sources(sources: Sequence[Path]) -> None:
+    if not sources:
+        raise CorpusError("there are no input files")
+    stems: dict[str, Path] = {}
+    for source in sources:
+        if source.suffix not in OUTPUT_SUFFIXES:
+            raise CorpusError(f"{source}: must end in {', '.join(OUTPUT_SUFFIXES)}")
+        if not source.is_file():
+            raise CorpusError(f"{source}: no such file, or not a regular one")
+        name = source.stem + OUTPUT_SUFFIXES[source.suffix]
+        if name in stems:
+            raise CorpusError(f"{stems[name]} and {source} would both be written to {name}; rename one")
+        stems[name] = source
+
+
+def _model_folder(task: Task) -> Path:
+    return default_model() if task.model is None else resolve_model(task.model, local_files_only=task.local_files_only)
+
+
+def _target(folder: Path, source: Path) -> Path:
+    return folder / (source.stem + OUTPUT_SUFFIXES[source.suffix])
+
+
+def _check_manifest(task: Task, folder: Path) -> None:
+    """Write the manifest of a new job, or compare it with that of the job in the folder. Raises CorpusError."""
+    model = _model_folder(task)
+    expected: dict[str, Any] = {
+        "version": __version__,
+        "task": task.name,
+        "inputs": list(task.inputs),
+        "options": task.options,
+        "model": {name: _digest(model / name) for name in _MODEL_FILES if (model / name).is_file()},
+    }
+    path = folder / MANIFEST
+    if path.exists():
+        found = read_json(path, CorpusError)
+        differing = [key for key, value in expected.items() if not isinstance(found, dict) or found.get(key) != value]
+        if differing:
+            raise CorpusError(f"{path}: the job in this folder has another {', '.join(differing)}; use another folder")
+    elif any(folder.iterdir()):
+        raise CorpusError(f"{folder} is not empty and has no {MANIFEST}; use another folder")
+    else:
+        write_json(path, expected)
+
+
+def _finished_parts(folder: Path) -> dict[str, Part]:
+    """The parts that are done, by name. A last line that a kill cut off does not count."""
+    path, parts = folder / PARTS, {}
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            part = Part(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        if (folder / part.name).is_file():
+            parts[part.name] = part
+    return parts
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

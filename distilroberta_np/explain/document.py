@@ -1,0 +1,77 @@
+"""From a loaded model and a sentence to the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..analysis import ablate, attribute, patch
+from ..analysis.masked_sentence import read_masked_sentence
+from ..pipelines.fill_mask import FillMaskPipeline
+from ..reference.bpe import Tokenizer
+from ..reference.checkpoint import nested
+from .page import render
+from .walk import rounded, walk
+
+# Leaving out heads and tokens runs the model once for each of them.
+_MOST_TOKENS_TO_ASK_WHY = 128
+
+
+def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -> str:
+    """Return the page that walks a sentence through the model, as one HTML file without a network.
+
+    Args:
+        unmasker: the model, with its tokenizer.
+        text: a sentence with one mask token.
+        compare: a second sentence with the same number of tokens and its mask at the same position; the page then
+            shows both, and which hidden states carry their difference.
+
+    Raises:
+        PipelineException: a sentence has no mask or several, is too long, or the two do not match.
+    """
+    texts = [text] if compare is None else [text, compare]
+    patching = None if compare is None else _patch(unmasker, text, compare)
+    tokenizer = Tokenizer(unmasker.tokenizer.to_json())
+    params, config = nested(unmasker.model.state_dict()), unmasker.model.config.to_dict()
+    pages = []
+    for each in texts:
+        sentence = read_masked_sentence(unmasker, each)
+        offsets = unmasker.tokenizer.encode(each).offsets
+        page = walk(each, sentence.ids, offsets, sentence.mask, tokenizer, params, config)
+        if len(sentence.ids) <= _MOST_TOKENS_TO_ASK_WHY:
+            page["why"] = _why(unmasker, each)
+        else:
+            page["left_out"].append(
+                f"Heads and tokens left out, and attributions: they are computed for at most {_MOST_TOKENS_TO_ASK_WHY} "
+                f"tokens, and the sentence has {len(sentence.ids)}."
+            )
+        pages.append(page)
+    return render({"pages": pages, "compare": patching}, text)
+
+
+def _why(unmasker: FillMaskPipeline, text: str) -> dict[str, Any]:
+    """What the answer depends on, by the tools of `analysis`."""
+    ablation, attribution = ablate(unmasker, text), attribute(unmasker, text)
+    return {
+        "answer": ablation.target,
+        "log_probability": ablation.log_probability,
+        "heads": rounded(ablation.heads, 4),
+        "feed_forward": rounded(ablation.feed_forward, 4),
+        "tokens": rounded(ablation.left_out, 4),
+        "gradient_times_input": rounded(attribution.gradient_times_input, 4),
+        "integrated_gradients": rounded(attribution.integrated_gradients, 4),
+        "difference": attribution.log_probability - attribution.baseline_log_probability,
+        "completeness_error": attribution.completeness_error,
+    }
+
+
+def _patch(unmasker: FillMaskPipeline, text: str, compare: str) -> dict[str, Any]:
+    """Which hidden states of the second sentence, put into the first, move it towards the second."""
+    patching = patch(unmasker, text, compare)
+    layers = len(patching.log_probabilities) - 1
+    return {
+        "target": patching.target,
+        "log_probability": patching.log_probability,
+        "source_log_probability": patching.source_log_probability,
+        "states": ["embeddings", *(f"layer {layer + 1}" for layer in range(layers))],
+        "effects": rounded(patching.effects, 3),
+    }

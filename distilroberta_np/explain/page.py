@@ -1,0 +1,46 @@
+"""The page as one self-contained HTML file: data, style and script inside, no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from typing import Any
+
+_SCRIPTS = ("dom.js", "charts.js", "page.js")
+# The page's own inline script and style, and nothing from elsewhere.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+
+
+def read_static(name: str) -> str:
+    """The text of a file in static/."""
+    return (resources.files(__package__) / "static" / name).read_text(encoding="utf-8")
+
+
+def render(data: dict[str, Any], title: str) -> str:
+    """The HTML of a page.
+
+    Args:
+        data: {"pages": results of `walk`, one or two; "compare": the patching map, or None}.
+        title: the title of the document.
+    """
+    # "<" as an escape, so that no text can end the script element. Browsers parse it back in JSON.parse.
+    payload = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    values = {
+        "TITLE": escape(title),
+        "POLICY": _POLICY,
+        "STYLE": read_static("page.css"),
+        "DATA": payload,
+        "SCRIPT": "\n".join(_as_script(read_static(name)) for name in _SCRIPTS),
+    }
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: values[match[1]], read_static("page.html"))
+
+
+def _as_script(module: str) -> str:
+    """A module's text for a page that holds all modules in one script: without imports and exports."""
+    return re.sub(r"^export ", "", re.sub(r"^import .*$\n", "", module, flags=re.MULTILINE), flags=re.MULTILINE)
+
+
+def escape(text: str) -> str:
+    """Text for HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -1,0 +1,88 @@
+"""Reading files that strangers wrote, within bounds, and writing files atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .messages import shown
+
+LARGEST_JSON = 64 * 2**20
+
+
+def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
+    """Read a JSON file of bounded size. Raises `error_type`, whatever is wrong with the file."""
+    content = read_bytes(path, error_type)
+    try:
+        return json.loads(content, object_pairs_hook=unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise error_type(f"{path}: not valid JSON: {error}") from None
+
+
+def read_text(path: str | os.PathLike[str], error_type: type[Exception]) -> str:
+    """Read a text file of bounded size, in UTF-8. Raises `error_type`, whatever is wrong with the file."""
+    try:
+        return read_bytes(path, error_type).decode()
+    except UnicodeDecodeError as error:
+        raise error_type(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def read_bytes(path: str | os.PathLike[str], error_type: type[Exception]) -> bytes:
+    """Read a regular file of bounded size. Raises `error_type` if it is none, or cannot be read."""
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise error_type(f"{path}: not a regular file")
+        if path.stat().st_size > LARGEST_JSON:
+            raise error_type(f"{path}: larger than {LARGEST_JSON // 2**20} MiB")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise error_type(f"{path}: no such file") from None
+    except OSError as error:
+        if isinstance(error, error_type):
+            raise
+        raise error_type(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a JSON object that has a key twice, as its meaning is unclear: an `object_pairs_hook` of json.loads."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"an object has the key {shown(twice)} twice")
+    return values
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that replaces `path` when the block ends, and is deleted when the block raises.
+
+    The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
+    a link.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.incomplete")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,168 @@
+"""Kernels: everything that is done for speed, for rounding or for GPUs. The other files of this folder are maths.
+
+Speed
+    Elementwise functions work in `blocks` of rows that stay in the processor's cache. Sums over rows are products with
+    `row_of` ones, which BLAS computes five times as fast as `sum`. Few rows are multiplied in another layout
+    (`affine`). `normal_cdf` is a polynomial inside a tanh, as NumPy has no erf.
+Rounding
+    A float32 sum loses digits with its length, so `affine` cuts long sums into chunks. Row means lose precision in
+    Fortran order, so every kernel returns arrays in C order.
+GPUs
+    The functions work on CuPy's arrays too. They call only what NumPy and CuPy share and make new arrays with `like`.
+    Blocks and chunks of the CPU are left out there.
+
+The tests hold each kernel to a plain version of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .params import Array
+
+# Elements of a block: 256 KB in float32, so that a block and its temporaries fit the second-level cache of a core. A
+# chain of ufuncs over 4096 x 3072 elements takes less than half the time; smaller blocks pay for the calls instead.
+BLOCK = 65_536
+
+# Terms of a sum before it is rounded (`affine`), and the number for products whose rounding weighs most.
+CHUNK = 512
+FINE_CHUNK = 128
+# Up to this many rows OpenBLAS is faster with the weights as the first matrix: 14 ms against 18 for the products of six
+# layers over 8 rows, 15 against 23 over 16, 69 against 86 over 128; above some hundred the two are alike.
+FEW_ROWS = 128
+# Up to this many multiplications OpenBLAS uses another routine, which does not halve its sums.
+_SMALL = 10**6
+
+# P of tanh(x P(x^2)), which approximates erf(x / sqrt 2): fitted by scripts/fit_gelu.py, which also measures it.
+_NORMAL_COEFFICIENTS = (
+    0.7978851670366199,
+    0.036332368612334943,
+    -3.1939592349664565e-05,
+    -5.5550149487504286e-05,
+    4.005932590357823e-06,
+    -1.353655884067214e-07,
+    1.8397451476914192e-09,
+)
+
+
+def ignore_spurious_flags() -> np.errstate:
+    """A context in which NumPy doesn't warn of invalid values and overflows. Every entry into the maths sets it once.
+
+    Once in thousands of passes OpenBLAS sets the processor's flag for an invalid operation although every number of
+    its product is right, and NumPy would report that. Damaged weights, which overflow, are found by `check_finite`.
+    """
+    return np.errstate(invalid="ignore", over="ignore")
+
+
+def is_host(array: Array) -> bool:
+    """Whether an array is NumPy's, and not a GPU's."""
+    return isinstance(array, np.ndarray)
+
+
+def to_device_of(like: Array, values: Any) -> Array:
+    """Values as an array in the memory where `like` is."""
+    return np.asarray(values, like=like)
+
+
+def row_of(value: float, like: Array) -> Array:
+    """A row (C,) that holds a value everywhere. Shapes: like (..., C). `block @ row_of(1, block)` sums the rows of a
+    block, and with 1 / C it is their mean."""
+    return np.full_like(like, value, shape=like.shape[-1])
+
+
+def squared_norms(rows: Array) -> Array:
+    """The sum of the squares of each row. Shapes: (..., H) -> (...).
+
+    NumPy's vecdot makes no array of the squares; CuPy has none.
+    """
+    norms: Array = np.vecdot(rows, rows) if is_host(rows) else np.square(rows).sum(axis=-1)
+    return norms
+
+
+def spans(array: Array) -> Iterator[slice]:
+    """Slices of the first axis, of about `BLOCK` elements each; one slice for a GPU's array."""
+    length = len(array)
+    rows = max(1, BLOCK * length // max(1, array.size) if is_host(array) else length)
+    for start in range(0, length, rows):
+        yield slice(start, start + rows)
+
+
+def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """The same rows of several arrays, some at a time, as views.
+
+    Shapes: each (..., C), with equal leading axes -> (..., C) of fewer rows. Contiguous arrays are cut anywhere,
+    others along the first axis.
+    """
+    if arrays[0].size <= BLOCK or not is_host(arrays[0]):
+        yield arrays
+        return
+    if all(array.flags.c_contiguous for array in arrays):
+        arrays = tuple(array.reshape(-1, array.shape[-1]) for array in arrays)
+    for span in spans(arrays[0]):
+        yield tuple(array[span] for array in arrays)
+
+
+def affine(inputs: Array, weight: Array, bias: Array, chunk: int = CHUNK) -> Array:
+    """inputs @ weight.T + bias, in C order.
+
+    The product is a sum of products over chunks of the inputs. NumPy 2.4's OpenBLAS on AVX-512 adds up to 384 terms one
+    after another, torch's MKL half as many, and whole products were 1.4 times as far from float64 as torch's
+    (scripts/parity_report.py). Chunks of 512, which OpenBLAS halves by itself, take a twentieth more time and reduce
+    that to 1.1; smaller chunks where rounding weighs most, to 1.05.
+
+    Shapes: inputs (..., in), weight (out, in), bias (out,) -> (..., out).
+    """
+    # One product over all rows: NumPy would otherwise make one per sequence.
+    rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
+    few = len(rows) <= FEW_ROWS
+    if len(rows) * len(weight) * chunk <= _SMALL:
+        chunk = min(chunk, 256)
+    if len(rows) == 1:
+        chunk = rows.shape[1]  # OpenBLAS adds up a single row in another way, as accurate without chunks
+    cuts = [slice(start, start + chunk) for start in range(0, rows.shape[1], chunk)]
+    if few:
+        products = [weight[:, cut] @ rows[:, cut].T for cut in cuts]  # [out, in] @ [in, N] -> [out, N]
+    else:
+        products = [rows[:, cut] @ weight[:, cut].T for cut in cuts]  # [N, in] @ [in, out] -> [N, out]
+    total, *rest = products
+    outputs = np.empty_like(rows, shape=(len(rows), len(weight)), order="C") if few else total
+    for span in spans(total):
+        block = total[span]
+        for product in rest:
+            block += product[span]
+        if few:
+            np.add(block.T, bias[span], out=outputs[:, span])  # [out, N] -> [N, out]
+        else:
+            block += bias
+    return outputs.reshape(*inputs.shape[:-1], len(weight))
+
+
+def matmul_into(out: Array, a: Array, b: Array) -> None:
+    """Write a @ b into a view, such as the one of `split_heads`, without an array in between where NumPy can."""
+    if is_host(out):
+        np.matmul(a, b, out=out)
+    else:
+        out[...] = a @ b
+
+
+def normal_cdf(x: Array, x_squared: Array) -> Array:
+    """The probability that a standard normal variable is below x, (1 + erf(x / sqrt 2)) / 2, as a new array.
+
+    It is computed as (1 + tanh(x P(x^2))) / 2 with a polynomial P. In float32 x times it is within 5.6e-7 of the exact
+    GELU and on average closer than torch's, in float64 within 9e-8. (The well-known tanh approximation of GELU, which
+    some BERTs use, has the first two terms of P only, is off by 4.7e-4 and gives other predictions.) For large x
+    the polynomial overflows to an infinity of the right sign, whose tanh is 1 or -1: ignore overflows.
+    """
+    inner = x_squared * _NORMAL_COEFFICIENTS[-1]
+    for coefficient in _NORMAL_COEFFICIENTS[-2:0:-1]:  # Horner's rule
+        inner += coefficient
+        inner *= x_squared
+    inner += _NORMAL_COEFFICIENTS[0]
+    inner *= x
+    np.tanh(inner, out=inner)
+    inner += 1.0
+    inner *= 0.5
+    return inner

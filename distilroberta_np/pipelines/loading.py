@@ -1,0 +1,272 @@
+"""`pipeline`: from a task, or a model, to the pipeline that answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+
+from ..config import RobertaConfig
+from ..hub import default_model, resolve_model
+from ..models import (
+    RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
+    RobertaForSequenceClassification,
+    RobertaForTokenClassification,
+    RobertaModel,
+)
+from ..models.base import PretrainedModel
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
+from ..tokenizer import RobertaTokenizer
+from .base import PIPELINES, Pipeline
+from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
+from .fill_mask import FillMaskOptions, FillMaskPipeline
+from .options import Option, as_boolean, declared, resolve
+from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
+from .text_classification import TextClassificationOptions, TextClassificationPipeline
+from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
+from .zero_shot_classification import ZeroShotClassificationOptions, ZeroShotClassificationPipeline
+
+# Every file of this folder that defines a pipeline adds it to PIPELINES; those above are named for their types.
+for _module in iter_modules([str(Path(__file__).parent)]):
+    if _module.name != "loading":
+        import_module(f"{__package__}.{_module.name}")
+
+M = TypeVar("M", bound="PretrainedModel[Any]")
+PathLike: TypeAlias = str | os.PathLike[str]
+Source: TypeAlias = PathLike | M | None
+TokenizerSource: TypeAlias = PathLike | RobertaTokenizer | None
+
+
+def _harmless(reason: str, *values: str) -> Callable[[str, Any], None]:
+    """The check of an argument of transformers that changes nothing here: other values than these, or None, are refused
+    with the reason. Objects of torch and NumPy go by their names."""
+
+    def check(name: str, value: Any) -> None:
+        plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
+        if plain not in values:
+            shown = "" if name == "token" else f" {value!r:.80}"
+            raise ValueError(f"{name}{shown} is not supported: {reason}")
+
+    return check
+
+
+def _as_model_kwargs(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {value!r:.80}")
+    for key, item in value.items():
+        if key not in _MODEL_KWARGS:
+            raise TypeError(f"{name}: {key} is not supported; there is {', '.join(_MODEL_KWARGS)}")
+        if item is not None:
+            _MODEL_KWARGS[key](f"{name}: {key}", item)
+
+
+_DTYPE = _harmless("the computation is in float32", "auto", "float32", "float")
+_DEVICE_MAP = _harmless("pipelines run on the CPU", "auto", "cpu", "{'': 'cpu'}")
+_NO_DOWNLOAD_SETTING = "log in with the command `hf auth login`, or set HF_TOKEN"
+_MODEL_KWARGS = {
+    "dtype": _DTYPE,
+    "torch_dtype": _DTYPE,
+    "device_map": _DEVICE_MAP,
+    "low_cpu_mem_usage": as_boolean,
+    "attn_implementation": _harmless("there is one implementation of attention", "eager", "sdpa"),
+}
+
+
+class LoadingOptions(TypedDict, total=False):
+    """Arguments of `pipeline` for every task. All but the first three change nothing here: transformers has them,
+    and a value that would change something is refused."""
+
+    revision: Annotated[str | None, Option(None, lambda _, value: value, "branch, tag or commit of the model")]
+    cache_dir: Annotated[PathLike | None, Option(None, lambda _, value: value, "the hub's cache, if not the usual one")]
+    local_files_only: Annotated[bool | None, Option(False, as_boolean, "never connect; use what is on this machine")]
+    device: Annotated[
+        Any, Option(None, _harmless("pipelines run on the CPU", "cpu", "-1"), "only the CPU: None, 'cpu' or -1")
+    ]
+    device_map: Annotated[Any, Option(None, _DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
+    dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
+    torch_dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
+    framework: Annotated[
+        str | None, Option(None, _harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
+    ]
+    use_fast: Annotated[bool | None, Option(None, as_boolean, "without effect")]
+    token: Annotated[Any, Option(None, _harmless(_NO_DOWNLOAD_SETTING, "True", "False"), "without effect")]
+    trust_remote_code: Annotated[
+        bool | None, Option(None, _harmless("code of a model is never run", "False"), "only False")
+    ]
+    model_kwargs: Annotated[Mapping[str, Any] | None, Option(None, _as_model_kwargs, "of these, what changes nothing")]
+    config: Annotated[
+        PathLike | RobertaConfig | None, Option(None, lambda _, value: value, "only the model's own; leave it out")
+    ]
+
+
+class _FeatureExtraction(FeatureExtractionOptions, LoadingOptions, total=False): ...
+
+
+class _FillMask(FillMaskOptions, LoadingOptions, total=False): ...
+
+
+class _QuestionAnswering(QuestionAnsweringOptions, LoadingOptions, total=False): ...
+
+
+class _TextClassification(TextClassificationOptions, LoadingOptions, total=False): ...
+
+
+class _TokenClassification(TokenClassificationOptions, LoadingOptions, total=False): ...
+
+
+class _ZeroShotClassification(ZeroShotClassificationOptions, LoadingOptions, total=False): ...
+
+
+class _AnyTask(
+    _FeatureExtraction,
+    _FillMask,
+    _QuestionAnswering,
+    _TextClassification,
+    _TokenClassification,
+    _ZeroShotClassification,
+    total=False,
+): ...
+
+
+@overload
+def pipeline(
+    task: Literal["feature-extraction"],
+    model: Source[RobertaModel] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_FeatureExtraction],
+) -> FeatureExtractionPipeline: ...
+@overload
+def pipeline(
+    task: Literal["fill-mask"],
+    model: Source[RobertaForMaskedLM] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_FillMask],
+) -> FillMaskPipeline: ...
+@overload
+def pipeline(
+    task: Literal["question-answering"],
+    model: Source[RobertaForQuestionAnswering] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_QuestionAnswering],
+) -> QuestionAnsweringPipeline: ...
+@overload
+def pipeline(
+    task: Literal["text-classification", "sentiment-analysis"],
+    model: Source[RobertaForSequenceClassification] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_TextClassification],
+) -> TextClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["token-classification", "ner"],
+    model: Source[RobertaForTokenClassification] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_TokenClassification],
+) -> TokenClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["zero-shot-classification"],
+    model: Source[RobertaForSequenceClassification] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_ZeroShotClassification],
+) -> ZeroShotClassificationPipeline: ...
+@overload
+def pipeline(
+    task: str | None = None,
+    model: Source[PretrainedModel[Any]] = None,
+    tokenizer: TokenizerSource = None,
+    **options: Unpack[_AnyTask],
+) -> (
+    FeatureExtractionPipeline
+    | FillMaskPipeline
+    | QuestionAnsweringPipeline
+    | TextClassificationPipeline
+    | TokenClassificationPipeline
+    | ZeroShotClassificationPipeline
+): ...
+def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **options: Any) -> Any:
+    """Make a pipeline, as transformers' function of the same name does.
+
+    Args:
+        task: "fill-mask", "text-classification" (or "sentiment-analysis"), "token-classification" (or "ner"),
+            "question-answering", "zero-shot-classification" or "feature-extraction". If None, the task that the model
+            was trained for, by the architecture in its config.
+        model: a folder, a model's name on the hub ("distilroberta-base"), or a loaded model. If None, for fill-mask and
+            feature-extraction, the published distilroberta-base if it is on this machine, else the embedded model; a
+            line on stderr says which. The other tasks need a model that is fine-tuned for them.
+        tokenizer: if not the model's own, a folder, a name, or a loaded tokenizer.
+        **options: the arguments of `LoadingOptions` (`revision` is the model's; a tokenizer named with it is its
+            latest), and defaults of the task's own options, such as `top_k`.
+
+    Returns:
+        The task's pipeline, such as a `FillMaskPipeline`.
+
+    Raises:
+        ValueError: an unknown task, an option out of range, or a loaded model without a tokenizer.
+        TypeError: an argument of the wrong type, or an unknown option.
+        DistilRobertaError: the model cannot be found, fetched or read; its subclasses say which.
+    """
+    if task is None and model is None:
+        raise ValueError("give a task, or a model whose config says what it was trained for")
+    if task is not None and task not in tuple(PIPELINES):
+        raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(sorted(PIPELINES))}")
+    loading = {name: options.pop(name) for name in declared(LoadingOptions) if name in options}
+    where = resolve(LoadingOptions, None, loading)
+    chosen: Any = None if task is None else PIPELINES[task]
+    if chosen is not None:
+        resolve(chosen.options_type, None, options)  # before anything is loaded
+    if not isinstance(model, str | os.PathLike | PretrainedModel | None):
+        raise TypeError(f"model must be a folder, a name or a loaded model, not a {type(model).__name__}")
+    if not isinstance(tokenizer, str | os.PathLike | RobertaTokenizer | None):
+        raise TypeError(f"tokenizer must be a folder, a name or a RobertaTokenizer, not a {type(tokenizer).__name__}")
+    if where.revision is not None and not isinstance(model, str | os.PathLike):
+        what = "without a model; name the model too" if model is None else "with a loaded model; leave it out"
+        raise ValueError(f"revision {where.revision!r} is given {what}")
+    if isinstance(model, PretrainedModel) and tokenizer is None:
+        raise ValueError("a loaded model needs its tokenizer: pipeline(task, model, tokenizer)")
+    if model is None:
+        if chosen.suggested_model is not None:
+            raise ValueError(
+                f"{task} needs a fine-tuned model, and there is no default; name one of the hub, such as "
+                f"{chosen.suggested_model}, or train one with `distilroberta-np finetune`"
+            )
+        model = default_model()
+    source: dict[str, Any] = {"cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
+    if not isinstance(model, PretrainedModel):
+        parts = (CONFIG, WEIGHTS) if tokenizer is not None else (CONFIG, WEIGHTS, TOKENIZER)
+        folder = resolve_model(model, revision=where.revision, parts=parts, **source)
+        tokenizer = folder if tokenizer is None else tokenizer
+        if chosen is None:
+            chosen = _trained_for(RobertaConfig.from_pretrained(folder).architectures)
+            resolve(chosen.options_type, None, options)
+        model = chosen.model_type.from_pretrained(folder)
+    elif chosen is None:
+        chosen = _trained_for([type(model).__name__])
+    if not isinstance(model, chosen.model_type):
+        raise TypeError(f"{task} needs a {chosen.model_type.__name__}, not a {type(model).__name__}")
+    _check_config(where.config, model)
+    if not isinstance(tokenizer, RobertaTokenizer):
+        tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **source)
+    return chosen(model, tokenizer, **options)
+
+
+def _trained_for(architectures: Any) -> type[Pipeline[Any, Any]]:
+    """The first pipeline that takes a model of one of these architectures."""
+    for name in architectures:
+        for pipeline_type in PIPELINES.values():
+            if pipeline_type.model_type.__name__ == name:
+                return pipeline_type
+    named = f"names {', '.join(architectures)}, which is that of no task" if architectures else "names no architecture"
+    raise ValueError(f"the model's config {named}; name the task: {', '.join(sorted(PIPELINES))}")
+
+
+def _check_config(config: Any, model: PretrainedModel[Any]) -> None:
+    if config is None or config == model.config:
+        return
+    if isinstance(config, str | os.PathLike) and RobertaConfig.from_pretrained(config) == model.config:
+        return
+    raise ValueError("config is not the model's own; change the model's config.json, and leave config out")

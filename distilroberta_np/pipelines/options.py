@@ -1,0 +1,208 @@
+"""Options of pipelines. Each is declared once, with its type, default, check, description and command-line flag.
+
+A declaration is a TypedDict whose fields are annotated with an `Option`:
+
+    class FillMaskOptions(CallOptions, total=False):
+        top_k: Annotated[int | None, Option(5, integer(0), "number of predictions per mask", {"metavar": "K"})]
+
+Calls take `**options: Unpack[FillMaskOptions]`, so type checkers and editors know the names and types. The defaults,
+checks and documentation of `__call__`, and the flags of the command, follow from the declaration at run time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache, partial
+from textwrap import fill
+from types import SimpleNamespace
+from typing import Annotated, Any, TypedDict, get_type_hints
+
+import numpy as np
+
+PADDING = (True, False, "longest", "max_length", "do_not_pad")
+SWITCH = {"action": "store_true"}
+ERRORS = """\
+    PipelineException: an input cannot be answered; its `index` says which. For a list nothing is computed then; for an
+        iterator the inputs before it are answered first.
+    TypeError: an input or option of the wrong type, or an unknown option.
+    ValueError: an option out of range, or options that cannot be combined.
+    CheckpointError: the logits contain NaN or infinity.
+"""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a pipeline.
+
+    Attributes:
+        default: the value if the option is not given.
+        check: takes the option's name and a given value, and returns the value to use. It raises TypeError or
+            ValueError.
+        help: the description, in `help()` and in the command's --help.
+        flag: further arguments of argparse's `add_argument` for the command, "flag" being the name if it is not the
+            option's own; None if the command has no such flag.
+        none: whether None is a value of its own, rather than the default.
+    """
+
+    default: Any
+    check: Callable[[str, Any], Any]
+    help: str
+    flag: Mapping[str, Any] | None = None
+    none: bool = False
+
+
+@cache
+def declared(options: type) -> dict[str, Option]:
+    """The options that a TypedDict declares, by name."""
+    hints = get_type_hints(options, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def resolve(options: type, defaults: SimpleNamespace | None, given: Mapping[str, Any]) -> SimpleNamespace:
+    """The values of all options: those given, checked, on top of some defaults (the declared ones if None).
+
+    Raises:
+        TypeError: an unknown option, or a value of the wrong type.
+        ValueError: a value out of range.
+    """
+    known = declared(options)
+    for name in given.keys() - known.keys():
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(known)}"
+        raise TypeError(f"unknown option {name!r}; {hint}")
+    values = {name: option.default for name, option in known.items()} if defaults is None else vars(defaults)
+    checked = {
+        name: known[name].check(name, value) for name, value in given.items() if value is not None or known[name].none
+    }
+    return SimpleNamespace(**values | checked)
+
+
+def document(function: Callable[..., Any], options: type) -> None:
+    """Complete the signature and the docstring of a call: declared options instead of `**options`, and errors."""
+    known = declared(options)
+    parameters = inspect.signature(function).parameters.values()
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            *(value.replace(annotation=value.empty) for value in parameters if value.kind is not value.VAR_KEYWORD),
+            *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known[name].default) for name in known),
+        ]
+    )
+    if function.__doc__ is not None:  # as under python -OO
+        lines = (f"{name}: {described(option)}" for name, option in known.items())
+        wrapped = "\n".join(fill(line, 100, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n{wrapped}\n\nRaises:\n{ERRORS}"
+
+
+def described(option: Option, default: Any = None) -> str:
+    """An option's description, with its default if it has one to show."""
+    default = option.default if default is None else default
+    shown = not isinstance(default, bool | tuple | None) or default is True
+    return f"{option.help} (default: {default})" if shown else option.help
+
+
+# -- checks ----------------------------------------------------------------------------------------------------
+
+
+def as_integer(name: str, value: Any, *, smallest: int) -> int:
+    """Check an integer. Raises TypeError, and ValueError if it is too small."""
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, not a boolean")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r:.80}") from None
+    if number < smallest:
+        raise ValueError(f"{name} must be at least {smallest}, not {number}")
+    return number
+
+
+def integer(smallest: int) -> Callable[[str, Any], int]:
+    """The check of an integer of at least `smallest`."""
+    return partial(as_integer, smallest=smallest)
+
+
+def as_boolean(name: str, value: Any) -> bool:
+    """Check a boolean. Raises TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r:.80}")
+    return value
+
+
+def as_text(name: str, value: Any) -> str:
+    """Check a string. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r:.80}")
+    return value
+
+
+def as_texts(name: str, value: Any) -> tuple[str, ...]:
+    """Check an iterable of strings, which is not a string itself. Raises TypeError."""
+    if isinstance(value, str | Mapping | bytes | bytearray) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of strings, not {value!r:.80}")
+    texts = tuple(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{name}: every item must be a string, not {text!r:.80}")
+    return texts
+
+
+def mapping_of(**checks: Callable[[str, Any], Any]) -> Callable[[str, Any], dict[str, Any]]:
+    """The check of a mapping with some keys, each with a check of its own; None is as if the key were missing."""
+
+    def check(name: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a dict, not {value!r:.80}")
+        if unknown := [str(key) for key in value if key not in checks]:
+            raise TypeError(f"{name} takes {', '.join(checks)}, not {', '.join(unknown)}")
+        return {key: checks[key](key, item) for key, item in value.items() if item is not None}
+
+    return check
+
+
+def merge_tokenizer_options(options: SimpleNamespace, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Set `truncation` and `max_length` by the mapping that transformers takes, and return it; {} if it is not given.
+
+    `truncation` itself comes before that of the mapping. There, `max_length` alone turns truncation on.
+    """
+    nested: dict[str, Any] = getattr(options, name) if given.get(name) is not None else {}
+    options.max_length = nested.get("max_length", getattr(options, "max_length", None))
+    if given.get("truncation") is None:
+        options.truncation = nested.get("truncation", "max_length" in nested or options.truncation)
+    return nested
+
+
+def one_of(*choices: Any) -> Callable[[str, Any], Any]:
+    """The check of a value that must be one of some. It raises ValueError."""
+
+    def check(name: str, value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r:.80}")
+        return value
+
+    return check
+
+
+def as_truncation(name: str, value: Any) -> bool:
+    """Check `truncation` of single texts: True, False, or a name of transformers for either. Raises ValueError."""
+    if value not in (True, False, "longest_first", "only_first", "do_not_truncate"):
+        raise ValueError(f"{name} must be True or False, not {value!r:.80}")
+    return value not in (False, "do_not_truncate")
+
+
+class CallOptions(TypedDict, total=False):
+    """Options of every pipeline."""
+
+    batch_size: Annotated[
+        int | None,
+        Option(
+            None,
+            integer(1),
+            "number of inputs of an iterator that are read ahead and computed together; 1 if None, so that each is "
+            "answered before the next is read. Some hundred are several times as fast. Lists do not need it",
+        ),
+    ]
+    num_workers: Annotated[int | None, Option(None, integer(0), "accepted as in transformers; it changes nothing")]

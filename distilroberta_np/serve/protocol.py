@@ -1,0 +1,140 @@
+"""What the protocols share: reading a request, counting tokens, computing, and refusing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from ..errors import PipelineException
+from .loaded import ServedModel
+from .scheduler import Operation, Scheduler
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Attributes:
+        status: the HTTP status.
+        kind: the kind of error in TEI's words, such as "Validation".
+    """
+
+    def __init__(self, message: str, status: int = 422, kind: str = "Validation") -> None:
+        super().__init__(message)
+        self.status, self.kind = status, kind
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for."""
+
+    body_bytes: int = 2_000_000
+    batch_size: int = 256
+    text_characters: int = 100_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """The models, in the order in which they were named, and the scheduler that computes with them."""
+
+    models: Sequence[ServedModel]
+    scheduler: Scheduler
+    limits: Limits
+
+    def find(self, name: str | None, *tasks: str) -> ServedModel:
+        """The model of a name, or the first one, that answers one of the tasks. Raises RequestError."""
+        named = [model for model in self.models if name is None or model.name == name]
+        if not named:
+            raise RequestError(
+                f"no model {name!r} here; there is {', '.join(model.name for model in self.models)}", 404
+            )
+        for model in named:
+            if any(task in model.tasks for task in tasks):
+                return model
+        raise RequestError(f"no model here answers {' or '.join(tasks)}", 404 if name is None else 424, "Backend")
+
+    def texts(self, value: Any, what: str = "inputs") -> list[str]:
+        """A text or a list of texts, within the limits. Raises RequestError."""
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise RequestError(f"{what} must be a string or a list of strings")
+        if not texts:
+            raise RequestError(f"{what} is empty", 400, "Empty")
+        self.check_batch(len(texts), what)
+        for text in texts:
+            self.check_text(text, what)
+        return texts
+
+    def check_batch(self, size: int, what: str = "inputs") -> None:
+        """Raise RequestError if a batch is too large."""
+        if size > self.limits.batch_size:
+            raise RequestError(f"{what} has {size} entries; the limit is {self.limits.batch_size}")
+
+    def check_text(self, text: str, what: str = "inputs") -> None:
+        """Raise RequestError if a text is too long."""
+        if len(text) > self.limits.text_characters:
+            raise RequestError(
+                f"{what} has a text of {len(text)} characters; the limit is {self.limits.text_characters}"
+            )
+
+    async def compute(self, operation: Operation, items: Sequence[Any], factor: int = 1) -> list[Any]:
+        """Compute inputs and return their results. Raises RequestError for the first one that cannot be answered.
+
+        Args:
+            operation: what to compute.
+            items: the inputs.
+            factor: how many sequences the model reads per input (zero-shot: one per label).
+        """
+        results = await self.scheduler.submit(operation, items, [factor * _estimated_tokens(item) for item in items])
+        for result in results:
+            if isinstance(result, Exception):
+                raise refused(result)
+        return results
+
+
+def refused(error: Exception) -> RequestError:
+    """The error of a computation as an answer."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, PipelineException):
+        return RequestError(error.reason)  # without the index, which is that of the batch
+    if isinstance(error, ValueError | TypeError):
+        return RequestError(str(error))
+    return RequestError("internal error", 500, "Backend")
+
+
+def _estimated_tokens(item: Any) -> int:
+    """About how many tokens an input has: two special tokens, and one per four characters."""
+    if isinstance(item, str):
+        return 2 + len(item) // 4
+    values = item.values() if isinstance(item, dict) else item
+    return 2 + sum(_estimated_tokens(value) for value in values if isinstance(value, str))
+
+
+async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
+    """The body of a request, a JSON object. Raises RequestError."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limits.body_bytes:
+            raise RequestError(f"the body is larger than {limits.body_bytes} bytes", 413)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RequestError("the body is not valid JSON", 400) from None
+    if not isinstance(value, dict):
+        raise RequestError("the body must be a JSON object", 400)
+    return value
+
+
+def option(values: dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """An optional value of a body. Raises RequestError if it has another type."""
+    value = values.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise RequestError(f"{name} must be {'a boolean' if kind is bool else f'of type {kind.__name__}'}")
+    return value

@@ -1,0 +1,159 @@
+"""Batches of masked text: sequences from files, shuffled anew each epoch, and split into micro-batches for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from ...errors import TrainingError
+from ...files import atomic_write
+from ...layers.dropout import Dropout
+from ...layers.params import Array
+from ...runtime.batching import micro_batches
+from ...runtime.threads import map_in_threads
+from ..device import is_host, rng_for
+from ..loop import Weights, sum_parts
+from ..settings import MaskedLMSettings
+from .masking import mask_tokens
+from .text import MASK, SPECIAL, continuations, make_sequences
+
+# Each sequence with its labels, sorted by length.
+Batch = list[tuple[Array, Array]]
+
+
+class MaskedBatches:
+    """The sequences of a run in a new order each epoch, divided into batches of about equally many tokens.
+
+    Args:
+        run: the run's folder, with a tokenizer.json and what `write_sequences` wrote.
+        phase: the name that the sequences were written under.
+        length: their maximum length.
+        settings: of the run.
+    """
+
+    def __init__(self, run: Path, phase: str, length: int, settings: MaskedLMSettings) -> None:
+        self._tokens = np.load(run / f"{phase}-tokens.npy", mmap_mode="r")
+        self._starts = np.load(run / f"{phase}-starts.npy")
+        self._settings, self._length = settings, length
+        tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+        vocabulary = tokenizer.get_vocab()
+        self._mask, self._special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
+        self._continues = continuations(tokenizer) if settings.whole_words else None
+        self._batches = max(1, round(len(self._tokens) / settings.batch_tokens))
+        self._epoch = -1
+        self._order: Array = np.empty(0, np.int64)
+        self._borders: Array = np.empty(0, np.int64)
+
+    def batch(self, update: int) -> Batch:
+        """The masked batch of an update, counted from 0."""
+        epoch, number = divmod(update, self._batches)
+        if epoch != self._epoch:
+            sizes = np.diff(self._starts)
+            self._epoch = epoch
+            self._order = np.random.default_rng([self._settings.seed, 1, self._length, epoch]).permutation(len(sizes))
+            ends = np.cumsum(sizes[self._order])
+            shares = ends[-1] * np.arange(self._batches + 1) / self._batches
+            self._borders = np.searchsorted(ends, shares[:-1], side="right")
+            self._borders = np.append(self._borders, len(sizes))
+        selected = self._order[self._borders[number] : self._borders[number + 1]]
+        by_length: dict[int, list[Array]] = {}
+        for sequence in selected.tolist():
+            ids = self._tokens[self._starts[sequence] : self._starts[sequence + 1]]
+            by_length.setdefault(len(ids), []).append(ids)
+        rng = np.random.default_rng([self._settings.seed, 2, update])
+        batch: Batch = []
+        for _, sequences in sorted(by_length.items()):
+            ids = np.array(sequences, np.int64)
+            masking, continues = self._settings.masking, self._continues
+            batch += zip(*mask_tokens(ids, rng, self._mask, self._mask, self._special, masking, continues), strict=True)
+        return batch
+
+
+def write_sequences(
+    run: Path, phase: str, files: Sequence[Path], tokenizer: Tokenizer, length: int, say: Callable[[str], None]
+) -> list[Path]:
+    """Write the sequences of files: all token ids as `<phase>-tokens.npy`, and where each sequence starts as
+    `<phase>-starts.npy`. Returns the two paths."""
+    say(f"reading the text as sequences of at most {length} tokens")
+    arrays = zip(("tokens", "starts"), make_sequences(files, tokenizer, length), strict=True)
+    paths = []
+    for name, array in arrays:
+        paths.append(run / f"{phase}-{name}.npy")
+        with atomic_write(paths[-1]) as file:
+            np.save(file, array)
+    return paths
+
+
+class MicroBatch(NamedTuple):
+    """A part of a batch that a thread computes."""
+
+    ids: list[Array]  # (B, S) for each length
+    labels: list[Array]  # alike
+    dropout: Dropout
+
+
+def batch_gradients(
+    batch: Batch,
+    compute: Callable[[MicroBatch], tuple[float, Weights]],
+    dropout: float,
+    seed: Sequence[int],
+    device: str,
+) -> tuple[float, Weights]:
+    """The loss of a batch and its gradients: summed over micro-batches in threads, or on a GPU all at once.
+
+    Args:
+        batch: its sequences with their labels.
+        compute: the loss and the gradients of a micro-batch.
+        dropout: the dropout probability.
+        seed: of the batch's dropout.
+        device: "cpu" or "cuda".
+    """
+
+    def of(numbered: tuple[int, slice]) -> tuple[float, Weights]:
+        number, part = numbered
+        groups = [list(group) for _, group in groupby(batch[part], key=lambda pair: len(pair[0]))]
+        ids, labels = ([np.array([pair[side] for pair in group]) for group in groups] for side in (0, 1))
+        return compute(MicroBatch(ids, labels, Dropout(dropout, rng_for(device, [*seed, number]))))
+
+    parts = micro_batches([len(ids) for ids, _ in batch]) if is_host(device) else [slice(None)]
+    return sum_parts(map_in_threads(of, list(enumerate(parts))))
+
+
+def masked_lm_step(
+    batch_of: Callable[[int], Batch],
+    compute: Callable[[MicroBatch, int, int], tuple[float, Weights]],
+    settings: MaskedLMSettings,
+    device: str,
+) -> Callable[[int], tuple[float, Weights, int]]:
+    """The function from the number of an update to its loss, its gradients and its number of tokens.
+
+    Args:
+        batch_of: the batch of an update.
+        compute: the loss and the gradients of a micro-batch, given the number of masked positions and of tokens of the
+            whole batch.
+        settings: of the run.
+        device: "cpu" or "cuda".
+    """
+
+    def step(update: int) -> tuple[float, Weights, int]:
+        batch = batch_of(update)
+        masked, tokens = count_masked(batch), sum(ids.size for ids, _ in batch)
+        seed = [settings.seed, 3, update]
+        return *batch_gradients(
+            batch, lambda part: compute(part, masked, tokens), settings.dropout, seed, device
+        ), tokens
+
+    return step
+
+
+def count_masked(batch: Batch) -> int:
+    """The number of masked positions of a batch. Raises TrainingError if there is none."""
+    masked = sum(int((labels >= 0).sum()) for _, labels in batch)
+    if not masked:
+        raise TrainingError("a batch has no masked tokens; increase batch_tokens or masking")
+    return masked

@@ -1,0 +1,296 @@
+"""The folder of a training run. All kinds of training have
+
+    settings.json     the settings, and the SHA-256 of the training data
+    losses.csv        one line per update
+    losses.png        the same as a picture, if matplotlib is installed
+    checkpoint/       the last checkpoint: the model's files, the optimizer's state, and state.json
+
+A stopped run must go on to the bit, or say why it cannot. So each JSON file holds the SHA-256 of itself and of the
+files that it vouches for; all are checked before a run is resumed. The folder is locked while a process trains in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from ..checkpoint.save import recover_folder, replace_folder, save_tree
+from ..errors import TrainingError
+from ..files import atomic_write, read_json, write_json
+from ..layers.params import tree_leaves
+from ..runtime.threads import worker_threads
+from .device import to_host
+from .optim.adamw import AdamState, start
+from .settings import TrainingSettings
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where runs are not locked
+    fcntl = None  # type: ignore[assignment]
+
+LOSSES, EVALUATIONS = "losses.csv", "evaluations.csv"
+_LOGS = (LOSSES, EVALUATIONS)
+_MOMENTS = ("mean", "square")
+
+
+@contextmanager
+def open_run(path: Path) -> Iterator[RunFolder]:
+    """Create the folder of a run if need be, and lock it for the block.
+
+    Raises:
+        TrainingError: another process trains in the folder, or one of its files is missing or damaged.
+    """
+    is_new = not path.exists()
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    descriptor = _lock(path)
+    try:
+        yield RunFolder(path)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()  # if nothing was written
+
+
+def _lock(folder: Path) -> int | None:
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(f"{folder}: another process is training here; use another folder") from None
+    except OSError:
+        pass  # a file system without locks
+    return descriptor
+
+
+class RunFolder:
+    """The folder of a run, from `open_run`.
+
+    Attributes:
+        path: of the folder.
+        settings: what the run was begun with; empty if it is new.
+        checkpoint: the folder of the last checkpoint; None without one.
+        updates: the number of updates of the last checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings: dict[str, Any] = {}
+        self._state: dict[str, Any] = {"updates": 0, "logs": {}}
+        self.checkpoint: Path | None = None
+        folder = path / "checkpoint"
+        recover_folder(folder)
+        if folder.exists():
+            self.checkpoint, self._state = folder, read_record(folder / "state.json")
+        if self.checkpoint is not None or (path / "settings.json").exists():
+            self.settings = read_record(path / "settings.json")
+
+    @property
+    def updates(self) -> int:
+        return int(self._state["updates"])
+
+    def begin(
+        self,
+        settings: TrainingSettings,
+        data: Mapping[str, Sequence[Path]],
+        prepare: Callable[[], Iterable[Path]] = tuple,
+        free: tuple[str, ...] = (),
+    ) -> None:
+        """Note the settings, or check that the run was begun with the same.
+
+        Args:
+            settings: of the run.
+            data: the files that the run learns from, by what they are.
+            prepare: called for a new run; writes files that the run needs into its folder, and returns their paths.
+            free: the settings that may change.
+
+        Raises:
+            TrainingError: the run was begun with other settings or data.
+        """
+        before = self.settings
+        values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
+        if not before:
+            with writing(self.path):
+                write_record(self.path / "settings.json", values, list(prepare()))
+            return
+        changed = [
+            f"{name} {before.get(name)!r}, not {value!r}"
+            for name, value in sorted(values.items())
+            if name not in (*free, "data") and before.get(name) != value
+        ]
+        if changed:
+            raise TrainingError(
+                f"{self.path}: this run was begun with {', '.join(changed)}; give the same settings, or another folder"
+            )
+        for name in {**before["data"], **data}:
+            if before["data"].get(name) != values["data"].get(name):
+                given = ", ".join(map(str, data.get(name, ()))) or "none"
+                raise TrainingError(
+                    f"{self.path}: this run was begun with other {name} than {given}, or its content has changed; "
+                    "give the same, or another folder"
+                )
+        if any(before[name] != values[name] for name in free):
+            with writing(self.path):
+                write_record(self.path / "settings.json", values, [self.path / name for name in before["sha256"]])
+
+    def resume(self, weights: Any, device: str, say: Callable[[str], None]) -> AdamState:
+        """The optimizer's state of the last checkpoint, or the first one. Lines of the logs after it are removed.
+
+        Args:
+            weights: the tree to train, with the checkpoint's values if there is one.
+            device: where they are.
+            say: told if the machine computes in another way than the one of the checkpoint.
+        """
+        self._restore_logs()
+        state = start(weights)
+        if self.checkpoint is None:
+            return state
+        for name, tree in zip(_MOMENTS, (state.mean, state.square), strict=True):
+            stored = load_file(self.checkpoint / f"optimizer_{name}.safetensors")
+            for leaf, (_, values) in zip(tree_leaves(tree), sorted(stored.items()), strict=True):
+                leaf[...] = np.asarray(values, like=leaf)
+        for name, value in self._machine(device).items():
+            if self._state[name] != value:
+                say(
+                    f"{name}: {self._state[name]} so far, {value} now; results may differ in the last digits from "
+                    "those of an uninterrupted run"
+                )
+        return state._replace(updates=self.updates)
+
+    def save(self, save_model: Callable[[Path], None], state: AdamState, device: str) -> None:
+        """Replace the checkpoint, atomically.
+
+        Args:
+            save_model: writes the model's files into a folder.
+            state: of the optimizer.
+            device: where the run computes.
+        """
+
+        def fill(folder: Path) -> None:
+            save_model(folder)
+            for name, tree in zip(_MOMENTS, (state.mean, state.square), strict=True):
+                save_tree(folder / f"optimizer_{name}.safetensors", to_host(tree))
+            paths = [self.path / name for name in _LOGS]
+            logs = {path.name: [path.stat().st_size, _sha256(path)] for path in paths if path.exists()}
+            values = {"updates": state.updates, "logs": logs, **self._machine(device)}
+            write_record(folder / "state.json", values, folder.iterdir())
+
+        with writing(self.path / "checkpoint"):
+            replace_folder(self.path / "checkpoint", fill)
+        self._state["updates"] = state.updates
+
+    @staticmethod
+    def _machine(device: str) -> dict[str, object]:
+        """What the rounding of results depends on."""
+        return {"device": device, "BLAS threads": worker_threads(), "NumPy": np.__version__}
+
+    def _restore_logs(self) -> None:
+        """Remove the lines that were written after the checkpoint, as their updates are made again."""
+        logs = self._state["logs"]
+        for path in (self.path / name for name in _LOGS):
+            size, digest = logs.get(path.name, (0, None))
+            content = path.read_bytes()[:size] if path.exists() else b""
+            if size and hashlib.sha256(content).hexdigest() != digest:
+                raise _unusable(path)
+            if path.exists():
+                with writing(path), atomic_write(path) as file:
+                    file.write(content)
+
+
+class Log:
+    """A CSV file of a run, to which lines are appended.
+
+    Args:
+        path: of the file.
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path = path
+        if not path.exists() or not path.stat().st_size:
+            self.add(names)
+
+    def add(self, cells: Iterable[object]) -> None:
+        with writing(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
+            file.write(",".join(map(str, cells)) + "\r\n")
+
+
+# -- records: JSON files that vouch for others -----------------------------------------------------------------------
+
+
+def write_record(path: Path, values: Mapping[str, object], files: Iterable[Path] = ()) -> None:
+    """Write values as JSON, with the SHA-256 of files next to it, and of itself."""
+    digests = {file.name: _sha256(file) for file in sorted(files)}
+    record = {**values, "sha256": digests}
+    write_json(path, record | {"sha256": digests | {path.name: _digest(record)}})
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what `write_record` wrote, and check the SHA-256 of everything.
+
+    Raises:
+        TrainingError: a file is missing or damaged.
+    """
+    if not path.is_file():
+        raise _unusable(path, "missing")
+    try:
+        record = read_json(path, ValueError)
+        if "sha256" not in record:
+            raise _unusable(path, "damaged, or from an older version, as it has no SHA-256")
+        if record["sha256"].pop(path.name) != _digest(record):
+            raise ValueError
+    except TrainingError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _unusable(path) from None
+    for name, expected in record["sha256"].items():
+        file = path.parent / name
+        if not file.is_file():
+            raise _unusable(file, "missing")
+        if _sha256(file) != expected:
+            raise _unusable(file)
+    return dict(record)
+
+
+def _digest(record: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(*files: Path) -> str:
+    """The SHA-256 of a file, or of several, by those of each."""
+    digests = []
+    for path in files:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _unusable(path: Path, why: str = "damaged, as its SHA-256 is not the recorded one") -> TrainingError:
+    return TrainingError(f"{path}: {why}; restore the file from a copy, or begin a new run in another folder")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write, as on a full disk, into a TrainingError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(
+            f"{path}: cannot be written: {reason}. Make room or choose another folder; the same command goes on from "
+            "the last checkpoint"
+        ) from None

@@ -1,0 +1,220 @@
+"""The contenders of `benchmark.py`: ways to fill masks, each in a process of its own that times itself.
+
+    python -m scripts.benchmarks.contenders NAME FOLDER THREADS
+
+FOLDER holds the model, its ONNX exports and workloads.json ({name: {"texts": [...], "batch_size": n}}). The process
+reads the names of workloads from standard input and answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# For a workload, the five most likely tokens for the mask of each text, with their probabilities.
+Answers = list[list[tuple[int, float]]]
+TOP_K = 5
+
+
+def ours(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """This package's pipeline, as users call it."""
+    from distilroberta_np import pipeline
+
+    unmasker = pipeline("fill-mask", folder)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        answers = unmasker(texts)
+        return _pairs([answers] if len(texts) == 1 else answers)
+
+    return fill
+
+
+def transformers(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """transformers' pipeline on torch, as users call it."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    unmasker = transformers.pipeline("fill-mask", str(folder), device="cpu", dtype=torch.float32)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        answers = unmasker(texts, batch_size=batch_size)
+        return _pairs([answers] if len(texts) == 1 else answers)
+
+    return fill
+
+
+def onnx_whole(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """ONNX Runtime on the exported model, with the logits of all positions."""
+    return _onnx(folder, threads, "whole.onnx")
+
+
+def onnx_masks(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """ONNX Runtime on a model exported with the head at the masked positions only."""
+    return _onnx(folder, threads, "masks.onnx")
+
+
+def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], Answers]:
+    import onnxruntime
+
+    from distilroberta_np import RobertaTokenizer
+    from distilroberta_np.tokenizer import pad
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+    tokenizer = RobertaTokenizer.from_folder(folder)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        encoded = [tokenizer.encode(text).ids for text in texts]
+        # Sorted by length, so that there is hardly any padding.
+        order = sorted(range(len(texts)), key=lambda text: len(encoded[text]))
+        answers: Answers = [[]] * len(texts)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            inputs = pad([encoded[text] for text in chosen], tokenizer.pad_token_id)
+            positions = (inputs["input_ids"] == tokenizer.mask_token_id).argmax(axis=1)
+            if file == "masks.onnx":
+                logits = session.run(None, inputs | {"positions": positions})[0]
+            else:
+                logits = session.run(None, inputs)[0][np.arange(len(chosen)), positions]
+            probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            probabilities /= probabilities.sum(axis=-1, keepdims=True)
+            best = np.argpartition(probabilities, -TOP_K, axis=-1)[:, -TOP_K:]
+            for text, row, tokens in zip(chosen, probabilities, best, strict=True):
+                ranked = sorted(tokens.tolist(), key=lambda token: -row[token])
+                answers[text] = [
+                    (token, float(row[token]), tokenizer.decode([token]), tokenizer.decode(_put(encoded[text], token)))
+                    for token in ranked
+                ]
+        return [[answer[:2] for answer in text] for text in answers]
+
+    def _put(ids: list[int], token: int) -> list[int]:
+        return [token if given == tokenizer.mask_token_id else given for given in ids]
+
+    return fill
+
+
+def products(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """The matrix products of filling these masks and nothing else, unsliced: the time that BLAS needs.
+
+    With the number of rows at which BLAS is fastest, spread over the cores by BLAS itself, into existing arrays.
+    """
+    return _products(folder, threads, as_ours=False)
+
+
+def products_by_threads(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
+    """The same products as this package computes them: in chunks, and in micro-batches on single-threaded BLAS."""
+    return _products(folder, threads, as_ours=True)
+
+
+def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str], int], Answers]:
+    from itertools import groupby
+
+    from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
+    from distilroberta_np.layers.kernels import CHUNK, FEW_ROWS, FINE_CHUNK
+    from distilroberta_np.models.masked_lm import MAPPED_ROWS
+    from distilroberta_np.runtime.batching import micro_batches
+    from distilroberta_np.runtime.threads import map_in_threads
+
+    model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
+    heads = model.config.num_attention_heads
+    chunk, fine_chunk = (CHUNK, FINE_CHUNK) if as_ours else (4096, 4096)
+    buffers: dict[tuple[int, str], Any] = {}
+
+    def array(slot: int, purpose: str, *shape: int) -> Any:
+        """An array of this shape, on the same memory each time."""
+        size = math.prod(shape)
+        if len(buffers.get((slot, purpose), "")) < size:
+            buffers[slot, purpose] = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
+        return buffers[slot, purpose][:size].reshape(shape)
+
+    def dense(slot: int, rows: int, weight: Any, terms: int = chunk) -> None:
+        inputs, outputs = weight.shape[1], weight.shape[0]
+        values = array(slot, "in", rows, inputs)
+        for start in range(0, inputs, terms):
+            part = slice(start, start + terms)
+            if rows <= FEW_ROWS:
+                np.matmul(weight[:, part], values[:, part].T, out=array(slot, "out", outputs, rows))
+            else:
+                np.matmul(values[:, part], weight[:, part].T, out=array(slot, "out", rows, outputs))
+
+    def attention(slot: int, lengths: list[int], last: bool) -> None:
+        for length, group in groupby(lengths):
+            texts, size = len(list(group)), model.config.hidden_size // heads
+            queries = 1 if last else length
+            query = array(slot, "in", texts, heads, queries, size)
+            key = array(slot, "key", texts, heads, length, size)
+            scores = array(slot, "scores", texts, heads, queries, length)
+            np.matmul(query, key.swapaxes(-1, -2), out=scores)
+            np.matmul(scores, key, out=array(slot, "out", texts, heads, queries, size))
+
+    def multiply(slot: int, lengths: list[int]) -> None:
+        tokens, layers = sum(lengths), model.weights.roberta.layers
+        for number, layer in enumerate(layers, start=1):
+            last = number == len(layers)
+            queries = len(lengths) if last else tokens  # the last layer is computed at the masked positions only
+            parts = layer.attention
+            dense(slot, queries, parts.query.weight)
+            dense(slot, tokens, parts.key.weight)
+            dense(slot, tokens, parts.value.weight)
+            attention(slot, lengths, last)
+            dense(slot, queries, parts.output.weight, fine_chunk)
+            dense(slot, queries, layer.feed_forward.intermediate.weight)
+            dense(slot, queries, layer.feed_forward.output.weight)
+        for start in range(0, len(lengths), MAPPED_ROWS):
+            rows = min(MAPPED_ROWS, len(lengths) - start)
+            dense(slot, rows, model.weights.lm_head.dense.weight, fine_chunk)
+            dense(slot, rows, model.weights.roberta.embeddings.word)
+
+    def fill(texts: list[str], batch_size: int) -> Answers:
+        lengths = sorted(len(tokenizer.encode(text).ids) for text in texts)
+        began = time.perf_counter()
+        if as_ours:
+            parts = [lengths[part] for part in micro_batches(lengths)]
+            map_in_threads(lambda part: multiply(part % threads, parts[part]), range(len(parts)))
+        else:
+            for start in range(0, len(lengths), 128):
+                multiply(0, lengths[start : start + 128])
+        fill.seconds = time.perf_counter() - began  # type: ignore[attr-defined]
+        return []
+
+    return fill
+
+
+CONTENDERS = {
+    function.__name__: function
+    for function in (ours, transformers, onnx_whole, onnx_masks, products, products_by_threads)
+}
+
+
+def _pairs(answers: Any) -> Answers:
+    return [[(item["token"], float(item["score"])) for item in text] for text in answers]
+
+
+def main() -> None:
+    name, folder, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    workloads = json.loads((folder / "workloads.json").read_text())
+    fill = CONTENDERS[name](folder, threads)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        workload = workloads[request["workload"]]
+        batch_size = request.get("batch_size", workload["batch_size"])
+        began = time.perf_counter()
+        answers = fill(workload["texts"][: request.get("texts")], batch_size)
+        seconds = getattr(fill, "seconds", time.perf_counter() - began)
+        print(json.dumps({"seconds": seconds, "answers": answers if request.get("answers") else None}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Corpus jobs: columns, formats, bad rows, kills, and several processes."""
+
+import csv
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distilroberta_np import CorpusError, PseudoLikelihoodScorer, RobertaForMaskedLM, SentenceEncoder, pipeline
+from distilroberta_np.corpus.columns import Task
+from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
+from tests.support.seeded import write_model
+from tests.support.seeded_heads import write_classifier
+from tests.support.seeded_question_answering import write_question_answering
+from tests.support.sentence_folders import write_sentence_encoder
+
+TEXTS = ["the cat <mask>", "no mask", "a <mask> b", "", "<mask>"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    return str(write_model(tmp_path / "model"))
+
+
+def write_lines(path, texts=TEXTS):
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def close(answer, expected):
+    if isinstance(expected, dict):
+        return answer.keys() == expected.keys() and all(close(answer[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(answer) == len(expected) and all(map(close, answer, expected))
+    return answer == pytest.approx(expected, abs=1e-5) if isinstance(expected, float) else answer == expected
+
+
+def test_text_becomes_json_lines_with_the_pipelines_answers(tmp_path, model):
+    source = write_lines(tmp_path / "a.txt")
+    assert run_job(Task("fill-mask", model, ("text",), {"top_k": 2}), [source], tmp_path / "out") == (5, 2)
+    unmasker = pipeline("fill-mask", model)
+    for row, text in zip(read_lines(tmp_path / "out" / "a.jsonl"), TEXTS, strict=True):
+        assert row["text"] == text
+        if "<mask>" in text:
+            assert row["error"] is None
+            assert close(row["predictions"], unmasker(text, top_k=2))
+        else:
+            assert row["predictions"] is None
+            assert row["error"] == "No mask_token (<mask>) found on the input"
+
+
+def test_csv_keeps_its_columns_and_marks_bad_rows(tmp_path, model):
+    source = tmp_path / "a.csv"
+    source.write_text('id,text,note\n1,"a, <mask>",x\n2,"two\nlines <mask>",y\n3\n4,<mask>,z,more\n', encoding="utf-8")
+    assert run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out") == (4, 2)
+    with open(tmp_path / "out" / "a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[1]["text"] == "two\nlines <mask>"
+    assert len(json.loads(rows[0]["predictions"])) == 5
+    assert [bool(row["error"]) for row in rows] == [False, False, True, True]
+
+
+def test_json_lines_with_bad_rows(tmp_path, model):
+    source = tmp_path / "a.jsonl"
+    source.write_bytes(b'{"id": 1, "text": "a <mask>"}\n{broken\n[1]\n{"id": 2}\n{"text": 5}\n\xff\n')
+    assert run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out") == (6, 5)
+    rows = read_lines(tmp_path / "out" / "a.jsonl")
+    assert rows[0]["id"] == 1 and rows[0]["error"] is None
+    assert [row["error"].split(":")[0] for row in rows[1:]] == [
+        "not valid JSON",
+        "not a JSON object",
+        "column text is missing",
+        "column text is 5, not a text",
+        "not valid JSON",
+    ]
+
+
+def test_parquet_keeps_its_types(tmp_path, model):
+    arrow = pytest.importorskip("pyarrow", reason="needs the corpus extra")
+    import pyarrow.parquet as parquet
+
+    table = arrow.table({"id": arrow.array([1, 2, 3], arrow.int8()), "text": ["a <mask>", None, "b"]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert run_job(Task("fill-mask", model, ("text",)), [tmp_path / "a.parquet"], tmp_path / "out") == (3, 2)
+    result = parquet.read_table(tmp_path / "out" / "a.parquet")
+    assert result.select(["id", "text"]) == table
+    assert [row is None for row in result["error"].to_pylist()] == [True, False, False]
+    assert len(json.loads(result["predictions"][0].as_py())) == 5
+
+
+def test_every_task(tmp_path):
+    classifier = write_classifier(tmp_path / "classifier", ["contradiction", "neutral", "entailment"])
+    answerer = write_question_answering(tmp_path / "answerer")
+    encoder = write_sentence_encoder(tmp_path / "encoder")
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "the cat", "other": "sat", "q": "Where?", "c": "I live in Berlin."}\n')
+
+    def row(task, model, columns=("text",), **options):
+        folder = tmp_path / f"out-{task}-{len(columns)}"
+        assert run_job(Task(task, str(model), columns, options), [source], folder) == (1, 0)
+        return read_lines(folder / "a.jsonl")[0]
+
+    classify = pipeline("text-classification", classifier)
+    assert close(
+        {key: row("text-classification", classifier)[key] for key in ("label", "score")}, classify("the cat")[0]
+    )
+    pair = row("text-classification", classifier, ("text", "other"))
+    expected = classify({"text": "the cat", "text_pair": "sat"})
+    assert close({key: pair[key] for key in ("label", "score")}, expected)
+    labels = ["cat", "on"]
+    zero_shot = row("zero-shot-classification", classifier, candidate_labels=labels)
+    expected = pipeline("zero-shot-classification", classifier)("the cat", candidate_labels=labels)
+    assert close(
+        {key: zero_shot[key] for key in ("labels", "scores")}, {key: expected[key] for key in ("labels", "scores")}
+    )
+    answer = row("question-answering", answerer, ("q", "c"))
+    expected = pipeline("question-answering", answerer)(question="Where?", context="I live in Berlin.")
+    assert close({key: answer[key] for key in expected}, expected)
+    embedding = row("encode", encoder)["embedding"]
+    assert np.allclose(embedding, SentenceEncoder.from_pretrained(encoder).encode("the cat"), atol=1e-5)
+
+
+def test_score(tmp_path, model):
+    (tmp_path / "a.txt").write_text("the cat sat\n<mask>\n")
+    assert run_job(Task("score", model, ("text",)), [tmp_path / "a.txt"], tmp_path / "out") == (2, 1)
+    unmasker = pipeline("fill-mask", model)
+    expected = PseudoLikelihoodScorer(unmasker.model, unmasker.tokenizer)("the cat sat")
+    row = read_lines(tmp_path / "out" / "a.jsonl")[0]
+    assert row["pseudo_log_likelihood"] == pytest.approx(expected["pseudo_log_likelihood"], abs=1e-5)
+    assert row["tokens"] == len(expected["tokens"])
+
+
+def test_half_precision_is_converted_once_for_all_processes(tmp_path):
+    half = tmp_path / "half"
+    RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "model")).save_pretrained(half, dtype="float16")
+    (half / "tokenizer.json").write_bytes((tmp_path / "model" / "tokenizer.json").read_bytes())
+    with float32_copy(Task("fill-mask", str(half), ("text",))) as task:
+        copy = RobertaForMaskedLM.from_pretrained(task.model).state_dict()
+        for name, values in RobertaForMaskedLM.from_pretrained(half).state_dict().items():
+            np.testing.assert_array_equal(copy[name], values)
+            assert not copy[name].flags.owndata  # mapped, so processes share it
+    assert not Path(task.model).exists()
+    with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",))) as task:
+        assert task.model == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": {"top_k": 3}}, "options"),
+        ({"inputs": ("other",)}, "inputs"),
+        ({"model": None}, "model"),
+    ],
+)
+def test_another_job_is_refused(tmp_path, model, change, message):
+    task = {"name": "fill-mask", "model": model, "inputs": ("text",)}
+    run_job(Task(**task), [write_lines(tmp_path / "a.txt")], tmp_path / "out")
+    with pytest.raises(CorpusError, match=message):
+        run_job(Task(**task | change), [tmp_path / "a.txt"], tmp_path / "out")
+
+
+def test_finished_parts_are_skipped_and_changed_inputs_refused(tmp_path, model):
+    task = Task("fill-mask", model, ("text",))
+    sources = [write_lines(tmp_path / f"{name}.txt") for name in "ab"]
+    run_job(task, sources, tmp_path / "out")
+    before = (tmp_path / "out" / "a.jsonl").stat()
+    seen = []
+    assert run_job(task, sources, tmp_path / "out", report=seen.append) == (10, 4)
+    assert (tmp_path / "out" / "a.jsonl").stat().st_mtime_ns == before.st_mtime_ns
+    assert [part.name for part in seen] == ["a.jsonl", "b.jsonl"]
+    write_lines(sources[0], ["other <mask>"])
+    with pytest.raises(CorpusError, match="changed"):
+        run_job(task, sources, tmp_path / "out")
+
+
+def test_a_part_without_its_file_is_computed_again(tmp_path, model):
+    task, source = Task("fill-mask", model, ("text",)), write_lines(tmp_path / "a.txt")
+    run_job(task, [source], tmp_path / "out")
+    whole = (tmp_path / "out" / "a.jsonl").read_bytes()
+    (tmp_path / "out" / "a.jsonl").unlink()
+    with open(tmp_path / "out" / PARTS, "a") as file:
+        file.write('{"name": "cut o')
+    run_job(task, [source], tmp_path / "out")
+    assert (tmp_path / "out" / "a.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "no input files"),
+        (["a.docx"], "must end in"),
+        (["missing.txt"], "no such file"),
+        (["x/a.txt", "y/a.jsonl"], "rename one"),
+    ],
+)
+def test_inputs_that_do_not_fit(tmp_path, model, files, message):
+    for name in files:
+        if not name.startswith("missing"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            write_lines(tmp_path / name)
+    with pytest.raises(CorpusError, match=message):
+        run_job(Task("fill-mask", model, ("text",)), [tmp_path / name for name in files], tmp_path / "out")
+
+
+def test_a_missing_column_and_a_taken_one(tmp_path, model):
+    source = tmp_path / "a.csv"
+    source.write_text("text,error\n<mask>,x\n")
+    with pytest.raises(CorpusError, match="no column sentence; there is text, error"):
+        run_job(Task("fill-mask", model, ("sentence",)), [source], tmp_path / "out")
+    with pytest.raises(CorpusError, match="has a column error already"):
+        run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out2")
+    assert not (tmp_path / "out2" / "a.csv").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path, model):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(CorpusError, match=f"no {MANIFEST}"):
+        run_job(Task("fill-mask", model, ("text",)), [write_lines(tmp_path / "a.txt")], tmp_path / "out")
+
+
+def test_wrong_options_are_said_before_the_job_starts(tmp_path, model):
+    with pytest.raises((TypeError, ValueError), match="top_k"):
+        run_job(Task("fill-mask", model, ("text",), {"top_k": -1}), [write_lines(tmp_path / "a.txt")], tmp_path / "out")
+    with pytest.raises(CorpusError, match="unknown task"):
+        Task("fly", model, ("text",))
+
+
+def test_several_processes_give_the_same_rows(tmp_path, model):
+    sources = [write_lines(tmp_path / f"{name}.txt") for name in "abc"]
+    task = Task("fill-mask", model, ("text",))
+    run_job(task, sources, tmp_path / "one")
+    run_job(task, sources, tmp_path / "two", run=functools.partial(in_processes, 2))
+    for name in "abc":
+        assert close(read_lines(tmp_path / "two" / f"{name}.jsonl"), read_lines(tmp_path / "one" / f"{name}.jsonl"))
+
+
+def die_once(source: Path):
+    """Stands in for computing a part: the first process that gets it is killed."""
+    marker = source.with_suffix(".killed")
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return source.name
+
+
+def die_always(source: Path):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
+    sources = [tmp_path / f"{name}.txt" for name in "ab"]
+    assert sorted(map_in_processes(1, die_once, sources)) == ["a.txt", "b.txt"]
+    with pytest.raises(CorpusError, match="killed three times"):
+        list(map_in_processes(1, die_always, sources))
+
+
+def test_a_killed_job_goes_on(tmp_path, model):
+    texts = ["the cat <mask> " + "sat on " * (n % 9) for n in range(400)]
+    sources = [write_lines(tmp_path / f"part-{n}.txt", texts) for n in range(6)]
+    command = [
+        sys.executable,
+        "-m",
+        "distilroberta_np",
+        "map",
+        "fill-mask",
+        "--model",
+        model,
+        "--output",
+        "out",
+        "--input",
+    ]
+    command += [str(source) for source in sources]
+    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    log = tmp_path / "out" / PARTS
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    while process.poll() is None and not (log.exists() and log.stat().st_size):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    finished = subprocess.run(command, capture_output=True, text=True, **options)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == "out: 2400 rows, 0 with errors\n"
+    run_job(Task("fill-mask", model, ("text",)), sources, tmp_path / "direct")
+    for name in (f"{source.stem}.jsonl" for source in sources):
+        assert close(read_lines(tmp_path / "out" / name), read_lines(tmp_path / "direct" / name))

@@ -1,0 +1,108 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from distilroberta_np.runtime import threads as module
+from distilroberta_np.runtime.threads import map_in_threads, worker_threads
+
+
+class Blas:
+    """A BLAS with a number of threads, and the numbers it was given."""
+
+    def __init__(self, threads):
+        self.threads, self.given = threads, []
+
+    def get(self):
+        return self.threads
+
+    def set_to(self, threads):
+        self.threads = threads
+        self.given.append(threads)
+
+
+@pytest.fixture
+def blas(monkeypatch):
+    blas = Blas(3)
+    monkeypatch.setattr(module, "_openblas", lambda: (blas.get, blas.set_to))
+    return blas
+
+
+def test_results_are_in_order_from_as_many_threads_as_blas_has(blas):
+    together = threading.Barrier(3, timeout=30)
+    seen = set()
+
+    def work(shard):
+        seen.add(threading.get_ident())
+        assert blas.threads == 1
+        if shard < 3:
+            together.wait()  # passes only if three run at once
+        time.sleep(0.01 * (5 - shard))
+        return shard * 10
+
+    assert worker_threads() == 3
+    assert map_in_threads(work, range(5)) == [0, 10, 20, 30, 40]
+    assert len(seen) == 3
+    assert threading.get_ident() not in seen
+    assert blas.given == [1, 3]
+
+
+def test_a_single_shard_is_computed_by_the_caller(blas):
+    assert map_in_threads(lambda shard: threading.get_ident(), [1]) == [threading.get_ident()]
+    assert map_in_threads(lambda shard: shard, []) == []
+    assert blas.given == []
+
+
+def test_without_openblas_all_shards_are_computed_by_the_caller(monkeypatch):
+    monkeypatch.setattr(module, "_openblas", lambda: None)
+    assert worker_threads() == 1
+    assert map_in_threads(lambda shard: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
+
+
+def test_the_threads_of_blas_are_restored_by_the_last_user(blas):
+    def outer(shard):
+        assert worker_threads() == 3  # BLAS itself says 1 by now
+        return map_in_threads(lambda inner: (shard, inner), [1, 2])
+
+    assert map_in_threads(outer, [1, 2]) == [[(1, 1), (1, 2)], [(2, 1), (2, 2)]]
+    assert blas.given == [1, 3]
+
+
+def test_the_first_exception_is_raised_and_other_shards_are_dropped(blas):
+    begun = []
+
+    def work(shard):
+        begun.append(shard)
+        if shard == 1:
+            raise ArithmeticError("shard 1")
+        time.sleep(0.05)
+
+    with pytest.raises(ArithmeticError, match="shard 1"):
+        map_in_threads(work, range(100))
+    assert len(begun) < 100
+    assert blas.given == [1, 3]
+
+
+def test_numpys_error_state_applies_in_threads(blas):
+    def divide(shard):
+        return np.float32(1) / np.zeros(1, np.float32)
+
+    with np.errstate(divide="ignore"):
+        assert map_in_threads(divide, [1, 2]) == [np.inf, np.inf]
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        map_in_threads(divide, [1, 2])
+
+
+def test_numpys_own_openblas_is_found_and_set():
+    if "openblas" not in np.show_config("dicts")["Build Dependencies"]["blas"]["name"]:
+        pytest.skip("this NumPy has another BLAS than OpenBLAS")
+    get, set_to = module._openblas()
+    before = get()
+    try:
+        set_to(2)
+        assert get() == worker_threads() == 2
+        assert map_in_threads(lambda shard: get(), [1, 2, 3]) == [1, 1, 1]
+        assert get() == 2
+    finally:
+        set_to(before)

@@ -1,0 +1,262 @@
+"""Each protocol, request by request: answers equal those of the pipelines, errors have the protocol's form."""
+
+import base64
+import concurrent.futures
+import json
+import socket
+
+import numpy as np
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the serve extra: pip install '.[serve]'")
+
+from distilroberta_np.serve.app import Options, make_app
+from distilroberta_np.serve.protocol import Limits
+from tests.support.served import running
+
+
+def by_task(models, task):
+    return next(model for model in models if model.task == task)
+
+
+def close(answer, expected):
+    """Whether two JSON values are equal but for the rounding of floats, which depends on the batch."""
+    if isinstance(expected, dict):
+        return answer.keys() == expected.keys() and all(close(answer[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(answer) == len(expected) and all(map(close, answer, expected))
+    return answer == pytest.approx(expected, abs=1e-5) if isinstance(expected, float) else answer == expected
+
+
+def test_fill_mask(server, models):
+    pipe = by_task(models, "fill-mask").pipeline("fill-mask")
+    for path in ("/", "/models/fill", "/pipeline/fill-mask/fill", "/models/fill/pipeline/fill-mask"):
+        answer = server.post(path, {"inputs": "a <mask> b", "parameters": {"top_k": 2}})
+        assert close(answer, pipe("a <mask> b", top_k=2))
+    assert close(server.post("/", {"inputs": ["a <mask>", "<mask> c"]}), pipe(["a <mask>", "<mask> c"]))
+    assert close(server.post("/", {"inputs": "<mask> <mask>"}), pipe("<mask> <mask>"))
+
+
+def test_text_classification_is_nested_with_all_labels(server, models):
+    pipe = by_task(models, "text-classification").pipeline("text-classification")
+    assert close(server.post("/models/mood", {"inputs": "a b"}), [pipe("a b", top_k=3)])
+    assert close(server.post("/models/mood", {"inputs": "a b", "parameters": {"top_k": 1}}), [pipe("a b", top_k=1)])
+
+
+def test_token_classification_groups_by_default(server, models):
+    pipe = by_task(models, "token-classification").pipeline("token-classification")
+    answer = server.post("/models/tags", {"inputs": "the cat sat"})
+    assert close(answer, json.loads(json.dumps(pipe("the cat sat", aggregation_strategy="simple"), default=float)))
+
+
+def test_question_answering(server, models):
+    pipe = by_task(models, "question-answering").pipeline("question-answering")
+    inputs = {"question": "Where?", "context": "I live in Berlin."}
+    for path in ("/", "/models/answers"):
+        assert close(server.post(path, {"inputs": inputs}), pipe(**inputs))
+    answer = server.post("/models/answers", {"inputs": inputs, "parameters": {"top_k": 2}})
+    assert close(answer, pipe(**inputs, top_k=2))
+
+
+def test_zero_shot_has_the_form_of_the_client(server, models):
+    pipe = by_task(models, "zero-shot-classification").pipeline("zero-shot-classification")
+    body = {"inputs": "a b", "parameters": {"candidate_labels": ["cat", "on"]}}
+    expected = pipe("a b", candidate_labels=["cat", "on"])
+    pairs = [
+        {"label": label, "score": score} for label, score in zip(expected["labels"], expected["scores"], strict=True)
+    ]
+    assert close(server.post("/models/nli", body), pairs)
+    assert close(server.post("/models/nli", body, headers={"user-agent": "unknown/None; hf_hub/2.4.0"}), pairs)
+    assert close(server.post("/models/nli", body, headers={"user-agent": "unknown/None; hf_hub/0.34.4"}), expected)
+
+
+def test_embeddings_in_three_protocols(server, models):
+    encoder = by_task(models, "sentence-similarity")._model
+    expected = encoder.encode(["a b", "the cat"])
+    normal = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.allclose(server.post("/embed", {"inputs": ["a b", "the cat"], "normalize": False}), expected, atol=1e-5)
+    assert np.allclose(server.post("/embed", {"inputs": "a b"}), normal[:1], atol=1e-5)
+    assert np.allclose(server.post("/models/an/encoder", {"inputs": "a b"}), expected[:1], atol=1e-5)
+    floats = server.post("/v1/embeddings", {"input": ["a b", "the cat"], "model": "unknown"})
+    assert np.allclose([row["embedding"] for row in floats["data"]], normal, atol=1e-5)
+    assert floats["usage"]["prompt_tokens"] == floats["usage"]["total_tokens"] > 0
+    packed = server.post("/v1/embeddings", {"input": "the cat", "encoding_format": "base64"})
+    values = np.frombuffer(base64.b64decode(packed["data"][0]["embedding"]), "<f4")
+    assert np.allclose(values, normal[1], atol=1e-5)
+    short = np.array(server.post("/embed", {"inputs": "a b", "dimensions": 3}))
+    assert np.allclose(short, expected[:1, :3] / np.linalg.norm(expected[0, :3]), atol=1e-5)
+
+
+def test_similarity(server, models):
+    encoder = by_task(models, "sentence-similarity")._model
+    body = {"inputs": {"source_sentence": "a b", "sentences": ["the cat", "a b"]}}
+    embeddings = encoder.encode(["a b", "the cat", "a b"])
+    expected = encoder.similarity(embeddings[:1], embeddings[1:])[0]
+    for path in ("/", "/similarity", "/models/an/encoder", "/pipeline/sentence-similarity/an/encoder"):
+        assert np.allclose(server.post(path, body), expected, atol=1e-5)
+
+
+def test_rerank(server, models):
+    ranker = by_task(models, "text-ranking")._model
+    texts = ["the cat", "sat", "on a"]
+    scores = ranker.predict([("a", text) for text in texts])
+    answer = server.post("/rerank", {"query": "a", "texts": texts, "return_text": True})
+    order = np.argsort(-scores, kind="stable").tolist()
+    assert [row["index"] for row in answer] == order
+    assert [row["text"] for row in answer] == [texts[index] for index in order]
+    assert np.allclose([row["score"] for row in answer], scores[order], atol=1e-5)
+    raw = server.post("/rerank", {"query": "a", "texts": texts, "raw_scores": True})
+    assert np.allclose(1 / (1 + np.exp([-row["score"] for row in raw])), scores[order], atol=1e-5)
+
+
+def test_predict(server, models):
+    pipe = by_task(models, "text-classification").pipeline("text-classification")
+    assert close(server.post("/predict", {"inputs": "a b"}), pipe("a b", top_k=3))
+    pair = pipe({"text": "a", "text_pair": "b"}, top_k=3)
+    assert close(server.post("/predict", {"inputs": ["a", "b"]}), pair)
+    assert close(server.post("/predict", {"inputs": [["a"], ["a", "b"]]}), [pipe("a", top_k=3), pair])
+
+
+def test_explain(server):
+    status, headers, page = server.request("/explain/fill", {"inputs": "a <mask>"})
+    assert status == 200
+    assert headers["content-type"].startswith("text/html")
+    assert page.startswith(b"<!doctype html>")
+    assert server.request("/explain/fill", {"inputs": "no mask"})[0] == 422
+    assert server.request("/explain/fill", {"inputs": ["a <mask>"]})[0] == 422
+    assert server.request("/explain/mood", {"inputs": "a <mask>"})[0] == 424
+
+
+def test_tokenize_and_decode(server):
+    tokens = server.post("/tokenize", {"inputs": "the cat"})[0]
+    assert [token["special"] for token in (tokens[0], tokens[-1])] == [True, True]
+    assert server.post("/decode", {"ids": [token["id"] for token in tokens]}) == ["the cat"]
+    assert server.post("/tokenize", {"inputs": ["a"], "add_special_tokens": False})[0][0]["start"] == 0
+
+
+def test_descriptions(server, models):
+    assert server.request("/health")[0] == 200
+    assert server.request("/info")[2]["model_id"] == "fill"
+    assert [model["id"] for model in server.request("/v1/models")[2]["data"]] == [model.name for model in models]
+    description = server.request("/openapi.json")[2]
+    for path, methods in description["paths"].items():
+        if "post" in methods and "{" not in path:
+            assert server.request(path, {"nothing": 1})[0] in (400, 422), path
+    metrics = server.request("/metrics")[2].decode()
+    assert 'te_request_count{method="/health"}' in metrics
+    assert "te_queue_size 0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/", {"inputs": "no mask"}, 422),
+        ("/", {"inputs": 3}, 422),
+        ("/", {"inputs": []}, 400),
+        ("/", {"inputs": ["a <mask>", None]}, 422),
+        ("/", {}, 400),
+        ("/", [], 400),
+        ("/", {"inputs": "a <mask>", "parameters": {"top_k": "x"}}, 422),
+        ("/", {"inputs": "a <mask>", "parameters": {"unknown": 1}}, 422),
+        ("/", {"inputs": "a <mask>", "parameters": []}, 422),
+        ("/models/nobody", {"inputs": "a <mask>"}, 404),
+        ("/pipeline/fly/fill", {"inputs": "a <mask>"}, 404),
+        ("/models/fill", {"inputs": {"question": "a", "context": "b"}}, 424),
+        ("/models/nli", {"inputs": "a", "parameters": {"candidate_labels": []}}, 422),
+        ("/embed", {"inputs": ["a"] * 300}, 422),
+        ("/embed", {"inputs": "a", "normalize": 1}, 422),
+        ("/embed", {"inputs": "a", "dimensions": 0}, 422),
+        ("/embed", {"inputs": "a", "truncation_direction": "left"}, 422),
+        ("/embed", {"inputs": "a " * 600, "truncate": False}, 422),
+        ("/rerank", {"query": 1, "texts": ["a"]}, 422),
+        ("/rerank", {"query": "a", "texts": []}, 400),
+        ("/decode", {"ids": [10**9]}, 422),
+        ("/decode", {"ids": "x"}, 422),
+        ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 422),
+        ("/nowhere", {"inputs": "a"}, 404),
+    ],
+)
+def test_errors_are_well_formed(server, path, body, status):
+    got, headers, answer = server.request(path, body)
+    assert got == status
+    assert headers["content-type"].startswith("application/json")
+    message = answer["error"]["message"] if path == "/v1/embeddings" else answer["error"]
+    assert message
+    assert "Traceback" not in json.dumps(answer)
+    assert "(input" not in message  # an index within a batch means nothing to a client
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 100_000, b'"text"'])
+def test_bodies_that_are_no_json_object(server, raw):
+    status, _, answer = server.request("/", raw=raw)
+    assert status in (400, 422)
+    assert answer["error"]
+
+
+def test_a_large_body_is_refused(server):
+    status, _, answer = server.request("/", {"inputs": "x" * 3_000_000})
+    assert status == 413
+    assert "bytes" in answer["error"]
+
+
+def test_one_bad_text_does_not_fail_its_neighbors(server):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        texts = ["a <mask>", "no mask here"] * 16
+        statuses = list(pool.map(lambda text: server.request("/", {"inputs": text})[0], texts))
+    assert statuses == [200, 422] * 16
+
+
+def test_many_clients_get_their_own_answers(server, models):
+    pipe = by_task(models, "fill-mask").pipeline("fill-mask")
+    texts = [f"{'the cat ' * (n % 7)}<mask> {'sat ' * (n % 5)}" for n in range(64)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda text: server.post("/", {"inputs": text}), texts))
+    for answer, text in zip(answers, texts, strict=True):
+        assert [row["token"] for row in answer] == [row["token"] for row in pipe(text)]
+
+
+def test_a_client_that_leaves_or_sends_half_a_request_harms_nobody(server):
+    host, port = server.address.removeprefix("http://").split(":")
+    body = json.dumps({"inputs": ["a <mask>"] * 100}).encode()
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for part in (head, head + body[:10], head + body, b"GARBAGE\r\n\r\n", b"\x00" * 100):
+        with socket.create_connection((host, int(port)), 10) as connection:
+            connection.sendall(part)
+    assert server.post("/", {"inputs": "a <mask>"})
+
+
+def test_the_api_key(models):
+    with running(make_app(models[:1], Options(api_key="secret", access_log=False))) as server:
+        assert server.request("/", {"inputs": "a <mask>"})[0] == 401
+        assert server.request("/", {"inputs": "a <mask>"}, headers={"authorization": "Bearer other"})[0] == 401
+        assert server.request("/", {"inputs": "a <mask>"}, headers={"authorization": "Bearer secret"})[0] == 200
+        assert server.request("/info")[0] == 401
+        assert [server.request(path)[0] for path in ("/", "/health", "/metrics")] == [200] * 3
+
+
+def test_other_origins_are_allowed_only_if_named(models, server):
+    assert "access-control-allow-origin" not in server.request("/health", headers={"origin": "http://a"})[1]
+    with running(make_app(models[:1], Options(allowed_origins=["http://a"], access_log=False))) as other:
+        assert other.request("/health", headers={"origin": "http://a"})[1]["access-control-allow-origin"] == "http://a"
+        assert "access-control-allow-origin" not in other.request("/health", headers={"origin": "http://b"})[1]
+
+
+def test_overload_is_429_with_retry_after(models):
+    options = Options(max_batch_tokens=1, max_waiting_tokens=20, limits=Limits(batch_size=1000), access_log=False)
+    with running(make_app(models[:1], options)) as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
+        requests = [pool.submit(server.request, "/", {"inputs": ["a <mask>"] * 50}) for _ in range(32)]
+        results = [request.result() for request in requests]
+        assert {status for status, _, _ in results} == {200, 429}
+        for status, headers, answer in results:
+            if status == 429:
+                assert int(headers["retry-after"]) >= 1
+                assert answer["error"]
+        assert server.post("/", {"inputs": "a <mask>"})
+
+
+def test_the_access_log_has_no_text(models, capfd):
+    with running(make_app(models[:1], Options())) as server:
+        server.post("/models/fill?secret=1", {"inputs": "a private <mask>"})
+    entry = json.loads(capfd.readouterr().err.splitlines()[-1])
+    assert entry["route"] == "/models" and entry["status"] == 200
+    assert "private" not in json.dumps(entry) and "secret" not in json.dumps(entry)

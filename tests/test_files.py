@@ -1,0 +1,56 @@
+import os
+import stat
+
+import pytest
+
+from distilroberta_np.files import atomic_write, read_json, write_json, write_text
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+    write_json(path, {"é": 1})
+    assert path.read_bytes() == '{\n  "é": 1\n}\n'.encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("config.json", "config.json.incomplete"):
+        (folder / name).symlink_to(precious)
+    write_text(folder / "config.json", "{}")
+    assert precious.read_text() == "mine"
+    assert (folder / "config.json").read_text() == "{}"
+    assert not (folder / "config.json").is_symlink()
+
+
+def test_a_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda _: "00")
+    (tmp_path / "a.00.incomplete").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        write_text(tmp_path / "a", "text")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_permissions_are_the_users_usual_ones(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a", "text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_json_that_is_not_a_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+        with pytest.raises(KeyError, match="not a regular file"):
+            read_json(path, KeyError)

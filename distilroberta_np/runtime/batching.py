@@ -39,18 +39,19 @@ def batches(lengths: Sequence[int], max_tokens: int = MAX_TOKENS) -> Iterator[sl
         yield slice(start, len(lengths))
 
 
-def micro_batches(lengths: Sequence[int]) -> list[slice]:
+def micro_batches(lengths: Sequence[int], max_tokens: int | None = None) -> list[slice]:
     """Split a list of sequences into consecutive slices with about the same number of tokens, for threads.
 
     The number of slices is a multiple of the number of threads, so that all threads have the same work.
 
     Args:
         lengths: the number of tokens of each sequence; at least one sequence.
+        max_tokens: of a slice, approximately; 1,024 by default.
     """
     ends = np.cumsum(lengths)
     total = int(ends[-1])
     threads = threads_for(total)
-    count = threads * -(-total // (threads * _MICRO_BATCH_TOKENS))
+    count = threads * -(-total // (threads * (max_tokens or _MICRO_BATCH_TOKENS)))
     # A sequence belongs to the slice that contains its middle.
     middles = ends - np.asarray(lengths) / 2
     borders = [0, *np.searchsorted(middles, total * np.arange(1, count) / count).tolist(), len(lengths)]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 from ..errors import TrainingError
 from ..layers.params import tree_leaves
@@ -150,14 +151,38 @@ def train(
     return True
 
 
-def sum_parts(parts: list[tuple[float, Weights]]) -> tuple[float, Weights]:
-    """Add up the losses and the gradients of a batch's parts. The arrays of the first part are overwritten."""
-    (loss, gradients), *rest = parts
-    for other_loss, other in rest:
-        loss += other_loss
-        for total, part in zip(tree_leaves(gradients), tree_leaves(other), strict=True):
-            total += part
-    return loss, gradients
+class OrderedSum(Generic[Weights]):
+    """The sum of the losses and the gradients of a batch's parts, which threads compute in any order.
+
+    Parts are added in the order of their numbers, so that the sum is the same to the bit; only parts that wait for an
+    earlier one are in memory next to the sum. The arrays of the first part are overwritten.
+    """
+
+    def __init__(self) -> None:
+        self._sum: tuple[float, Weights] | None = None
+        self._next = 0
+        self._waiting: dict[int, tuple[float, Weights]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, number: int, part: tuple[float, Weights]) -> None:
+        """Add a part; all numbers from 0 must come once."""
+        with self._lock:
+            self._waiting[number] = part
+            while self._next in self._waiting:
+                loss, gradients = self._waiting.pop(self._next)
+                self._next += 1
+                if self._sum is None:
+                    self._sum = loss, gradients
+                    continue
+                total, totals = self._sum
+                for array, values in zip(tree_leaves(totals), tree_leaves(gradients), strict=True):
+                    array += values
+                self._sum = total + loss, totals
+
+    def result(self) -> tuple[float, Weights]:
+        """The loss and the gradients, after the last part."""
+        assert self._sum is not None and not self._waiting
+        return self._sum
 
 
 @contextmanager

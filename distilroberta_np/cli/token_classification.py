@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_length(classifier: TokenClassificationPipeline, text: str) -> str:
     """The text. Raises ValueError if the pipeline would cut it."""
-    tokens = len(classifier.tokenizer.encode(text).ids)
+    tokens = len(classifier.tokenizer.encode(text))
     if tokens > classifier.max_length:
         raise ValueError(
             f"the text has {tokens} tokens and the model reads at most {classifier.max_length}; shorten it, or choose "

@@ -230,7 +230,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if read is not None and self._is_far_too_long(text):
             text = self._bounded(text, index, read)
         try:
-            encoding = self.tokenizer.encode(text, pair)
+            encoding = self.tokenizer.encoding(text, pair)
         except TokenizerError as error:
             raise PipelineException(str(error), index) from None
         self._check_ids(encoding.ids, "a token of the text", index)

@@ -92,7 +92,7 @@ def test_probabilities_and_ratios_match_the_softmax_over_the_vocabulary(unmasker
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>", top_k=3, baseline="sat")
     probabilities = {}
     for group in comparison.groups:
-        ids = unmasker.tokenizer.encode(group.text).ids
+        ids = unmasker.tokenizer.encode(group.text)
         probabilities[group.name] = distribution(unmasker, ids, len(ids) - 2)
     assert comparison.baseline == "sat"
     lists = [item["token"] for group in comparison.groups for item in group.predictions]
@@ -119,7 +119,7 @@ def test_divergences_match_their_definitions(unmasker):
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>")
     rows = {}
     for group in comparison.groups:
-        ids = unmasker.tokenizer.encode(group.text).ids
+        ids = unmasker.tokenizer.encode(group.text)
         rows[group.name] = distribution(unmasker, ids, len(ids) - 2)
 
     def entropy(row):
@@ -138,7 +138,7 @@ def kurita(unmasker, text, group, word):
     """log2 p(group | word) / p(group | word masked), step by step. `group` holds positions in the text, whose mask is
     the word's, and `word` the word's ids."""
     mask = unmasker.tokenizer.mask_token_id
-    ids = unmasker.tokenizer.encode(text).ids
+    ids = unmasker.tokenizer.encode(text)
     at = ids.index(mask)
     logs = []
     for filling in (word, [mask] * len(word)):

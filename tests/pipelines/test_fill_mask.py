@@ -38,7 +38,7 @@ def distribution(unmasker, ids, place):
 
 
 def ids_of(unmasker, text):
-    return unmasker.tokenizer.encode(text).ids
+    return unmasker.tokenizer.encode(text)
 
 
 assert_same = partial(answers.assert_same, rel=1e-4)
@@ -181,7 +181,7 @@ def test_scores_of_targets_are_not_renormalised(unmasker):
 
 
 def test_a_word_of_several_pieces_stands_for_its_first_and_the_way_out_is_named(unmasker):
-    pieces = unmasker.tokenizer.encode(" unbelievably", add_special_tokens=False).ids
+    pieces = unmasker.tokenizer.encode(" unbelievably", add_special_tokens=False)
     assert len(pieces) > 1
     answer, (message,) = warned(unmasker, TEXT, targets=" unbelievably")
     assert [p["token"] for p in answer] == pieces[:1]
@@ -194,7 +194,7 @@ def test_a_word_of_several_pieces_stands_for_its_first_and_the_way_out_is_named(
 
 def test_the_trap_of_the_missing_space_is_named(unmasker):
     answer, (message,) = warned(unmasker, TEXT, targets="pizza")
-    assert answer[0]["token"] == unmasker.tokenizer.encode("pizza", add_special_tokens=False).ids[0]
+    assert answer[0]["token"] == unmasker.tokenizer.encode("pizza", add_special_tokens=False)[0]
     assert message.startswith(
         "The specified target token `pizza` does not exist in the model vocabulary. Replacing with `p"
     )
@@ -510,7 +510,7 @@ def test_a_word_of_one_piece_scores_as_it_does_without(unmasker):
 
 @pytest.mark.parametrize("word", ["unbelievably", "New York", "waiter", "extraterrestrials"])
 def test_a_word_of_several_pieces_is_scored_by_the_chain_rule(unmasker, word):
-    pieces = unmasker.tokenizer.encode(" " + word, add_special_tokens=False).ids
+    pieces = unmasker.tokenizer.encode(" " + word, add_special_tokens=False)
     assert len(pieces) > 1
     ids, mask = ids_of(unmasker, TEXT), unmasker.tokenizer.mask_token_id
     place = ids.index(mask)
@@ -565,7 +565,7 @@ def test_scores_of_all_words_of_two_pieces_sum_to_less_than_one(small):
 )
 def test_a_word_is_spelled_as_it_would_stand_in_the_text(small, text, word, token_str):
     (answer,) = small(text, targets=word, whole_words=True)
-    assert answer["token"] == small.tokenizer.encode(token_str, add_special_tokens=False).ids
+    assert answer["token"] == small.tokenizer.encode(token_str, add_special_tokens=False)
     assert answer["token_str"] == token_str
 
 
@@ -609,7 +609,7 @@ def test_a_blank_word_is_left_out_with_a_warning(unmasker, blank):
 
 
 def test_a_text_with_no_room_for_the_longest_word_is_refused_in_its_place(small):
-    pieces = len(small.tokenizer.encode(" satcats", add_special_tokens=False).ids)
+    pieces = len(small.tokenizer.encode(" satcats", add_special_tokens=False))
     assert pieces > 2
     full, room = words(509) + " <mask>", words(510 - pieces) + " <mask>"
     results = list(small.answers([TEXT, full, room], targets=["cat", "satcats"], whole_words=True))
@@ -711,7 +711,7 @@ def test_three_masks_and_many_texts(small):
     ],
 )
 def test_keep_text_puts_the_word_into_the_text_as_it_was_typed(small, text, word, sequence):
-    entry = small.tokenizer.id_to_token(small.tokenizer.encode(word, add_special_tokens=False).ids[0])
+    entry = small.tokenizer.id_to_token(small.tokenizer.encode(word, add_special_tokens=False)[0])
     (answer,) = small(text, targets=entry, keep_text=True)
     assert answer["token_str"] == word
     assert answer["sequence"] == sequence
@@ -883,7 +883,7 @@ def test_a_target_longer_than_the_model_reads_is_named(small):
 
 
 def test_many_masks_take_time_linear_in_the_text(small):
-    encoding = small.tokenizer.encode("<mask>" * 4000)
+    encoding = small.tokenizer.encoding("<mask>" * 4000)
     accesses = []
 
     class Counted:

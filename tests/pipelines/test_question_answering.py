@@ -283,7 +283,7 @@ def test_other_arguments_that_can_not_be(oracle):
 
 def test_the_question_is_cut_where_that_is_asked_for(oracle):
     """The reference has the argument and doesn't use it: its answer was recorded beside ours, of the whole question."""
-    shorter = oracle.tokenizer.decode(oracle.tokenizer.encode(QUESTION, add_special_tokens=False).ids[:2])
+    shorter = oracle.tokenizer.decode(oracle.tokenizer.encode(QUESTION, add_special_tokens=False)[:2])
     assert oracle(ONE, max_question_len=2) == oracle(shorter, CONTEXT) != oracle(ONE)
     assert oracle(ONE, max_question_len=100) == oracle(ONE)
 

@@ -37,7 +37,7 @@ def with_config(folder, labels, **config):
 
 def logits_of(classifier, text, pair=None):
     """Of the whole model, called with one text."""
-    return classifier.model(np.array([classifier.tokenizer.encode(text, pair).ids])).logits[0].astype(np.float64)
+    return classifier.model(np.array([classifier.tokenizer.encode(text, pair)])).logits[0].astype(np.float64)
 
 
 def assert_scores(answer, wanted):
@@ -92,7 +92,7 @@ def test_a_top_k_of_the_pipeline_nests_a_single_text_twice(classifier):
 
 
 def test_pairs(classifier):
-    ids = classifier.tokenizer.encode("the cat", "a cat sat on").ids
+    ids = classifier.tokenizer.encode("the cat", "a cat sat on")
     assert ids.count(2) == 3, "<s> the cat </s></s> a cat sat on </s>"
     exponentials = np.exp(logits_of(classifier, *PAIR.values()))
     assert_scores(classifier(PAIR, top_k=None), exponentials / exponentials.sum())
@@ -345,7 +345,7 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
 def test_far_too_long_texts_are_truncated_as_if_all_of_them_were_read(classifier, monkeypatch, side):
     monkeypatch.setattr(classifier.tokenizer, "truncation_side", side)
     text = "the cat sat on the " * 20_000 + "a cat"
-    ids = classifier.tokenizer.encode(text).ids
+    ids = classifier.tokenizer.encode(text)
     wanted = [ids[0], *(ids[1:511] if side == "right" else ids[-511:-1]), ids[-1]]
     assert classifier._read(text, None, classifier._options(truncation=True)) == tuple(wanted)
     with pytest.raises(PipelineException, match="characters, far more than the model's 512 tokens"):

@@ -70,7 +70,7 @@ assert_same = partial(answers.assert_same, rel=1e-4)
 
 def test_every_token_has_its_likeliest_label_by_a_softmax(ner):
     text = TEXTS[0]
-    encoding = ner.tokenizer.encode(text)
+    encoding = ner.tokenizer.encoding(text)
     rows = softmax(ner.model(np.array([encoding.ids])).logits[0])
     answer = ner(text, ignore_labels=[])
     assert len(answer) == len(encoding.ids) - 2
@@ -285,7 +285,7 @@ LONG = " the cat sat on a mat and that was that, said Thea." * 3
 @pytest.mark.parametrize("strategy", STRATEGIES[1:])
 def test_a_long_text_is_read_in_windows(short, strategy):
     assert short.max_length == 20
-    encoding = short.tokenizer.encode(LONG)
+    encoding = short.tokenizer.encoding(LONG)
     answer = short(LONG, aggregation_strategy=strategy, stride=5)
     windows = [
         short.tokenizer.decode(encoding.ids[1:-1][window.start : window.stop])
@@ -309,7 +309,7 @@ def test_a_long_text_without_stride_is_cut_and_that_is_said(short):
         assert {warning.filename for warning in caught} <= {__file__}, "a warning must point at the user's call"
         return answer, [str(warning.message) for warning in caught]
 
-    tokens = short.tokenizer.encode(LONG)
+    tokens = short.tokenizer.encoding(LONG)
     end = tokens.offsets[18][1]
     answer, (message,) = said(lambda: short(LONG))
     assert [item["index"] for item in answer] == list(range(1, 19))
@@ -349,7 +349,7 @@ def test_words(ner, strategy, delimiter):
     assert answer[0]["start"] == 0
     assert answer[-1]["end"] == len(text)
     if strategy == "none":
-        ids = [token for word in words for token in ner.tokenizer.encode(word, add_special_tokens=False).ids]
+        ids = [token for word in words for token in ner.tokenizer.encode(word, add_special_tokens=False)]
         assert [item["word"] for item in answer] == list(map(ner.tokenizer.id_to_token, ids))
         starts = {text[item["start"] : item["end"]] for item in answer}
         assert starts >= {"the", "cat", "🙂", "é"}

@@ -34,7 +34,7 @@ def encoder(folder):
 
 def token_states(encoder, sentence, prompt=""):
     """The final hidden states of all tokens, from a forward pass over one text."""
-    ids = encoder.tokenizer.encode(prompt + sentence).ids
+    ids = encoder.tokenizer.encode(prompt + sentence)
     return encoder.model(np.array([ids])).last_hidden_state[0]
 
 
@@ -141,7 +141,7 @@ def test_embeddings_are_truncated_before_they_are_normalized(encoder):
 
 def test_a_long_sentence_is_truncated(tmp_path):
     encoder = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path, encoder_settings={"max_seq_length": 5}))
-    ids = encoder.tokenizer.encode(SENTENCES[0]).ids
+    ids = encoder.tokenizer.encode(SENTENCES[0])
     expected = encoder.model(np.array([[*ids[:4], ids[-1]]])).last_hidden_state[0].mean(axis=0)
     assert_close(encoder.encode(SENTENCES[0]), expected)
     encoder.max_seq_length = 4096  # more than the model reads
@@ -185,7 +185,7 @@ def test_a_prompt_that_is_not_pooled(tmp_path):
     folder = write_sentence_encoder(tmp_path, pooling={"include_prompt": False})
     encoder = SentenceEncoder.from_pretrained(folder)
     prompt = "on the "
-    skipped = len(encoder.tokenizer.encode(prompt).ids) - 1
+    skipped = len(encoder.tokenizer.encode(prompt)) - 1
     expected = [token_states(encoder, sentence, prompt)[skipped:].mean(axis=0) for sentence in SENTENCES]
     assert_close(encoder.encode(SENTENCES, prompt=prompt), expected)
     with pytest.raises(PipelineException, match=r"no tokens are left after the prompt.*\(input 1\)"):
@@ -286,7 +286,7 @@ def test_a_name_in_the_constructor(folder, encoder):
 
 def test_a_pair_is_one_input(encoder):
     pairs = [("the cat", "sat"), ["a", "on " * 600]]
-    ids = encoder.tokenizer.encode(*pairs[0]).ids
+    ids = encoder.tokenizer.encode(*pairs[0])
     expected = encoder.model(np.array([ids])).last_hidden_state[0].mean(axis=0)
     embeddings = encoder.encode([*pairs, "a"])
     assert_close(embeddings[0], expected)
@@ -399,6 +399,6 @@ def test_arguments_of_loading(folder, encoder):
 
 def test_truncation_on_the_left(folder, encoder):
     left = SentenceEncoder(folder, max_seq_length=4, tokenizer_kwargs={"truncation_side": "left"})
-    ids = encoder.tokenizer.encode(SENTENCES[0]).ids
+    ids = encoder.tokenizer.encode(SENTENCES[0])
     expected = encoder.model(np.array([[ids[0], *ids[-3:]]])).last_hidden_state[0].mean(axis=0)
     assert_close(left.encode(SENTENCES[0]), expected)

@@ -73,6 +73,7 @@ class RobertaTokenizer(TokenizerCalls, Pretrained):
         if not isinstance(length, int | float) or isinstance(length, bool) or not 1 <= length < 1_000_000:
             length = None
         self.model_max_length = None if length is None else int(length)
+        self._gives_token_types = "token_type_ids" in (settings.get("model_input_names") or ())
         self.truncation_side: str = settings.get("truncation_side") or "right"
         self.padding_side: str = settings.get("padding_side") or "right"
 
@@ -132,12 +133,19 @@ class RobertaTokenizer(TokenizerCalls, Pretrained):
 
         Raises:
             TypeError: not a string.
-            TokenizerError: the text has a lone surrogate, which is not a character, or the tokenizer fails.
+            TokenizerError: the text has a lone surrogate, which is not a character; the tokenizer fails; or the model
+                would need token types other than 0.
         """
         for part in (text,) if pair is None else (text, pair):
             self._check_text(part)
         with rust_errors(f"the tokenizer cannot read the text {shown(text)}"):
-            return self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+            encoding = self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+        if self._gives_token_types and any(encoding.type_ids):
+            raise TokenizerError(
+                "the tokenizer gives tokens the type 1, but only type 0 is supported; if the model was trained without "
+                "token types, leave token_type_ids out of model_input_names in tokenizer_config.json"
+            )
+        return encoding
 
     def _check_text(self, text: object) -> None:
         if not isinstance(text, str):

@@ -79,6 +79,8 @@ def read_tokenizer(folder: Path, overrides: Mapping[str, Any] | None = None) -> 
         TokenizerError: files are missing, malformed, or need something that is not supported.
     """
     settings = {**(_read_object(folder / "tokenizer_config.json") or {}), **(overrides or {})}
+    if settings.get("tokenizer_class") is None:
+        settings["tokenizer_class"] = (_read_object(folder / "config.json") or {}).get("tokenizer_class")
     path = folder / "tokenizer.json"
     content = _read_object(path)
     if content is None:
@@ -170,6 +172,9 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name in ("truncation_side", "padding_side"):
         if settings.get(name) not in (None, "left", "right"):
             raise TokenizerError(f"tokenizer_config.json: {name} must be left or right, not {shown(settings[name])}")
+    inputs = settings.get("model_input_names")
+    if inputs is not None and (not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs)):
+        raise TokenizerError(f"tokenizer_config.json: model_input_names must be a list of names, not {shown(inputs)}")
     if not isinstance(settings.get("tokenizer_class") or "", str):
         raise TokenizerError(f"tokenizer_config.json: tokenizer_class {shown(settings['tokenizer_class'])} is no name")
 
@@ -298,6 +303,8 @@ def _build(content: dict[str, Any], settings: dict[str, Any], tokens: dict[int, 
         direction = values.get("direction") if isinstance(values, dict) else None
         if isinstance(direction, str):
             settings.setdefault(f"{side}_side", direction.lower())
+    if settings.get("model_input_names") is None and name.removesuffix("Fast") not in _ROBERTA_CLASSES:
+        settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]  # as in transformers
     # A tokenizer.json can ask for padding and truncation; both are done elsewhere.
     tokenizer.no_padding()
     tokenizer.no_truncation()

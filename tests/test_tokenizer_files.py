@@ -6,7 +6,7 @@ import os
 import pytest
 
 from distilroberta_np import RobertaTokenizer, TokenizerError
-from tests.support.seeded import VOCAB_SIZE, tokenizer_dict, write_json
+from tests.support.seeded import VOCAB_SIZE, config_dict, tokenizer_dict, write_json
 from tests.support.tokenizer_folders import GENERIC, decoder, token, write_tokenizer
 
 
@@ -136,11 +136,48 @@ def test_the_tokens_around_a_text_have_names_of_their_own(tmp_path):
         ({"extra_special_tokens": "<e>"}, "must be a list"),
         ({"extra_special_tokens": [5]}, "must be a string, not 5"),
         ({"extra_special_tokens": [""]}, "must be a string"),
+        ({"model_input_names": "input_ids"}, "model_input_names must be a list"),
     ],
 )
 def test_settings_that_are_not_followed_are_refused_by_name(tmp_path, settings, message):
     with pytest.raises(TokenizerError, match=message):
         load(tmp_path, settings)
+
+
+def pair_template():
+    """A post-processor that gives the second text the type 1."""
+
+    def part(name, type_id):
+        return {"Sequence" if len(name) == 1 else "SpecialToken": {"id": name, "type_id": type_id}}
+
+    names = {"<s>": 0, "</s>": 2}
+    return {
+        "type": "TemplateProcessing",
+        "single": [part("<s>", 0), part("A", 0), part("</s>", 0)],
+        "pair": [part("<s>", 0), part("A", 0), part("</s>", 0), part("B", 1), part("</s>", 1)],
+        "special_tokens": {name: {"id": name, "ids": [index], "tokens": [name]} for name, index in names.items()},
+    }
+
+
+def test_token_types_are_refused_where_they_would_count(tmp_path):
+    tokenizer = load(tmp_path, GENERIC, post_processor=pair_template())
+    assert tokenizer.encode("the").ids == [0, *ids(tokenizer, "the"), 2]
+    with pytest.raises(TokenizerError, match="gives tokens the type 1, but only type 0 is supported"):
+        tokenizer.encode("the", "cat")
+    # RoBERTa's own class builds another post-processor, and without token_type_ids they go nowhere.
+    assert load(tmp_path, {}, post_processor=pair_template()).encode("the", "cat").ids.count(2) == 3
+    settings = {**GENERIC, "model_input_names": ["input_ids", "attention_mask"]}
+    assert load(tmp_path, settings, post_processor=pair_template()).encode("the", "cat").ids.count(2) == 2
+
+
+def test_config_json_can_name_the_class_too(tmp_path):
+    normalizer = {"type": "Lowercase"}
+    write_tokenizer(tmp_path, {"pad_token": "<pad>"}, normalizer=normalizer)
+    with pytest.raises(TokenizerError, match="normalizer"):
+        RobertaTokenizer.from_folder(tmp_path)
+    write_json(tmp_path / "config.json", config_dict(tokenizer_class="PreTrainedTokenizerFast"))
+    tokenizer = RobertaTokenizer.from_folder(tmp_path)
+    assert ids(tokenizer, "THE CAT") == ids(tokenizer, "the cat")
 
 
 @pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"])

@@ -351,10 +351,14 @@ def _group(spans: Iterable[Span]) -> list[Span]:
         else:
             groups.append([span])
     return [
-        # The name is the part after the first hyphen, whatever comes before it: transformers' rule.
-        Span(group[0].label.split("-", 1)[-1], np.mean([span.score for span in group]), group[0].first, group[-1].stop)
+        Span(_name(group[0].label), np.mean([span.score for span in group]), group[0].first, group[-1].stop)
         for group in groups
     ]
+
+
+def _name(label: str) -> str:
+    """The part of a label after the first hyphen, whatever comes before it: transformers' rule."""
+    return str(label).split("-", 1)[-1]  # some models number their labels
 
 
 def _tag(label: str) -> tuple[bool, str]:

@@ -85,7 +85,7 @@ def test_pairs_have_a_tab_between_them(capsys, model, classifier, stdin):
     assert "predictions" in lines[2]
     assert errors.splitlines() == [
         "distilroberta-np: line 2: a pair is two texts with a tab between them; this line has 0 tabs",
-        "distilroberta-np: line 4: a pair is two texts with a tab between them, and here are 2 tabs",
+        "distilroberta-np: line 4: a pair is two texts with a tab between them; this line has 2 tabs",
     ]
 
 

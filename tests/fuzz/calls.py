@@ -21,6 +21,7 @@ from distilroberta_np import (
     compare_groups,
     pipeline,
 )
+from distilroberta_np.analysis import PseudoLikelihoodScorer, logit_lens, trace
 from tests.fuzz.files import TARGETS, Case
 from tests.fuzz.mutations import ODD_NUMBERS, ODD_TEXTS, odd_value
 from tests.support.seeded import write_model
@@ -63,7 +64,9 @@ FOLDERS = {
     "ner": "tagger",
     "question-answering": "questions",
 }
-COMMANDS = ("fill-mask", "text-classification", "token-classification", "feature-extraction", "info", "bias", "encode")
+COMMANDS = (
+    "fill-mask", "text-classification", "token-classification", "feature-extraction", "info", "bias", "encode", "score",
+)  # fmt: skip
 
 
 def odd_text(rng: random.Random) -> Any:
@@ -116,11 +119,14 @@ class Calls:
                 TARGETS[name].write(folder / name)
         self.pipelines = {task: pipeline(task, folder / name) for task, name in FOLDERS.items()}
         self.encoder = SentenceEncoder.from_pretrained(folder / "sentence encoder")
+        unmasker = self.pipelines["fill-mask"]
+        self.scorer = PseudoLikelihoodScorer(unmasker.model, unmasker.tokenizer)
         self.ranker = CrossEncoder.from_pretrained(folder / "cross encoder")
         self.model = RobertaModel.from_pretrained(write_model(folder / "model", num_hidden_layers=1))
         self.tokenizer = RobertaTokenizer.from_pretrained(folder / "model")
         self.kinds: list[Callable[[random.Random], Case]] = [
-            *[self.answer] * 6, self.embed, self.rank, self.tokenize, self.compute, self.compare, self.command,
+            *[self.answer] * 6, self.embed, self.score, self.look, self.rank, self.tokenize, self.compute, self.compare,
+            self.command,
         ]  # fmt: skip
 
     @contextmanager
@@ -150,6 +156,14 @@ class Calls:
         }  # fmt: skip
         inputs, arguments = odd_inputs(rng), odd_arguments(rng, choices)
         return Case(f"encode({inputs!r}, **{arguments!r})", lambda: self.encoder.encode(inputs, **arguments))
+
+    def score(self, rng: random.Random) -> Case:
+        inputs, arguments = odd_inputs(rng), odd_arguments(rng, {"within_word": FLAGS, "batch_size": COUNTS})
+        return Case(f"score({inputs!r}, **{arguments!r})", lambda: self.scorer(inputs, **arguments))
+
+    def look(self, rng: random.Random) -> Case:
+        text, tool = odd_text(rng), rng.choice((trace, logit_lens))
+        return Case(f"{tool.__name__}({text!r})", lambda: tool(self.pipelines["fill-mask"], text) and None)
 
     def rank(self, rng: random.Random) -> Case:
         documents = [odd_text(rng) for _ in range(rng.choice((0, 1, 3)))]

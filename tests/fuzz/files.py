@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distilroberta_np import CrossEncoder, SentenceEncoder, pipeline, reference
+from distilroberta_np import CrossEncoder, SentenceEncoder, cli, pipeline, reference
 from distilroberta_np.models.question_answering import question_answering_keys
 from distilroberta_np.models.token_classification import token_classification_keys
 from distilroberta_np.training.data.conll import read_conll
@@ -44,6 +44,7 @@ class Target(NamedTuple):
     read: Callable[[Path], Any]
     check: Callable[[Path, Any], None] = lambda folder, answer: None
     weight: int = 1
+    writes: bool = False  # into its folder
 
 
 def check_scores(folder: Path, answer: Any) -> None:
@@ -135,6 +136,34 @@ def write_squad(folder: Path) -> None:
     write_json(folder / "train.json", {"version": "v2.0", "data": [{"title": "x", "paragraphs": [paragraph]}]})
 
 
+def write_run(folder: Path) -> None:
+    """A finished run of `finetune`."""
+    (folder / "data").mkdir()
+    write_table("a.tsv")(folder / "data")
+    write_model(folder / "model", hidden_size=8, num_attention_heads=2, intermediate_size=8, **SMALL)
+    finetune(folder)
+
+
+def finetune(folder: Path) -> None:
+    """Start a run, or continue it. It can have nothing left to do."""
+    table = str(folder / "data" / "a.tsv")
+    arguments = ["--train", table, "--eval", table, "--model", str(folder / "model"), "--out", str(folder / "run")]
+    options = ["--task", "text-classification", "--epochs", "1", "--learning-rate", "1e-3"]
+    assert cli.main(["finetune", *options, *arguments]) in (0, 1, 2)
+
+
+def map_rows(folder: Path) -> None:
+    """Apply a model to the rows of a file."""
+    source, target = str(folder / "a.jsonl"), str(folder / "out")
+    arguments = ["--model", str(folder / "model"), "--input", source, "--output", target]
+    assert cli.main(["map", "text-classification", *arguments]) in (0, 1, 2)
+
+
+def write_rows(folder: Path) -> None:
+    write_table("a.jsonl")(folder)
+    write_classifier(folder / "model", ["no", "yes"], **SMALL)
+
+
 def answer_question(folder: Path) -> Any:
     return [pipeline("question-answering", folder)(question="Where?", context="The cat sat on the mat. " * 9)]
 
@@ -195,6 +224,8 @@ TARGETS = {
     "tsv": Target(write_table("a.tsv"), lambda folder: read_table(folder / "a.tsv"), check_rows, weight=2),
     "jsonl": Target(write_table("a.jsonl"), lambda folder: read_table(folder / "a.jsonl"), check_rows, weight=2),
     "conll": Target(write_conll, lambda folder: read_conll(folder / "train.conll"), check_rows, weight=2),
+    "run": Target(write_run, finetune, weight=2, writes=True),
+    "map": Target(write_rows, map_rows, writes=True),
     "squad": Target(write_squad, lambda folder: read_squad(folder / "train.json"), check_rows, weight=2),
 }
 
@@ -214,6 +245,7 @@ class Files:
         if not folder.exists():
             folder.mkdir()
             target.write(folder)
+            shutil.copytree(folder, self.folder / "unchanged" / name)
         path = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
         original = path.read_bytes()
         if rng.random() < 0.05:
@@ -229,8 +261,12 @@ class Files:
         try:
             yield Case(f"{name}: {path.relative_to(folder)}", run)
         finally:
-            if path.is_dir() and not path.is_symlink():
+            if target.writes:
+                shutil.rmtree(folder)
+                shutil.copytree(self.folder / "unchanged" / name, folder)
+            elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-            path.write_bytes(original)
+            if not target.writes:
+                path.write_bytes(original)

@@ -20,6 +20,51 @@ ODD_NUMBERS = (
     float("nan"), float("inf"), -float("inf"), 100_000_000,
 )  # fmt: skip
 
+REPLACE = {"type": "Replace", "pattern": {"String": "t"}, "content": "tt"}
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": False}
+# Parts of a tokenizer.json that the tokenizers package knows, some of which grow a text without bound or take for ever.
+COMPONENTS: dict[str, tuple[Any, ...]] = {
+    "normalizer": (
+        {"type": "NFC"}, {"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "Prepend", "prepend": "a" * 1000},
+        REPLACE, {"type": "Sequence", "normalizers": [REPLACE] * 36}, {"type": "Nmt"}, {"type": "ByteLevel"},
+        {"type": "Replace", "pattern": {"Regex": "(t+)+$"}, "content": "<mask>"},
+        {"type": "Sequence", "normalizers": []},
+    ),
+    "pre_tokenizer": (
+        BYTE_LEVEL, {"type": "Whitespace"}, {"type": "Punctuation", "behavior": "Removed"}, {"type": "Sequence",
+        "pretokenizers": [BYTE_LEVEL]}, {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated",
+        "invert": True}, {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": True},
+    ),
+    "post_processor": (
+        {"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}, BYTE_LEVEL,
+        {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 1}}], "pair": [],
+         "special_tokens": {}},
+    ),
+    "decoder": ({"type": "WordPiece", "prefix": "##", "cleanup": True}, {"type": "Fuse"}),
+    "truncation": ({"direction": "Left", "max_length": 3, "strategy": "LongestFirst", "stride": 0},),
+    "padding": (
+        {"strategy": {"Fixed": 30}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 1, "pad_type_id": 0,
+         "pad_token": "<pad>"},
+    ),
+}  # fmt: skip
+
+
+def mutate_component(data: bytes, rng: random.Random) -> bytes:
+    """A tokenizer.json with another component, or other settings of its model or of an added token."""
+    tree = json.loads(data)
+    kind = rng.randrange(4)
+    if kind < 2:
+        name = rng.choice(sorted(COMPONENTS))
+        tree[name] = rng.choice(COMPONENTS[name])
+    elif kind == 2:
+        name = rng.choice(("dropout", "unk_token", "continuing_subword_prefix", "fuse_unk", "byte_fallback", "type"))
+        tree["model"][name] = rng.choice((None, 0.0, 0.5, 1.0, True, "<unk>", "WordLevel", "Unigram", ""))
+    else:
+        token = rng.choice(tree["added_tokens"])
+        token[rng.choice(("lstrip", "rstrip", "normalized", "single_word", "special"))] ^= True
+        token["content"] = rng.choice((token["content"], token["content"], "the", " ", "Ġcat"))
+    return json.dumps(tree).encode()
+
 
 def odd_value(rng: random.Random) -> Any:
     """A value of any JSON type that a file should not have where it is put."""
@@ -162,6 +207,8 @@ def mutation_for(name: str, rng: random.Random) -> Mutation:
     """A mutation that suits a file's name."""
     if rng.random() < 0.15:
         return mutate_bytes
+    if name == "tokenizer.json" and rng.random() < 0.6:
+        return mutate_component
     if name.endswith((".json", ".jsonl")):
         return mutate_lines if name.endswith("l") else mutate_json
     if name.endswith(".safetensors"):

@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers", reason="needs the parity extr
 
 from distilroberta_np import RobertaTokenizer, TokenizerError  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402
-from tests.support.seeded import VOCAB_SIZE, tokenizer_dict  # noqa: E402
+from tests.support.seeded import VOCAB_SIZE, config_dict, tokenizer_dict, write_json  # noqa: E402
 from tests.support.tokenizer_folders import GENERIC, decoder, token, write_tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -259,3 +259,9 @@ def test_add_prefix_space_of_the_class_goes_before_the_one_of_the_file(tmp_path)
     splitter = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     for number, values in enumerate((None, {}, {"add_prefix_space": True})):
         assert_alike(write_tokenizer(tmp_path / str(number), values, pre_tokenizer=splitter), WITHOUT_MASK)
+
+
+def test_config_json_can_name_the_class_too(tmp_path):
+    write_tokenizer(tmp_path, {"pad_token": "<pad>"}, normalizer={"type": "Lowercase"})
+    write_json(tmp_path / "config.json", config_dict(tokenizer_class="PreTrainedTokenizerFast"))
+    assert_alike(tmp_path, WITHOUT_MASK)

@@ -117,8 +117,8 @@ def test_equal_inputs_of_one_call_have_equal_scores(tmp_path):
     documents = ["sat", "the cat", *["on the cat"] * 300, "sat"]
     scores = encoder.predict([("a", document) for document in documents])
     assert len(set(scores.tolist())) == len(set(documents))
-    vectors = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path / "sentence")).encode(documents)
-    assert len(np.unique(vectors, axis=0)) == len(set(documents))
+    embeddings = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path / "sentence")).encode(documents)
+    assert len(np.unique(embeddings, axis=0)) == len(set(documents))
 
 
 def test_a_long_pair_is_truncated_the_longer_text_first(tmp_path):

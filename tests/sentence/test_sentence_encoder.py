@@ -76,10 +76,10 @@ def test_an_iterator_is_read_as_its_results_are_consumed(encoder):
             read.append(sentence)
             yield sentence
 
-    vectors = encoder.encode(sentences(), batch_size=2)
-    first = next(vectors)
+    embeddings = encoder.encode(sentences(), batch_size=2)
+    first = next(embeddings)
     assert read == SENTENCES[:2]
-    assert_close([first, *vectors], encoder.encode(SENTENCES))
+    assert_close([first, *embeddings], encoder.encode(SENTENCES))
 
 
 def test_memory_is_bounded_by_batches_of_tokens(encoder, monkeypatch):
@@ -193,13 +193,15 @@ def test_a_prompt_that_is_not_pooled(tmp_path):
 
 
 def test_similarity_functions(encoder):
-    vectors = encoder.encode(SENTENCES)
+    embeddings = encoder.encode(SENTENCES)
     assert encoder.similarity_fn_name == "cosine"
-    assert_close(np.diag(encoder.similarity(vectors, vectors)), np.ones(len(vectors)))
-    assert_close(encoder.similarity_pairwise(vectors, vectors), np.ones(len(vectors)))
+    assert_close(np.diag(encoder.similarity(embeddings, embeddings)), np.ones(len(embeddings)))
+    assert_close(encoder.similarity_pairwise(embeddings, embeddings), np.ones(len(embeddings)))
     other = SentenceEncoder(encoder.model, encoder.tokenizer, similarity_fn_name="manhattan")
-    assert_close(np.diag(other.similarity(vectors, vectors)), np.zeros(len(vectors)))
-    assert_close(other.similarity_pairwise(vectors, vectors[::-1]), -np.abs(vectors - vectors[::-1]).sum(axis=1))
+    assert_close(np.diag(other.similarity(embeddings, embeddings)), np.zeros(len(embeddings)))
+    assert_close(
+        other.similarity_pairwise(embeddings, embeddings[::-1]), -np.abs(embeddings - embeddings[::-1]).sum(axis=1)
+    )
 
 
 def test_an_old_folder_with_the_encoder_in_a_subfolder(tmp_path, encoder):
@@ -212,16 +214,16 @@ def test_a_model_without_modules_uses_mean_pooling_with_a_warning(tmp_path, enco
     with pytest.warns(
         UserWarning, match=r"has no modules\.json, so it was not trained as a sentence encoder"
     ) as caught:
-        vectors = SentenceEncoder.from_pretrained(bare).encode(SENTENCES)
+        embeddings = SentenceEncoder.from_pretrained(bare).encode(SENTENCES)
     assert caught[0].filename == __file__
-    assert_close(vectors, encoder.encode(SENTENCES))
+    assert_close(embeddings, encoder.encode(SENTENCES))
 
 
 def test_the_settings_of_a_cross_encoder_are_not_used(tmp_path, encoder):
     folder = write_cross_encoder(tmp_path, settings={"prompts": {"query": "on "}, "default_prompt_name": "query"})
     with pytest.warns(UserWarning, match="was saved as a CrossEncoder"):
-        vectors = SentenceEncoder.from_pretrained(folder).encode(SENTENCES)
-    assert_close(vectors, encoder.encode(SENTENCES))
+        embeddings = SentenceEncoder.from_pretrained(folder).encode(SENTENCES)
+    assert_close(embeddings, encoder.encode(SENTENCES))
 
 
 @pytest.mark.parametrize("sentences", [5, None, b"a", {"a": 1}])

@@ -157,10 +157,27 @@ def kurita(unmasker, text, group, word):
 
 def test_associations_are_log_probabilities_minus_the_prior(unmasker):
     """Groups of one token and of several, before and after the mask; the positions are counted by hand."""
-    encode = unmasker.tokenizer.encode
+    tokenize = unmasker.tokenizer.tokenize
     template = "the {cat|a cat} on<mask>{sat|ab}"
-    assert encode("the a cat on<mask>ab").tokens == ["<s>", "the", "Ġa", "Ġcat", "Ġon", "<mask>", "ab", "</s>"]
-    assert encode("the cat on<mask>sat").tokens == ["<s>", "the", "Ġcat", "Ġon", "<mask>", "sat", "</s>"]
+    assert tokenize("the a cat on<mask>ab", add_special_tokens=True) == [
+        "<s>",
+        "the",
+        "Ġa",
+        "Ġcat",
+        "Ġon",
+        "<mask>",
+        "ab",
+        "</s>",
+    ]
+    assert tokenize("the cat on<mask>sat", add_special_tokens=True) == [
+        "<s>",
+        "the",
+        "Ġcat",
+        "Ġon",
+        "<mask>",
+        "sat",
+        "</s>",
+    ]
     positions = {"cat/sat": [2, 5], "a cat/ab": [2, 3, 6]}
     comparison = compare_groups(unmasker, template, targets=["on", "the cat"])
     assert sorted(len(word.tokens) for word in comparison.words) == [1, 2]

@@ -18,7 +18,7 @@ def tokenizer():
 def cut_by_the_package(tokenizer, text, pair, max_length, strategy, side="right"):
     tokenizer.enable_truncation(max_length, strategy=strategy, direction=side)
     try:
-        return tokenizer.encode(text, pair)
+        return tokenizer.encode(text, pair).ids
     finally:
         tokenizer.no_truncation()
 
@@ -29,7 +29,7 @@ def test_every_way_to_cut_texts_of_up_to_six_tokens(tokenizer, strategy, side):
     refused = 0
     for first, second, max_length in itertools.product(range(7), [None, *range(7)], range(2, 17)):
         text, pair = "uvwxyz"[:first], None if second is None else "ghijkl"[:second]
-        encoding = tokenizer.encoding(text, pair)
+        encoding = tokenizer.encode(text, pair)
         special = 2 if pair is None else 4
         if special > max_length:
             continue  # see below
@@ -47,7 +47,7 @@ def test_every_way_to_cut_texts_of_up_to_six_tokens(tokenizer, strategy, side):
 
 def test_typed_special_tokens_count_as_text(tokenizer):
     text, pair = "<s>ab</s>cd", "e<pad>f<mask>g"
-    encoding = tokenizer.encoding(text, pair)
+    encoding = tokenizer.encode(text, pair)
     for max_length in range(4, 15):
         assert truncate(encoding, max_length, "longest_first") == cut_by_the_package(
             tokenizer, text, pair, max_length, "longest_first"
@@ -56,7 +56,7 @@ def test_typed_special_tokens_count_as_text(tokenizer):
 
 def test_less_room_than_the_special_tokens_take_is_refused(tokenizer):
     # The package would leave such a text as long as it is.
-    encoding = tokenizer.encoding("uvw", "ghij")
+    encoding = tokenizer.encode("uvw", "ghij")
     assert cut_by_the_package(tokenizer, "uvw", "ghij", 3, "longest_first") == encoding.ids
     with pytest.raises(ValueError, match="max_length is 3, less than the 4 special tokens"):
         truncate(encoding, 3, "longest_first")

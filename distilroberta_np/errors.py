@@ -38,7 +38,7 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
 
     def __init__(self, reason: str, index: int | None = None) -> None:
         super().__init__(reason if index is None else f"{reason} (input {index})")
-        self.reason = reason
+        self.reason = printable(reason)
         self.index = index
 
 

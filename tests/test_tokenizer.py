@@ -199,10 +199,7 @@ VALID = json.dumps(tokenizer_dict()).encode()
 )
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
-    with pytest.raises(
-        TokenizerError,
-        match=r"tokenizer\.json: (not valid JSON|must be a JSON object|not a tokenizer that can be read)",
-    ):
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: (not valid JSON|not UTF-8|must be|not a tokenizer)"):
         RobertaTokenizer.from_folder(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -203,7 +204,8 @@ class Pipeline(ABC, Generic[Ready, Result]):
         """Whether a text is certain to have more tokens than the model reads, without tokenizing it."""
         limit = self._max_characters if len(text) > self.max_length else math.inf
         # A mask swallows all spaces before it, so with one only the other characters are certain to need tokens.
-        return len(text) > limit and (self.tokenizer.mask_token not in text or sum(map(len, text.split())) > limit)
+        spaces = sum(map(text.count, string.whitespace)) if self.tokenizer.mask_token in text else 0
+        return len(text) - spaces > limit
 
     @property
     def _max_characters(self) -> float:

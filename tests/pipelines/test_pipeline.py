@@ -32,13 +32,13 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_as_a_path_or_a_string_and_a_loaded_model_answer_alike(folder):
-    wanted = pipeline("fill-mask", folder)(TEXT)
+    expected = pipeline("fill-mask", folder)(TEXT)
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_pretrained(folder)
-    assert pipeline("fill-mask", str(folder))(TEXT) == wanted
-    assert pipeline("fill-mask", model=model, tokenizer=tokenizer)(TEXT) == wanted
-    assert pipeline("fill-mask", model=model, tokenizer=folder)(TEXT) == wanted
-    assert pipeline("fill-mask", folder, tokenizer)(TEXT) == wanted
-    assert FillMaskPipeline(model, tokenizer)(TEXT) == wanted
+    assert pipeline("fill-mask", str(folder))(TEXT) == expected
+    assert pipeline("fill-mask", model=model, tokenizer=tokenizer)(TEXT) == expected
+    assert pipeline("fill-mask", model=model, tokenizer=folder)(TEXT) == expected
+    assert pipeline("fill-mask", folder, tokenizer)(TEXT) == expected
+    assert FillMaskPipeline(model, tokenizer)(TEXT) == expected
 
 
 def test_a_tokenizer_of_another_folder(tmp_path, folder):

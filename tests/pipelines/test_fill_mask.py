@@ -7,7 +7,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from distilroberta_np import CheckpointError, FillMaskPipeline, PipelineException, TokenizerError, pipeline
+from distilroberta_np import (
+    CheckpointError,
+    FillMaskPipeline,
+    InputTypeError,
+    PipelineException,
+    TokenizerError,
+    pipeline,
+)
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.layers.activation import softmax
 from distilroberta_np.messages import printable
@@ -375,7 +382,7 @@ def test_answers_gives_the_exception_of_an_input_and_goes_on(small, batch_size):
     long = "word " * 600 + "<mask>"
     texts = ["no mask", TEXT, 5, TWO, long, "\ud800<mask>", OTHER]
     results = list(small.answers(texts, batch_size=batch_size))
-    kinds = [PipelineException, list, TypeError, list, PipelineException, PipelineException, list]
+    kinds = [PipelineException, list, InputTypeError, list, PipelineException, PipelineException, list]
     assert [type(result) for result in results] == kinds
     assert [result.index for result in results if isinstance(result, PipelineException)] == [0, 4, 5]
     assert_same([results[1], results[3], results[6]], small([TEXT, TWO, OTHER]))

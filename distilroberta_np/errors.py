@@ -42,6 +42,17 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
         self.index = index
 
 
+class MissingKeyError(PipelineException, KeyError):
+    """An input that lacks a key; a KeyError, as in transformers."""
+
+    def __str__(self) -> str:
+        return printable(self.args[0])  # rather than KeyError's repr
+
+
+class InputTypeError(DistilRobertaError, TypeError, ValueError):
+    """An input of the wrong type; a ValueError too, as in transformers."""
+
+
 class TrainingError(DistilRobertaError, ValueError):
     """A training run that cannot start or continue."""
 

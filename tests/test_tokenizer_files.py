@@ -167,7 +167,7 @@ def test_token_types_are_refused_where_they_would_count(tmp_path):
     # RoBERTa's own class builds another post-processor, and without token_type_ids they go nowhere.
     assert load(tmp_path, {}, post_processor=pair_template()).encode("the", "cat").count(2) == 3
     settings = {**GENERIC, "model_input_names": ["input_ids", "attention_mask"]}
-    assert load(tmp_path, settings, post_processor=pair_template()).encode("the", "cat").ids.count(2) == 2
+    assert load(tmp_path, settings, post_processor=pair_template()).encode("the", "cat").count(2) == 2
 
 
 def test_config_json_can_name_the_class_too(tmp_path):

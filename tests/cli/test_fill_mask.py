@@ -127,7 +127,7 @@ def test_a_target_gets_the_space_of_a_word(capsys, stdin):
     assert [item["token_str"] for item in line["predictions"]] == ["a"]
 
 
-def test_a_replaced_target_is_said_on_stderr(capsys):
+def test_a_replaced_target_is_reported_on_stderr(capsys):
     _, _, errors = answer_json(capsys, "He eats <mask>.", "--targets", "pizzazz")
     assert errors.startswith("distilroberta-np: The specified target token ` pizzazz` does not exist")
     assert "--whole-words" in errors
@@ -204,7 +204,7 @@ def watched(monkeypatch):
     return stderr
 
 
-def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch, watched, tmp_path):
+def test_progress_shows_the_share_done_and_clears_its_line(monkeypatch, watched, tmp_path):
     with open(tmp_path / "answers", "w") as answers, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", answers)
         patch.setattr(sys, "stderr", watched)
@@ -216,7 +216,7 @@ def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch
     assert watched.getvalue().endswith("\r\x1b[K")
 
 
-def test_progress_is_silent_beside_answers_on_the_terminal_or_in_a_pipe(monkeypatch, watched):
+def test_progress_is_silent_if_answers_go_to_the_terminal_or_a_pipe(monkeypatch, watched):
     reader, writer = os.pipe()
     with open(reader), open(writer, "w") as pipe, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", pipe)

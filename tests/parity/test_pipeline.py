@@ -1,4 +1,4 @@
-"""The fill-mask pipeline, row by row: the reference's result, or where that crashes or drops input, ours beside it."""
+"""The fill-mask pipeline, row by row: transformers' result, or where that crashes or drops input, ours beside it."""
 
 from __future__ import annotations
 

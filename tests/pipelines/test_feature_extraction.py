@@ -40,7 +40,7 @@ def test_a_text_gives_nested_lists_and_a_list_one_a_text(extractor):
 
 
 @pytest.mark.parametrize("return_tensors", [True, "np"])
-def test_arrays_if_asked_for(extractor, return_tensors):
+def test_arrays_with_return_tensors(extractor, return_tensors):
     array = extractor(TEXTS[0], return_tensors=return_tensors)
     assert array.dtype == np.float32 and array.shape[0] == 1
     assert_close(array, extractor(TEXTS[0]))

@@ -38,8 +38,19 @@ class PipelineException(DistilRobertaError, ValueError):  # noqa: N818 (the name
 
     def __init__(self, reason: str, index: int | None = None) -> None:
         super().__init__(reason if index is None else f"{reason} (input {index})")
-        self.reason = reason
+        self.reason = printable(reason)
         self.index = index
+
+
+class MissingKeyError(PipelineException, KeyError):
+    """An input that lacks a key; a KeyError, as in transformers."""
+
+    def __str__(self) -> str:
+        return printable(self.args[0])  # rather than KeyError's repr
+
+
+class InputTypeError(DistilRobertaError, TypeError, ValueError):
+    """An input of the wrong type; a ValueError too, as in transformers."""
 
 
 class TrainingError(DistilRobertaError, ValueError):

@@ -18,7 +18,11 @@ LARGEST_JSON = 64 * 2**20
 
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
     """Read a JSON file of bounded size. Raises `error_type`, whatever is wrong with the file."""
-    content = read_bytes(path, error_type)
+    return parse_json(read_bytes(path, error_type), path, error_type)
+
+
+def parse_json(content: str | bytes, path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
+    """Parse the content of a JSON file. Raises `error_type`, which names the file."""
     try:
         return json.loads(content, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:

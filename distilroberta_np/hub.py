@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -112,6 +113,8 @@ def resolve_model(
     found = find_local(name, revision=revision, cache_dir=cache_dir, parts=parts, offline=offline)
     if found is not None:
         return found
+    if (similar := _similar_folder(path)) is not None:
+        raise HubError(f"there is no folder {name}; did you mean {similar}?")
     if offline:
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise HubError(
@@ -119,6 +122,15 @@ def resolve_model(
             f"Fetch it with `distilroberta-np download {name}` while connected, or give a folder that has it"
         )
     return download_model(name, revision=revision, cache_dir=cache_dir, parts=parts)
+
+
+def _similar_folder(path: Path) -> Path | None:
+    """The folder of a model that `path` probably misspells, such as run/checkpoint for rnu/checkpoint."""
+    if len(path.parts) != 2 or path.is_absolute():
+        return None
+    here = [each.name for each in Path().iterdir() if (each / path.name / "config.json").exists()]
+    close = get_close_matches(path.parts[0], here, 1, cutoff=0.75)
+    return Path(close[0], path.name) if close else None
 
 
 def _model_in(folder: Path) -> Path:

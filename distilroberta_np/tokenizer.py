@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import Lowercase
 from tokenizers.normalizers import Sequence as NormalizerSequence
 
 from .errors import TokenizerError
 from .files import write_json, write_text
-from .layers.params import Array
 from .messages import shown
 from .pretrained import TOKENIZER, Pretrained
+from .tokenizer_calls import TokenizerCalls
 from .tokenizer_files import SPECIAL_TOKENS, read_tokenizer, rust_errors
 
 # Settings that are saved as they were read.
@@ -30,7 +28,7 @@ _SAVED = (
 )
 
 
-class RobertaTokenizer(Pretrained):
+class RobertaTokenizer(TokenizerCalls, Pretrained):
     """Text to token ids and back. Thread-safe: encoding changes no state.
 
     Attributes:
@@ -75,6 +73,7 @@ class RobertaTokenizer(Pretrained):
         if not isinstance(length, int | float) or isinstance(length, bool) or not 1 <= length < 1_000_000:
             length = None
         self.model_max_length = None if length is None else int(length)
+        self._gives_token_types = "token_type_ids" in (settings.get("model_input_names") or ())
         self.truncation_side: str = settings.get("truncation_side") or "right"
         self.padding_side: str = settings.get("padding_side") or "right"
 
@@ -125,7 +124,7 @@ class RobertaTokenizer(Pretrained):
         """The maximum number of tokens, special ones included, together with a model that reads so many."""
         return min(max_sequence_length, self.model_max_length or max_sequence_length)
 
-    def encode(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
+    def encoding(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
         """Tokenize a text, or a pair of texts as `<s> text </s></s> pair </s>`.
 
         Returns:
@@ -134,20 +133,30 @@ class RobertaTokenizer(Pretrained):
 
         Raises:
             TypeError: not a string.
-            TokenizerError: the text has a lone surrogate, which is not a character, or the tokenizer fails.
+            TokenizerError: the text has a lone surrogate, which is not a character; the tokenizer fails; or the model
+                would need token types other than 0.
         """
         for part in (text,) if pair is None else (text, pair):
-            if not isinstance(part, str):
-                raise TypeError(f"a text must be a string, not a {type(part).__name__}: {part!r}")
-            # Checked here, because some versions of the package would replace it.
-            position = _lone_surrogate(part)
-            if position is not None:
-                raise TokenizerError(
-                    f"character {position} of the text is U+{ord(part[position]):04X}, half of a surrogate pair and "
-                    "not a character; read the text with its own encoding, or with errors='replace'"
-                )
+            self._check_text(part)
         with rust_errors(f"the tokenizer cannot read the text {shown(text)}"):
-            return self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+            encoding = self._tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+        if self._gives_token_types and any(encoding.type_ids):
+            raise TokenizerError(
+                "the tokenizer gives tokens the type 1, but only type 0 is supported; if the model was trained without "
+                "token types, leave token_type_ids out of model_input_names in tokenizer_config.json"
+            )
+        return encoding
+
+    def _check_text(self, text: object) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r:.80}")
+        # Checked here, because some versions of the package would replace it.
+        position = _lone_surrogate(text)
+        if position is not None:
+            raise TokenizerError(
+                f"character {position} of the text is U+{ord(text[position]):04X}, half of a surrogate pair and "
+                "not a character; read the text with its own encoding, or with errors='replace'"
+            )
 
     def to_json(self) -> str:
         """The text of a tokenizer.json. It does not have `lowercase`, which is not a setting of tokenizers."""
@@ -178,17 +187,6 @@ class RobertaTokenizer(Pretrained):
         saved = {"tokenizer_class": "RobertaTokenizer", **saved, **limit, **settings}
         write_json(path / "tokenizer_config.json", saved)
 
-    def decode(self, token_ids: Sequence[int] | Array, *, skip_special_tokens: bool = False) -> str:
-        """The text of tokens. Bytes that are not a complete character become U+FFFD.
-
-        Raises:
-            TypeError: an id is not an integer.
-            TokenizerError: an id is outside the range of the tokenizers package.
-        """
-        ids = list(map(operator.index, token_ids))
-        with rust_errors(f"the tokenizer cannot decode the tokens {shown(ids)}"):
-            return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
-
     def token_to_id(self, token: str) -> int | None:
         """The id of a token as the vocabulary writes it (`ĠParis`), or None."""
         return self._tokenizer.token_to_id(token) if _lone_surrogate(token) is None else None
@@ -199,27 +197,6 @@ class RobertaTokenizer(Pretrained):
         if token is None:
             raise ValueError(f"no token has the id {token_id}; the vocabulary has {self.vocab_size}")
         return token
-
-    def __call__(self, texts: str | Sequence[str]) -> dict[str, Array]:
-        """Tokenize texts for a model: `model(**tokenizer(texts))`.
-
-        Returns:
-            input_ids and attention_mask, int64 (B, S). Shorter texts are padded on the `padding_side`.
-        """
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        return pad([self.encode(text).ids for text in texts], self.pad_token_id, self.padding_side)
-
-
-def pad(sequences: Sequence[Sequence[int]], pad_token_id: int, side: str = "right") -> dict[str, Array]:
-    """Pad sequences to a batch: input_ids and attention_mask, int64 (B, S)."""
-    longest = max(map(len, sequences), default=0)
-    input_ids = np.full((len(sequences), longest), pad_token_id, np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for row, sequence in enumerate(sequences):
-        tokens = slice(len(sequence)) if side == "right" else slice(longest - len(sequence), None)
-        input_ids[row, tokens] = sequence
-        attention_mask[row, tokens] = 1
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
 def _lone_surrogate(text: str) -> int | None:

@@ -72,7 +72,7 @@ def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> di
     tokenizer, model = unmasker.tokenizer, unmasker.model
     sequences, places, wanted, characters = [], [], [], 0
     for passage, spans in found:
-        encoding = tokenizer.encode(passage)
+        encoding = tokenizer.encoding(passage)
         ids, at = list(encoding.ids), []
         for start, end in spans:
             inside = [n for n, (a, b) in enumerate(encoding.offsets) if a < end and b > start and b > a]

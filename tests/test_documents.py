@@ -27,7 +27,8 @@ from tests.support.seeded_heads import tensors_with_head, write_classifier
 from tests.support.sentence_folders import write_sentence_encoder
 
 PROJECT = Path(__file__).parents[1]
-PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")]
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += sorted((PROJECT / "docs").rglob("*.md"))
 
 # Commands that need a network or the published weights, or never end: only their arguments are checked.
 NOT_RUN = ("download", "verify", "serve")
@@ -66,7 +67,8 @@ class Block(NamedTuple):
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [Block(page.name, text.count("\n", 0, match.start()) + 1, match[1], match[2]) for match in found]
+    name = page.relative_to(PROJECT).as_posix()
+    return [Block(name, text.count("\n", 0, match.start()) + 1, match[1], match[2]) for match in found]
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -161,7 +163,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
 def test_links(page):
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):

@@ -49,3 +49,7 @@ def test_a_warning_points_at_the_users_line_and_is_printable():
         warn("bad \x1b[31m")
     assert caught[0].filename == __file__
     assert str(caught[0].message) == r"bad \x1b[31m"
+
+
+def test_the_reason_of_a_pipeline_exception_is_printable():
+    assert errors.PipelineException("bad\x1b[31m", 3).reason == r"bad\x1b[31m"

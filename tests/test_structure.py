@@ -23,6 +23,7 @@ COVERS = {
     "exercises/test_exercises": ["exercises/checks"],
     "models/test_sequence_classification": ["models/question_answering", "models/token_classification"],
     "pipelines/test_pipeline": ["pipelines/base", "pipelines/loading", "pipelines/options"],
+    "runtime/test_interrupts": [],
     "sentence/test_sentence_encoder": ["sentence/sentence_model"],
     "serve/test_clients": [],
     "serve/test_protocols": [
@@ -31,6 +32,7 @@ COVERS = {
     ],
     "serve/test_node_clients": [],
     "serve/test_serving_page": [],
+    "test_course": [],
     "test_dispatch": [],
     "test_documents": [],
     "test_goldens": [],

@@ -9,7 +9,6 @@ from tokenizers import Tokenizer
 
 from distilroberta_np import HubError, RobertaTokenizer, TokenizerError
 from distilroberta_np.hub import find_embedded
-from distilroberta_np.tokenizer import pad
 from tests.support.seeded import MERGES, VOCAB_SIZE, tokenizer_dict, write_json
 
 TEXTS = ["the cat sat on", "", " ", "naïve 日本 🎉", "a\nb\tc", "nul \0 inside", "a <mask> b", "x" * 500]
@@ -50,33 +49,18 @@ def test_special_tokens_and_limits_are_read(embedded):
 
 
 def test_pieces_and_the_space_before_the_mask(tokenizer):
-    encoding = tokenizer.encode("the cat <mask> on")
+    encoding = tokenizer.encoding("the cat <mask> on")
     assert [tokenizer.id_to_token(i) for i in encoding.ids] == ["<s>", "the", "Ġcat", "<mask>", "Ġon", "</s>"]
     assert encoding.offsets[3][1] == len("the cat <mask>")
-    assert tokenizer.encode("the", add_special_tokens=False).ids == [tokenizer.token_to_id("the")]
+    assert tokenizer.encode("the", add_special_tokens=False) == [tokenizer.token_to_id("the")]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_decoding_gives_the_text_back(tokenizer, embedded, text):
     for each in (tokenizer, embedded):
-        ids = each.encode(text.replace(" <mask>", "<mask>")).ids
+        ids = each.encode(text.replace(" <mask>", "<mask>"))
         assert each.decode(ids, skip_special_tokens=False) == f"<s>{text.replace(' <mask>', '<mask>')}</s>"
         assert each.decode(np.array(ids), skip_special_tokens=True) == text.replace(" <mask>", "")
-
-
-def test_a_call_pads_on_the_right(tokenizer):
-    batch = tokenizer(["the", "the cat sat", ""])
-    assert batch["input_ids"].dtype == batch["attention_mask"].dtype == np.int64
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
-    assert batch["input_ids"][2].tolist() == [0, 2, 1, 1, 1]
-    assert batch["input_ids"][1].tolist() == tokenizer.encode("the cat sat").ids
-    assert tokenizer("the")["input_ids"].tolist() == [tokenizer.encode("the").ids]
-
-
-def test_pad_takes_any_lengths():
-    assert pad([], 1)["input_ids"].shape == (0, 0)
-    assert pad([[5], [], [6, 7]], 9)["input_ids"].tolist() == [[5, 9], [9, 9], [6, 7]]
-    assert pad([[5], [], [6, 7]], 9)["attention_mask"].tolist() == [[1, 0], [0, 0], [1, 1]]
 
 
 def test_entries_that_do_not_exist(tokenizer):
@@ -94,13 +78,13 @@ def test_entries_that_do_not_exist(tokenizer):
 def test_a_lone_surrogate_is_named_with_its_place(tokenizer, text):
     place = next(i for i, c in enumerate(text) if "\ud800" <= c <= "\udfff")
     with pytest.raises(TokenizerError, match=rf"character {place} of the text is U\+{ord(text[place]):04X}"):
-        tokenizer.encode(text)
+        tokenizer.encoding(text)
 
 
 @pytest.mark.parametrize("text", [None, 5, b"the", ["the"]])
 def test_what_is_no_string_is_a_type_error(tokenizer, text):
     with pytest.raises(TypeError, match=f"a text must be a string, not a {type(text).__name__}"):
-        tokenizer.encode(text)
+        tokenizer.encoding(text)
 
 
 def test_its_own_padding_and_truncation_are_switched_off(tmp_path, tokenizer):
@@ -119,7 +103,7 @@ def test_its_own_padding_and_truncation_are_switched_off(tmp_path, tokenizer):
         ),
     )
     for text in TEXTS:
-        assert own.encode(text).ids == tokenizer.encode(text).ids
+        assert own.encode(text) == tokenizer.encode(text)
 
 
 # -- vocab.json and merges.txt ---------------------------------------------------------------------------------------
@@ -137,19 +121,19 @@ def test_vocab_and_merges_make_the_same_tokenizer(tmp_path, tokenizer):
     write_parts(tmp_path)
     parts = RobertaTokenizer.from_folder(tmp_path)
     for text in TEXTS:
-        assert parts.encode(text).ids == tokenizer.encode(text).ids
-        assert parts.decode(parts.encode(text).ids) == tokenizer.decode(tokenizer.encode(text).ids)
-    assert parts.encode("a <mask>").offsets == tokenizer.encode("a <mask>").offsets
+        assert parts.encode(text) == tokenizer.encode(text)
+        assert parts.decode(parts.encode(text)) == tokenizer.decode(tokenizer.encode(text))
+    assert parts.encoding("a <mask>").offsets == tokenizer.encoding("a <mask>").offsets
 
 
 def test_add_prefix_space_is_obeyed(tmp_path):
     write_parts(tmp_path, add_prefix_space=True)
-    assert RobertaTokenizer.from_folder(tmp_path).encode("the").tokens == ["<s>", "Ġthe", "</s>"]
+    assert RobertaTokenizer.from_folder(tmp_path).encoding("the").tokens == ["<s>", "Ġthe", "</s>"]
 
 
 def test_add_prefix_space_goes_before_what_tokenizer_json_says(tmp_path):
     for settings, token in (({}, "the"), ({"add_prefix_space": True}, "Ġthe"), ({"add_prefix_space": False}, "the")):
-        encoding = load(tmp_path, settings=settings).encode("the")
+        encoding = load(tmp_path, settings=settings).encoding("the")
         assert encoding.tokens == ["<s>", token, "</s>"]
         assert encoding.offsets[1] == (0, 3)
 
@@ -215,10 +199,7 @@ VALID = json.dumps(tokenizer_dict()).encode()
 )
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
-    with pytest.raises(
-        TokenizerError,
-        match=r"tokenizer\.json: (not valid JSON|must be a JSON object|not a tokenizer that can be read)",
-    ):
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: (not valid JSON|not UTF-8|must be|not a tokenizer)"):
         RobertaTokenizer.from_folder(tmp_path)
 
 
@@ -281,10 +262,8 @@ def test_parts_that_do_not_fit_are_refused(tmp_path, values, message):
 
 
 def test_a_template_that_does_what_robertas_does_is_taken(tmp_path, tokenizer):
-    assert (
-        load(tmp_path, edited(post_processor=template("<s>", "$A", "</s>"))).encode("the").ids
-        == tokenizer.encode("the").ids
-    )
+    own = load(tmp_path, edited(post_processor=template("<s>", "$A", "</s>")))
+    assert own.encode("the") == tokenizer.encode("the")
 
 
 def test_a_tokenizer_that_fails_on_a_text_gives_our_error(tmp_path):
@@ -292,7 +271,7 @@ def test_a_tokenizer_that_fails_on_a_text_gives_our_error(tmp_path):
     values = edited(model={"type": "WordLevel", "vocab": tokenizer_dict()["model"]["vocab"], "unk_token": "none"})
     tokenizer = load(tmp_path, values)
     with pytest.raises(TokenizerError, match="the tokenizer cannot read the text 'the dog'"):
-        tokenizer.encode("the dog")
+        tokenizer.encoding("the dog")
 
 
 @pytest.mark.parametrize(
@@ -374,7 +353,7 @@ def only_our_errors(refused):
 
 def use(tokenizer):
     for text in TEXTS:
-        ids = tokenizer.encode(text).ids
+        ids = tokenizer.encode(text)
         assert all(isinstance(token, int) and token >= 0 for token in ids)
         assert isinstance(tokenizer.decode(ids), str)
 
@@ -417,4 +396,4 @@ def test_damaged_bytes_give_our_error_or_a_tokenizer_that_works(tmp_path, capfd)
 
 def test_a_loaded_tokenizer_can_be_wrapped(tokenizer):
     wrapped = RobertaTokenizer(Tokenizer.from_str(VALID.decode()))
-    assert wrapped.encode("the cat").ids == tokenizer.encode("the cat").ids
+    assert wrapped.encode("the cat") == tokenizer.encode("the cat")

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from distilroberta_np import RobertaTokenizer, TokenizerError
-from tests.support.seeded import VOCAB_SIZE, tokenizer_dict, write_json
+from tests.support.seeded import VOCAB_SIZE, config_dict, tokenizer_dict, write_json
 from tests.support.tokenizer_folders import GENERIC, decoder, token, write_tokenizer
 
 
@@ -15,7 +15,7 @@ def load(folder, settings=None, *, files=None, vocab=False, **parts):
 
 
 def ids(tokenizer, text):
-    return tokenizer.encode(text, add_special_tokens=False).ids
+    return tokenizer.encode(text, add_special_tokens=False)
 
 
 # -- added and special tokens ----------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_added_tokens_stay_whole_wherever_they_are_named(tmp_path, vocab, settin
 )
 def test_the_flags_of_added_tokens(tmp_path, flags, text, expected):
     tokenizer = load(tmp_path, {"added_tokens_decoder": decoder(token("@USER", **flags))})
-    assert tokenizer.encode(text, add_special_tokens=False).tokens == expected
+    assert tokenizer.encoding(text, add_special_tokens=False).tokens == expected
 
 
 def test_an_added_token_with_another_id_is_refused(tmp_path):
@@ -69,7 +69,7 @@ def test_a_vocabulary_without_a_mask_is_no_hindrance(tmp_path, vocab):
     else:
         write_json(tmp_path / "tokenizer.json", values)
     tokenizer = RobertaTokenizer.from_folder(tmp_path)
-    assert tokenizer.encode("the cat").ids == [0, *ids(tokenizer, "the cat"), 2]
+    assert tokenizer.encode("the cat") == [0, *ids(tokenizer, "the cat"), 2]
     assert tokenizer.mask_token_id == tokenizer.vocab_size - 1 == VOCAB_SIZE - 1
 
 
@@ -105,9 +105,9 @@ def test_sides(tmp_path):
     truncation = {"direction": "Left", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
     assert load(tmp_path, truncation=truncation).truncation_side == "left"
     assert load(tmp_path, {"truncation_side": "right"}, truncation=truncation).truncation_side == "right"
-    batch = load(tmp_path, {"padding_side": "left"})(["the", "the cat"])
-    assert batch["input_ids"][0].tolist()[0] == 1
-    assert batch["attention_mask"].tolist() == [[0, 1, 1, 1], [1, 1, 1, 1]]
+    batch = load(tmp_path, {"padding_side": "left"})(["the", "the cat"], padding=True)
+    assert batch["input_ids"][0][0] == 1
+    assert batch["attention_mask"] == [[0, 1, 1, 1], [1, 1, 1, 1]]
 
 
 def test_special_tokens_may_be_split(tmp_path):
@@ -116,7 +116,7 @@ def test_special_tokens_may_be_split(tmp_path):
 
 def test_the_tokens_around_a_text_have_names_of_their_own(tmp_path):
     tokenizer = load(tmp_path, {"cls_token": "<pad>", "bos_token": "<unk>"}, vocab=True)
-    assert tokenizer.encode("the").ids == [1, *ids(tokenizer, "the"), 2]
+    assert tokenizer.encode("the") == [1, *ids(tokenizer, "the"), 2]
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (1, 2)
 
 
@@ -136,11 +136,48 @@ def test_the_tokens_around_a_text_have_names_of_their_own(tmp_path):
         ({"extra_special_tokens": "<e>"}, "must be a list"),
         ({"extra_special_tokens": [5]}, "must be a string, not 5"),
         ({"extra_special_tokens": [""]}, "must be a string"),
+        ({"model_input_names": "input_ids"}, "model_input_names must be a list"),
     ],
 )
 def test_settings_that_are_not_followed_are_refused_by_name(tmp_path, settings, message):
     with pytest.raises(TokenizerError, match=message):
         load(tmp_path, settings)
+
+
+def pair_template():
+    """A post-processor that gives the second text the type 1."""
+
+    def part(name, type_id):
+        return {"Sequence" if len(name) == 1 else "SpecialToken": {"id": name, "type_id": type_id}}
+
+    names = {"<s>": 0, "</s>": 2}
+    return {
+        "type": "TemplateProcessing",
+        "single": [part("<s>", 0), part("A", 0), part("</s>", 0)],
+        "pair": [part("<s>", 0), part("A", 0), part("</s>", 0), part("B", 1), part("</s>", 1)],
+        "special_tokens": {name: {"id": name, "ids": [index], "tokens": [name]} for name, index in names.items()},
+    }
+
+
+def test_token_types_are_refused_where_they_would_count(tmp_path):
+    tokenizer = load(tmp_path, GENERIC, post_processor=pair_template())
+    assert tokenizer.encode("the") == [0, *ids(tokenizer, "the"), 2]
+    with pytest.raises(TokenizerError, match="gives tokens the type 1, but only type 0 is supported"):
+        tokenizer.encoding("the", "cat")
+    # RoBERTa's own class builds another post-processor, and without token_type_ids they go nowhere.
+    assert load(tmp_path, {}, post_processor=pair_template()).encode("the", "cat").count(2) == 3
+    settings = {**GENERIC, "model_input_names": ["input_ids", "attention_mask"]}
+    assert load(tmp_path, settings, post_processor=pair_template()).encode("the", "cat").count(2) == 2
+
+
+def test_config_json_can_name_the_class_too(tmp_path):
+    normalizer = {"type": "Lowercase"}
+    write_tokenizer(tmp_path, {"pad_token": "<pad>"}, normalizer=normalizer)
+    with pytest.raises(TokenizerError, match="normalizer"):
+        RobertaTokenizer.from_folder(tmp_path)
+    write_json(tmp_path / "config.json", config_dict(tokenizer_class="PreTrainedTokenizerFast"))
+    tokenizer = RobertaTokenizer.from_folder(tmp_path)
+    assert ids(tokenizer, "THE CAT") == ids(tokenizer, "the cat")
 
 
 @pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"])
@@ -265,7 +302,7 @@ def test_a_timeout_of_others_passes_through(tmp_path, monkeypatch):
     tokenizer = load(tmp_path)
     monkeypatch.setattr(tokenizer, "_tokenizer", Impatient())
     with pytest.raises(Timeout):
-        tokenizer.encode("the cat")
+        tokenizer.encoding("the cat")
 
 
 # -- saving ----------------------------------------------------------------------------------------------------------
@@ -286,7 +323,7 @@ def test_what_is_saved_gives_the_same_ids(tmp_path, settings, vocab):
     tokenizer.save_pretrained(tmp_path / "saved")
     again = RobertaTokenizer.from_folder(tmp_path / "saved")
     for text in ("the cat", " the <mask> @USER", "@USER"):
-        assert again.encode(text).ids == tokenizer.encode(text).ids
-        assert again.encode(text).offsets == tokenizer.encode(text).offsets
+        assert again.encode(text) == tokenizer.encode(text)
+        assert again.encoding(text).offsets == tokenizer.encoding(text).offsets
     for name in ("model_max_length", "truncation_side", "padding_side", "mask_token_id", "vocab_size"):
         assert getattr(again, name) == getattr(tokenizer, name)

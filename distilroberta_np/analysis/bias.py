@@ -172,7 +172,7 @@ def compare_groups(
 
 def _read(unmasker: FillMaskPipeline, group: FilledTemplate) -> _Reading:
     try:
-        encoding = unmasker.tokenizer.encode(group.text)
+        encoding = unmasker.tokenizer.encoding(group.text)
     except TokenizerError as error:
         raise PipelineException(f"group {group.name!r}: {error}") from None
     mask = encoding.ids.index(unmasker.tokenizer.mask_token_id)

@@ -36,7 +36,7 @@ def read_sentence(unmasker: FillMaskPipeline, text: str) -> tuple[tuple[int, ...
         TypeError: it is not a string.
         TokenizerError: it contains a lone surrogate.
     """
-    ids = tuple(unmasker.tokenizer.encode(text).ids)
+    ids = tuple(unmasker.tokenizer.encode(text))
     if len(ids) > unmasker.max_length:
         raise PipelineException(
             f"the text has {len(ids)} tokens, more than the model's {unmasker.max_length}; shorten it"
@@ -66,7 +66,7 @@ def find_target(unmasker: FillMaskPipeline, target: str) -> int:
         ValueError: the word has several tokens, or none.
     """
     for spelling in (f" {target.strip()}", target) if target.strip() else ():
-        ids = unmasker.tokenizer.encode(spelling, add_special_tokens=False).ids
+        ids = unmasker.tokenizer.encode(spelling, add_special_tokens=False)
         if len(ids) == 1:
             return ids[0]
     raise ValueError(f"the target {target!r} is not a single token of this model; choose another word")

@@ -57,7 +57,7 @@ def _compare_predictions(unmasker: FillMaskPipeline, example: Mapping[str, Any],
 
 def _compare_encoder(unmasker: FillMaskPipeline, example: Mapping[str, Any]) -> Iterator[Comparison]:
     text, ids = example["input"], example["ids"]
-    our_ids = unmasker.tokenizer.encode(text).ids
+    our_ids = unmasker.tokenizer.encode(text)
     yield Comparison(f"{text}: ids", str(ids), str(our_ids), our_ids == ids)
     if our_ids != ids:
         return  # another vocabulary, so another model, whose hidden states are not comparable

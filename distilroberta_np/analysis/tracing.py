@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ..files import atomic_write
 from ..layers.embeddings import embeddings, position_ids
 from ..layers.params import Array
 from ..pipelines.fill_mask import FillMaskPipeline
@@ -86,7 +88,7 @@ class Trace:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the arrays to an .npz file, with `tokens` and `ids`, for `np.load`."""
-        with open(path, "wb") as file:
+        with atomic_write(Path(path)) as file:
             np.savez_compressed(file, allow_pickle=False, tokens=self.tokens, ids=self.ids, **self.arrays)
 
     def __repr__(self) -> str:

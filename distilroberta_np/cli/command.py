@@ -1,14 +1,38 @@
-"""`Command`: one subcommand of `distilroberta-np`, declared in a file of its own."""
+"""`Command`: one subcommand of `distilroberta-np`, declared in a file of its own; and the parser of all."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 # The topics, in the order in which --help lists their commands.
 TOPICS = ("texts", "sentences", "models", "training")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that asks "did you mean" of misspelled commands, options and choices."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None:  # the main parser does not know the options of its commands
+            for argument in itertools.takewhile(lambda argument: argument != "--", args or ()):
+                name = argument.partition("=")[0]
+                if name.startswith("--") and not any(known.startswith(name) for known in self._option_string_actions):
+                    self.error(f"unrecognized arguments: {argument}")
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        known = [name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))]
+        typed = re.search(r"invalid choice: '(.*?)'|unrecognized arguments: (\S+)", message)
+        if typed is not None:
+            close = get_close_matches((typed[1] or typed[2]).partition("=")[0], map(str, known), 1)
+            message += f"; did you mean {close[0]}?" if close else ""
+        super().error(message)
 
 
 @dataclass(frozen=True)
@@ -33,7 +57,7 @@ class Command:
     run: Callable[[argparse.Namespace], int]
     description: str | None = None
 
-    def add_to(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def add_to(self, commands: argparse._SubParsersAction[Parser]) -> None:
         """Add the command's parser to those of the main command."""
         parser = commands.add_parser(
             self.name,

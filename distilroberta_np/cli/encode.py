@@ -16,6 +16,7 @@ from .embedding_file import EmbeddingFile
 from .terminal import add_model_arguments
 
 _EXAMPLES = """\
+  distilroberta-np encode "A man is eating."
   distilroberta-np encode "A man is eating." --model all-distilroberta-v1
   distilroberta-np encode --input sentences.txt --model a/folder --output embeddings.npy
   some-program | distilroberta-np encode - --json > embeddings.jsonl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from .answering import add_task_arguments, run_task
@@ -12,6 +13,7 @@ from .terminal import print_result, score_cells
 _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>."
   distilroberta-np fill-mask "Paris is the <mask> of <mask>." --joint
+  distilroberta-np fill-mask "I like <mask>." --targets pizza soup
   distilroberta-np fill-mask "He lives in <mask>." --whole-words --targets London "New York"
   distilroberta-np fill-mask --input texts.txt --json > answers.jsonl
   some-program | distilroberta-np fill-mask - --top-k 1
@@ -30,14 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if "targets" in options and "whole_words" not in options:
+        options.targets = [_spaced(word, options.texts) for word in options.targets]
     return run_task(options, "fill-mask", _print_result, outcome="predictions")
+
+
+def _spaced(word: str, texts: list[str]) -> str:
+    """A target with the space that a word has within a text, if it stands for a word and a mask follows a space."""
+    bare = word[:1].isalnum() and not word.startswith("Ġ")
+    return f" {word}" if bare and (texts in ([], ["-"]) or any(" <mask>" in text for text in texts)) else word
 
 
 def _print_result(number: int, text: str, answer: list[Any]) -> None:
     masks = answer if answer and isinstance(answer[0], list) else [answer]
+    # With several masks, one of which is filled, the library decodes <s> and </s> too, as transformers does.
+    frame = ("<s>", "</s>") if sys.stdout.isatty() and len(masks) > 1 else ("", "")
     for mask, predictions in enumerate(masks, start=1):
         rows = [
-            (score, _token(item["token_str"]), item["sequence"])
+            (score, _token(item["token_str"]), item["sequence"].removeprefix(frame[0]).removesuffix(frame[1]))
             for score, item in zip(score_cells([item["score"] for item in predictions]), predictions, strict=True)
         ]
         headings = [text] * (mask == 1) + [f" mask {mask}"] * (len(masks) > 1)

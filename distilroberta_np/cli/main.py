@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 
 from ..errors import DistilRobertaError
 from ..messages import printable
-from .command import TOPICS, Command
+from .command import TOPICS, Command, Parser
 
 _EXIT_STATUS = """\
 exit status:
@@ -55,13 +55,13 @@ def find_commands() -> list[Command]:
     return sorted(commands, key=lambda command: (TOPICS.index(command.topic), command.name))
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The parser of the main command, with those of all subcommands."""
     from .. import __version__
 
     commands = find_commands()
     examples = "\n".join(command.examples.partition("\n")[0] for command in commands)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="distilroberta-np",
         description="DistilRoBERTa, and every RoBERTa, in NumPy.",
         epilog=f"examples:\n{examples}\n\n{_EXIT_STATUS}",

@@ -13,10 +13,15 @@ from .command import Command
 from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
-  distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model a/folder
-  distilroberta-np question-answering "Who built it?" "When?" --context book.txt --top-k 3 --model a/folder
-  distilroberta-np question-answering --input questions.jsonl --model a/folder --json > answers.jsonl
-  some-program | distilroberta-np question-answering - --context book.txt --model a/folder
+  distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model tuned
+  distilroberta-np question-answering "Who built it?" "When?" --context book.txt --top-k 3 --model tuned
+  distilroberta-np question-answering --input questions.jsonl --model tuned --json > answers.jsonl
+  some-program | distilroberta-np question-answering - --context book.txt --model tuned
+
+A small model to try it with, offline:
+  echo '{"data": [{"paragraphs": [{"context": "I live in Berlin.", "qas": [{"id": "1",' \\
+      '"question": "Where?", "answers": [{"text": "Berlin", "answer_start": 10}]}]}]}]}' > train.json
+  distilroberta-np finetune --task question-answering --train train.json --eval train.json --out tuned
 
 Without --context each line has its own: {"question": ..., "context": ...}. A
 context of any length is read, in windows that overlap.

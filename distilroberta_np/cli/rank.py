@@ -10,8 +10,12 @@ from .similarity import add_matching_arguments, print_matches, read_matching
 from .terminal import add_model_arguments
 
 _EXAMPLES = """\
-  distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model a/folder
-  distilroberta-np rank "who wrote it?" --input lines.txt --top-k 5 --model a/folder
+  distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model tuned
+  distilroberta-np rank "who wrote it?" --input lines.txt --top-k 5 --model tuned
+
+A small model to try it with, offline:
+  printf 'text,text_pair,score\\nwho wrote it?,Harper Lee did.,0.9\\nwho wrote it?,It rains.,0.1\\n' > train.csv
+  distilroberta-np finetune --task text-classification --train train.csv --eval train.csv --out tuned
 
 The output is that of `similarity`, which compares embeddings: many times faster, but
 less accurate."""

@@ -10,10 +10,14 @@ from .command import Command
 from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
-  distilroberta-np text-classification "What a film!" --model a/folder
-  distilroberta-np text-classification --input texts.txt --model a/folder --json
-  some-program | distilroberta-np text-classification - --model a/folder --top-k all
-  distilroberta-np text-classification --input pairs.tsv --pairs --model a/folder
+  distilroberta-np text-classification "A fine film." --model tuned
+  distilroberta-np text-classification --input texts.txt --model tuned --json
+  some-program | distilroberta-np text-classification - --model tuned --top-k all
+  distilroberta-np text-classification --input pairs.tsv --pairs --model tuned
+
+A small model to try it with, offline:
+  printf 'text,label\\na fine film,good\\na dull film,bad\\n' > train.csv
+  distilroberta-np finetune --task text-classification --train train.csv --eval train.csv --out tuned
 
 With --pairs a line is two texts with a tab between them.
 

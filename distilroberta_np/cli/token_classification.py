@@ -14,10 +14,14 @@ from .command import Command
 from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
-  distilroberta-np token-classification "Ada Lovelace lived in London." --model a/folder
-  distilroberta-np token-classification --input texts.txt --model a/folder --json
-  some-program | distilroberta-np token-classification - --model a/folder
-  distilroberta-np token-classification "In London." --model a/folder --ignore-labels
+  distilroberta-np token-classification "Ada lived in Rome." --model tuned
+  distilroberta-np token-classification --input texts.txt --model tuned --json
+  some-program | distilroberta-np token-classification - --model tuned
+  distilroberta-np token-classification "In London." --model tuned --ignore-labels
+
+A small model to try it with, offline:
+  printf 'Ada B-PER\\nlived O\\nin O\\nRome B-LOC\\n. O\\n' > train.conll
+  distilroberta-np finetune --task token-classification --train train.conll --eval train.conll --out tuned
 
 Write texts before --ignore-labels, or after --. A text that is too long for the
 model is read in windows that overlap by a quarter. The strategy "none" cannot merge
@@ -48,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_length(classifier: TokenClassificationPipeline, text: str) -> str:
     """The text. Raises ValueError if the pipeline would cut it."""
-    tokens = len(classifier.tokenizer.encode(text).ids)
+    tokens = len(classifier.tokenizer.encode(text))
     if tokens > classifier.max_length:
         raise ValueError(
             f"the text has {tokens} tokens and the model reads at most {classifier.max_length}; shorten it, or choose "

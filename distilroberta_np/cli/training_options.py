@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..messages import printable
 from ..training.device import DEVICES
 from ..training.settings import TrainingSettings, rules
 from .terminal import clock
@@ -80,7 +81,7 @@ def run_training(train: Callable[..., bool], *arguments: Any, save_every: float,
 
 
 def say(line: str) -> None:
-    print(f"distilroberta-np: {line}", file=sys.stderr, flush=True)
+    print(f"distilroberta-np: {printable(line)}", file=sys.stderr, flush=True)
 
 
 class _Progress:
@@ -119,7 +120,7 @@ class _Progress:
     def say(self, line: str) -> None:
         """Print another line above this one."""
         clear = "\r\x1b[K" if self._terminal else ""
-        print(f"{clear}distilroberta-np: {line}", file=sys.stderr, flush=True)
+        print(f"{clear}distilroberta-np: {printable(line)}", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         if self._terminal:

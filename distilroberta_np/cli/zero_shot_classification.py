@@ -10,10 +10,14 @@ from .command import Command
 from .terminal import print_result, score_cells
 
 _EXAMPLES = """\
-  distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model a/folder
-  distilroberta-np zero-shot-classification --input texts.txt --labels "weather, sport" --model a/folder --json
+  distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model tuned
+  distilroberta-np zero-shot-classification --input texts.txt --labels "weather, sport" --model tuned --json
   distilroberta-np zero-shot-classification --input texts.txt --labels urgent phone --multi-label \\
-      --template "This is about {}." --model a/folder
+      --template "This is about {}." --model tuned
+
+A small model to try it with, offline:
+  printf 'premise,hypothesis,label\\nRain,It is wet.,entailment\\nRain,It is dry.,contradiction\\n' > train.csv
+  distilroberta-np finetune --task text-classification --train train.csv --eval train.csv --out tuned
 
 Write texts before --labels, or after --. The model must be fine-tuned on natural
 language inference. A text that is too long is cut.

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files import write_text
 
 # In the order of the course. The last one is not in the reference: its pass forward is the first exercise.
 EXERCISES = (
@@ -51,7 +52,7 @@ def write_exercises(folder: Path) -> None:
         raise OutputError(f"{folder / existing[0]} exists; choose a new folder, or remove the file to begin again")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
 def solution() -> str:

@@ -35,7 +35,7 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
     pages = []
     for each in texts:
         sentence = read_masked_sentence(unmasker, each)
-        offsets = unmasker.tokenizer.encode(each).offsets
+        offsets = unmasker.tokenizer.encoding(each).offsets
         page = walk(each, sentence.ids, offsets, sentence.mask, tokenizer, params, config)
         if len(sentence.ids) <= _MOST_TOKENS_TO_ASK_WHY:
             page["why"] = _why(unmasker, each)

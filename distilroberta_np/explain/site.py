@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files import write_text
 from .page import read_static
 
 PYODIDE_VERSION = "0.27.7"
@@ -67,7 +68,7 @@ def write_site(folder: Path, model: Path, sentence: str, pyodide: str = PYODIDE)
     for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     (folder / "model").mkdir()
     for name in _MODEL_FILES:
         shutil.copyfile(model / name, folder / "model" / name)

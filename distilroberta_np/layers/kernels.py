@@ -16,11 +16,13 @@ The tests hold each kernel to a plain version of itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..runtime.threads import available_threads, map_in_threads
 from .params import Array
 
 # Elements of a block: 256 KB in float32, so that a block and its temporaries fit the second-level cache of a core. A
@@ -35,6 +37,15 @@ FINE_CHUNK = 128
 FEW_ROWS = 128
 # Up to this many multiplications OpenBLAS uses another routine, which does not halve its sums.
 _SMALL = 10**6
+
+# Shares of a product (`share_out`), per thread: a thread that another process holds up leaves its shares to the others.
+_SHARES = 4
+# Multiplications that make a share worth it: 0.1 ms, against 0.02 ms to wake a thread.
+_SHARE = 4 * 10**6
+# With few rows, a product takes as long as to read the weights from memory: as to multiply them with so many rows.
+_ROWS_PER_READ = 12
+# Up to 1200 outputs OpenBLAS adds up in another order, and a share must give the same bits as the whole.
+_SHARE_OUTPUTS = 2048
 
 # P of tanh(x P(x^2)), which approximates erf(x / sqrt 2): fitted by scripts/fit_gelu.py, which also measures it.
 _NORMAL_COEFFICIENTS = (
@@ -117,27 +128,65 @@ def affine(inputs: Array, weight: Array, bias: Array, chunk: int = CHUNK) -> Arr
     """
     # One product over all rows: NumPy would otherwise make one per sequence.
     rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
-    few = len(rows) <= FEW_ROWS
     if len(rows) * len(weight) * chunk <= _SMALL:
         chunk = min(chunk, 256)
     if len(rows) == 1:
         chunk = rows.shape[1]  # OpenBLAS adds up a single row in another way, as accurate without chunks
     cuts = [slice(start, start + chunk) for start in range(0, rows.shape[1], chunk)]
-    if few:
-        products = [weight[:, cut] @ rows[:, cut].T for cut in cuts]  # [out, in] @ [in, N] -> [out, N]
-    else:
-        products = [rows[:, cut] @ weight[:, cut].T for cut in cuts]  # [N, in] @ [in, out] -> [N, out]
-    total, *rest = products
-    outputs = np.empty_like(rows, shape=(len(rows), len(weight)), order="C") if few else total
-    for span in spans(total):
-        block = total[span]
-        for product in rest:
-            block += product[span]
-        if few:
-            np.add(block.T, bias[span], out=outputs[:, span])  # [out, N] -> [N, out]
-        else:
+    outputs = np.empty_like(rows, shape=(len(rows), len(weight)), order="C")  # [N, out]
+
+    def fill_columns(part: slice) -> None:
+        total, *rest = (weight[part, cut] @ rows[:, cut].T for cut in cuts)  # [out, in] @ [in, N] -> [out, N]
+        part_bias, out = bias[part], outputs[:, part]
+        for span in spans(total):
+            np.add(_add_up(total, rest, span).T, part_bias[span], out=out[:, span])  # [out, N] -> [N, out]
+
+    def fill_rows(part: slice) -> None:
+        total, part_rows = outputs[part], rows[part]
+        matmul_into(total, part_rows[:, cuts[0]], weight[:, cuts[0]].T)  # [N, in] @ [in, out] -> [N, out]
+        rest = [part_rows[:, cut] @ weight[:, cut].T for cut in cuts[1:]]
+        for span in spans(total):
+            block = _add_up(total, rest, span)
             block += bias
+
+    # No sum runs along the axis that is shared out.
+    few = len(rows) <= FEW_ROWS
+    share_out(fill_columns if few else fill_rows, len(weight) if few else len(rows), len(rows), weight)
     return outputs.reshape(*inputs.shape[:-1], len(weight))
+
+
+def _add_up(total: Array, rest: list[Array], span: slice) -> Array:
+    """Some rows of `total`, to which those of the others are added in place."""
+    block = total[span]
+    for product in rest:
+        block += product[span]
+    return block
+
+
+def share_out(fill: Callable[[slice], None], length: int, rows: int, weight: Array) -> None:
+    """Compute a product in slices, in the threads that are available, or as a whole if it is small.
+
+    Args:
+        fill: computes the outputs of a slice of an axis.
+        length: of that axis.
+        rows: that are multiplied with the weight.
+        weight: (out, in).
+    """
+    threads = available_threads() if is_host(weight) else 1
+    costs = weight.size * (rows + _ROWS_PER_READ)
+    count = min(threads * _SHARES, costs // _SHARE, rows * len(weight) // _SHARE_OUTPUTS)
+    if threads == 1 or count <= 1:
+        fill(slice(0, length))
+    else:  # cut at multiples of 64, where OpenBLAS's kernels begin
+        borders = [*(length * number // count & ~63 for number in range(count)), length]
+        map_in_threads(fill, [slice(*pair) for pair in pairwise(borders) if pair[0] < pair[1]])
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b of two matrices, in shares. Shapes: (M, K), (K, N) -> (M, N)."""
+    out = np.empty_like(a, shape=(len(a), b.shape[1]), order="C")
+    share_out(lambda part: matmul_into(out[part], a[part], b), len(a), len(a), b.T)
+    return out
 
 
 def matmul_into(out: Array, a: Array, b: Array) -> None:

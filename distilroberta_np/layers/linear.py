@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple
 
-from .kernels import CHUNK, affine
+from .kernels import CHUNK, affine, product
 from .params import Array, Leaf
 
 
@@ -30,6 +30,6 @@ def linear_backward(
 
     Shapes: d_outputs (N, out), inputs (N, in) -> d_inputs (N, in), and the gradients of weight and bias.
     """
-    d_inputs = d_outputs @ weights.weight  # [N, out] @ [out, in] -> [N, in]
-    d_weight = d_outputs.T @ inputs  # [out, N] @ [N, in] -> [out, in]
+    d_inputs = product(d_outputs, weights.weight)  # [N, out] @ [out, in] -> [N, in]
+    d_weight = product(d_outputs.T, inputs)  # [out, N] @ [N, in] -> [out, in]
     return d_inputs, LinearWeights(d_weight, d_outputs.sum(axis=0))

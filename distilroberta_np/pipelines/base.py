@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from tokenizers import Encoding
 
-from ..errors import PipelineException, TokenizerError
+from ..errors import InputTypeError, PipelineException, TokenizerError
 from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .options import CallOptions, declared, document, resolve
@@ -140,7 +141,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if column is not None:
             return Pipeline._answer_list(self, column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
-            raise TypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
+            raise InputTypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
         return self._answer_stream(inputs, options)
 
     def answers(self, inputs: Iterable[Any], **options: Any) -> Iterator[Result | Exception]:
@@ -203,7 +204,8 @@ class Pipeline(ABC, Generic[Ready, Result]):
         """Whether a text is certain to have more tokens than the model reads, without tokenizing it."""
         limit = self._max_characters if len(text) > self.max_length else math.inf
         # A mask swallows all spaces before it, so with one only the other characters are certain to need tokens.
-        return len(text) > limit and (self.tokenizer.mask_token not in text or sum(map(len, text.split())) > limit)
+        spaces = sum(map(text.count, string.whitespace)) if self.tokenizer.mask_token in text else 0
+        return len(text) - spaces > limit
 
     @property
     def _max_characters(self) -> float:
@@ -226,11 +228,11 @@ class Pipeline(ABC, Generic[Ready, Result]):
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
-                raise TypeError(f"{name_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
+                raise InputTypeError(f"{name_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
         if read is not None and self._is_far_too_long(text):
             text = self._bounded(text, index, read)
         try:
-            encoding = self.tokenizer.encode(text, pair)
+            encoding = self.tokenizer.encoding(text, pair)
         except TokenizerError as error:
             raise PipelineException(str(error), index) from None
         self._check_ids(encoding.ids, "a token of the text", index)
@@ -278,7 +280,7 @@ def as_column(inputs: Any) -> list[Any] | None:
     ):
         return None
     if getattr(inputs, "ndim", 1) != 1:
-        raise TypeError(f"inputs must have one dimension; give one column of the {type(inputs).__name__}")
+        raise InputTypeError(f"inputs must have one dimension; give one column of the {type(inputs).__name__}")
     if hasattr(inputs, "tolist"):  # NumPy and pandas: Python's own strings, not NumPy's
         return list(inputs.tolist())
     return list(inputs) if hasattr(inputs, "__iter__") else [inputs[index] for index in range(len(inputs))]

@@ -201,7 +201,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         for target in targets:
             token_id = self.tokenizer.token_to_id(target)
             if token_id is None:
-                subwords = self.tokenizer.encode(target, add_special_tokens=False).ids
+                subwords = self.tokenizer.encode(target, add_special_tokens=False)
                 message = f"The specified target token `{target}` does not exist in the model vocabulary. "
                 if not subwords:
                     warn(message + _IGNORED)
@@ -228,7 +228,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         for target in targets:
             if self.tokenizer.mask_token in target:
                 raise ValueError(f"the target {target!r} contains {self.tokenizer.mask_token}, which is not a word")
-            subwords = self.tokenizer.encode(target.strip(), add_special_tokens=False).ids
+            subwords = self.tokenizer.encode(target.strip(), add_special_tokens=False)
             if not subwords:
                 warn(f"The specified target `{target}` is not a word. {_IGNORED}")
                 continue
@@ -241,7 +241,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     def _spell(self, words: list[str], after_space: bool) -> list[Tokens]:
         """The subwords of each word as it would stand in a text; a word that brings its own space keeps it."""
         typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
-        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False).ids) for word in typed]
+        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False)) for word in typed]
         return list(dict.fromkeys(spelled))
 
     # -- reading -----------------------------------------------------------------------------------------------

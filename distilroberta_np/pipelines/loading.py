@@ -77,12 +77,15 @@ _MODEL_KWARGS = {
 
 
 class LoadingOptions(TypedDict, total=False):
-    """Arguments of `pipeline` for every task. All but the first three change nothing here: transformers has them,
+    """Arguments of `pipeline` for every task. All but the first four change nothing here: transformers has them,
     and a value that would change something is refused."""
 
     revision: Annotated[str | None, Option(None, lambda _, value: value, "branch, tag or commit of the model")]
     cache_dir: Annotated[PathLike | None, Option(None, lambda _, value: value, "the hub's cache, if not the usual one")]
     local_files_only: Annotated[bool | None, Option(False, as_boolean, "never connect; use what is on this machine")]
+    memory_map: Annotated[
+        bool | None, Option(True, as_boolean, "map the weights from their file, rather than read them into memory")
+    ]
     device: Annotated[
         Any, Option(None, _harmless("pipelines run on the CPU", "cpu", "-1"), "only the CPU: None, 'cpu' or -1")
     ]
@@ -243,7 +246,7 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         if chosen is None:
             chosen = _trained_for(RobertaConfig.from_pretrained(folder).architectures)
             resolve(chosen.options_type, None, options)
-        model = chosen.model_type.from_pretrained(folder)
+        model = chosen.model_type.from_pretrained(folder, memory_map=where.memory_map)
     elif chosen is None:
         chosen = _trained_for([type(model).__name__])
     if not isinstance(model, chosen.model_type):

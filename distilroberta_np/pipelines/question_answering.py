@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ..errors import PipelineException
+from ..errors import InputTypeError, MissingKeyError, PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
@@ -321,16 +321,16 @@ def _pairs(question: Any, context: Any) -> Any:
 
 def _question_and_context(item: Any, index: int | None) -> tuple[str, str]:
     if not isinstance(item, Mapping):
-        raise TypeError(
+        raise InputTypeError(
             f"{name_of(index)} must be a dict of question and context, not a {type(item).__name__}: {item!r:.80}"
         )
     for key in ("question", "context"):
         if key not in item:
-            raise PipelineException(f"{_ONE_OF_TWO}, and there is no {key}", index)
+            raise MissingKeyError(f"{_ONE_OF_TWO}, and there is no {key}", index)
         if item[key] is None:
             raise PipelineException(f"`{key}` cannot be None", index)
         if not isinstance(item[key], str):
-            raise TypeError(
+            raise InputTypeError(
                 f"the {key} of {name_of(index)} must be a string, not a {type(item[key]).__name__}: {item[key]!r:.80}"
             )
         if not item[key]:

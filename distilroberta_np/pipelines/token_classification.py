@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, Unpack, o
 
 import numpy as np
 
-from ..errors import PipelineException
+from ..errors import InputTypeError, PipelineException
 from ..layers.activation import softmax
 from ..layers.params import Array
 from ..messages import warn
@@ -241,7 +241,7 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
     def _tokenize_words(self, words: Any, index: int | None, delimiter: str) -> tuple[str, tuple[int, ...], Offsets]:
         """The text that the words make, its tokens, each of one word, and their offsets."""
         if not isinstance(words, list | tuple):
-            raise TypeError(
+            raise InputTypeError(
                 f"with is_split_into_words {name_of(index)} must be a list of words, not a {type(words).__name__}"
             )
         ids: list[int] = []
@@ -249,7 +249,7 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         begin = 0
         for number, word in enumerate(words):
             if not isinstance(word, str):
-                raise TypeError(
+                raise InputTypeError(
                     f"word {number} of {name_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
                 )
             encoding = self._encode(word, index)

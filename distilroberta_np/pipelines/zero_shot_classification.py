@@ -98,7 +98,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
     def __init__(self, model: Any, tokenizer: RobertaTokenizer, **options: Any) -> None:
         super().__init__(model, tokenizer, **options)
         # The special tokens before, between and after the texts of a pair: <s>, </s></s> and </s>.
-        sample = tokenizer.encode("a", "a")
+        sample = tokenizer.encoding("a", "a")
         texts = [position for position, part in enumerate(sample.sequence_ids) if part is not None]
         middle = sample.sequence_ids.index(1)
         self._before = sample.ids[: texts[0]]
@@ -159,7 +159,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
     def _hypothesis(self, template: str, label: str) -> tuple[int, ...]:
         hypothesis = _filled(template, label)
         try:
-            ids = self.tokenizer.encode(hypothesis, add_special_tokens=False).ids
+            ids = self.tokenizer.encode(hypothesis, add_special_tokens=False)
         except TokenizerError as error:
             raise TokenizerError(f"the label {label!r:.80}, in its template: {error}") from None
         if ids:

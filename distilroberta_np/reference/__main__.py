@@ -11,4 +11,4 @@ if __name__ == "__main__":
     else:  # the embedded model: inside an installed package, next to the package in a checkout
         folder = next(path for up in Path(__file__).parents[1:3] if (path := up / "weights" / "tiny").exists())
     for score, word in fill_mask(sys.argv[1], folder):
-        print(f"{score:.4f} {word.strip()}")
+        print(f"{score:.4f} {repr(word.strip())[1:-1]}")  # repr, as a word can contain control characters

@@ -1,7 +1,11 @@
-"""Threads for work that BLAS would leave to a single core.
+"""Threads that share out the work of a computation, while OpenBLAS uses only the thread that calls it.
 
-BLAS spreads a product over the cores, but everything between the products runs on one. So larger work is split into
-shards, each thread takes whole shards, and BLAS uses only the calling thread meanwhile.
+OpenBLAS's own threads divide each product into equal parts and wait for each other, and for more work, in loops that
+occupy a core. On a busy machine they wait for cores that others have, which took up to 15 times as long as one thread.
+So OpenBLAS is held to one thread during a computation. The threads here sleep until there is work, and take small
+shards of it one after another: a thread that gets little time takes few.
+
+Interrupts, signal handlers and forks come at any moment. So each step below can be cut off, or made twice.
 """
 
 from __future__ import annotations
@@ -9,10 +13,12 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import functools
+import itertools
+import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,9 +30,14 @@ Result = TypeVar("Result")
 _NAMES = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}")
 # A little less than the largest threshold of glibc, 32 MB.
 _LARGE_BLOCK_BYTES = 2**25 - 2**16
-_lock = threading.Lock()
-_users = 0  # of single-threaded BLAS
-_before = 1  # threads of BLAS when the first user came
+_lock = threading.RLock()  # re-entrant, as a signal handler may compute while its thread holds the lock
+_computations: set[object] = set()  # that need BLAS on one thread
+_usual: int | None = None  # the number of threads of BLAS, to be restored after the last computation
+_jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()  # what the helpers do
+_helpers = 0  # threads that wait for jobs; they are never ended
+# Whether the code that runs belongs to a computation, and whether it may be shared out to helpers.
+_computing = contextvars.ContextVar("computing", default=False)
+_divisible = contextvars.ContextVar("divisible", default=False)
 
 
 def worker_threads() -> int:
@@ -35,28 +46,144 @@ def worker_threads() -> int:
     if blas is None:
         return 1
     with _lock:
-        return _before if _users else max(1, int(blas[0]()))
+        return _usual or max(1, int(blas[0]()))
+
+
+def available_threads() -> int:
+    """The number of threads that share out the work of the calling code now, itself included.
+
+    Computations of several threads at once share the cores between them. Outside of `map_in_threads`, and in its shards
+    if there are several, it is 1.
+    """
+    return max(1, (_usual or 1) // max(1, len(_computations))) if _divisible.get() else 1
 
 
 def map_in_threads(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> list[Result]:
     """The results of a function for all shards, in order.
 
-    A single shard is computed by the calling thread, and BLAS spreads its products. The first exception is raised, and
-    shards that have not started are dropped.
+    The calling thread computes, too. Where only one thread is available, or there is only one shard, it computes
+    everything. The function of a single shard may call `map_in_threads` again to share out its products.
+    The first exception is raised when the shards that have started are finished; the others are dropped.
     """
+    if _computing.get():
+        return _share_out(function, shards)
     _retain_freed_memory()
-    threads = min(worker_threads(), len(shards))
+    computation = object()
+    try:
+        try:
+            _hold_blas(computation)
+            return contextvars.copy_context().run(_compute, function, shards)
+        finally:
+            _release_blas(computation)
+    finally:
+        _release_blas(computation)  # again, as an interrupt may have cut off the first
+
+
+def _compute(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> list[Result]:
+    """A computation, in a context of its own."""
+    _computing.set(True)
+    _divisible.set(True)
+    return _share_out(function, shards)
+
+
+def _share_out(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> list[Result]:
+    threads = min(available_threads(), len(shards))
     if threads <= 1:
         return [function(shard) for shard in shards]
-    # NumPy's errstate is a context variable, which threads don't inherit.
-    contexts = [contextvars.copy_context() for _ in shards]
-    with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(context.run, function, shard) for context, shard in zip(contexts, shards, strict=True)]
+    results: list[Any] = [None] * len(shards)
+    errors: list[BaseException] = []
+    numbers = itertools.count()
+
+    def work() -> None:
+        _divisible.set(False)
         try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            while not errors and (index := next(numbers)) < len(shards):
+                results[index] = function(shards[index])
+        except BaseException as error:
+            errors.append(error)
+
+    # A helper holds its lock while it works. One that has not started when the shards are used up is not waited for.
+    at_work = [threading.Lock() for _ in range(threads - 1)]
+    try:
+        _start_helpers(threads - 1)
+        for lock in at_work:
+            # Contexts carry NumPy's errstate, which threads don't inherit.
+            _jobs.put(functools.partial(contextvars.copy_context().run, _locked, lock, work))
+        contextvars.copy_context().run(work)
+        _wait_for(at_work)
+    except BaseException as interrupt:
+        errors.append(interrupt)
+        _wait_for(at_work)
+        raise
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, Exception))  # an interrupt before all others
+    return results
+
+
+def _locked(lock: threading.Lock, work: Callable[[], None]) -> None:
+    with lock:
+        work()
+
+
+def _wait_for(locks: list[threading.Lock]) -> None:
+    for lock in locks:
+        with lock:
+            pass
+
+
+def _start_helpers(count: int) -> None:
+    global _helpers
+    # Where no thread can be started, as at the end of the process, the caller computes everything.
+    with _lock, suppress(RuntimeError):
+        while _helpers < count:
+            threading.Thread(target=_help, args=(_jobs,), name="distilroberta-np", daemon=True).start()
+            _helpers += 1
+
+
+def _help(jobs: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        jobs.get()()
+
+
+def _hold_blas(computation: object) -> None:
+    """Set BLAS to one thread, for the whole process, until the last computation ends."""
+    global _usual
+    blas = _openblas()
+    if blas is None:
+        return
+    get, set_to = blas
+    with _lock:
+        _computations.add(computation)
+        if _usual is None:
+            _usual = max(1, int(get()))
+        set_to(1)
+
+
+def _release_blas(computation: object) -> None:
+    with _lock:
+        _computations.discard(computation)
+        if not _computations:
+            _restore_blas()
+
+
+def _restore_blas() -> None:
+    global _usual
+    blas, usual = _openblas(), _usual
+    if blas is not None and usual is not None:
+        blas[1](usual)
+        _usual = None
+
+
+def _begin_as_child() -> None:
+    """In a forked process there are no helpers, and none of the computations of other threads."""
+    global _lock, _jobs, _helpers
+    _lock, _jobs, _helpers = threading.RLock(), SimpleQueue(), 0
+    _computations.clear()
+    _restore_blas()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_as_child)
 
 
 def _retain_freed_memory() -> None:
@@ -67,27 +194,6 @@ def _retain_freed_memory() -> None:
     to, and so takes no memory, raises that limit (M_MMAP_THRESHOLD in mallopt(3)) to its size, 32 MB at most.
     """
     np.empty(_LARGE_BLOCK_BYTES, np.uint8)
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """The number of BLAS threads is global: the first user sets it to 1, and the last one restores it."""
-    global _users, _before
-    blas = _openblas()
-    assert blas is not None
-    get, set_to = blas
-    with _lock:
-        if _users == 0:
-            _before = max(1, int(get()))
-            set_to(1)
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                set_to(_before)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ async def embeddings(service: Service, body: dict[str, Any]) -> dict[str, Any]:
     if dimensions is not None and not 1 <= dimensions <= model.config.hidden_size:
         raise RequestError(f"dimensions must be between 1 and {model.config.hidden_size}")
     rows = await service.compute(model.embed(normalize=True, dimensions=dimensions), texts)
-    tokens = sum(len(model.tokenizer.encode(text).ids) for text in texts)
+    tokens = sum(len(model.tokenizer.encode(text)) for text in texts)
     return {
         "object": "list",
         "data": [

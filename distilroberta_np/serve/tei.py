@@ -86,7 +86,7 @@ async def tokenize(service: Service, body: dict[str, Any]) -> list[list[dict[str
     """POST /tokenize: the tokens of each input."""
     tokenizer = service.models[0].tokenizer
     special = option(body, "add_special_tokens", bool, True)
-    encodings = [tokenizer.encode(text, add_special_tokens=special) for text in service.texts(body.get("inputs"))]
+    encodings = [tokenizer.encoding(text, add_special_tokens=special) for text in service.texts(body.get("inputs"))]
     return [
         [
             {
@@ -149,7 +149,7 @@ def _inputs(service: Service, model: ServedModel, body: dict[str, Any]) -> list[
         raise RequestError("truncation_direction must be right")
     if not option(body, "truncate", bool, True):
         for text in texts:
-            length = len(model.tokenizer.encode(text).ids)
+            length = len(model.tokenizer.encode(text))
             if length > model.max_length:
                 raise RequestError(f"inputs has a text of {length} tokens; the limit is {model.max_length}")
     return texts

@@ -24,6 +24,7 @@ from ..layers.params import Array, tree_leaves, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
 from ..tokenizer import RobertaTokenizer
+from ..tokenizer_files import read_tokenizer
 from .data.batches import Batch, MaskedBatches, MicroBatch, masked_lm_step, write_sequences
 from .data.source import check_file
 from .data.text import MASK, train_tokenizer
@@ -138,7 +139,7 @@ def _prepare(
         say(f"learning a vocabulary of {settings.vocab_size:,} tokens")
         tokenizer = train_tokenizer(texts[0], settings.vocab_size)
     else:
-        tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
+        tokenizer, _ = read_tokenizer(initial)
     size = tokenizer.get_vocab_size()
     if size != settings.vocab_size and initial is not None:
         raise TrainingError(f"{initial}: the tokenizer has {size} tokens; set vocab_size to {size}")

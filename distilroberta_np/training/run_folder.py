@@ -54,6 +54,8 @@ def open_run(path: Path) -> Iterator[RunFolder]:
         path.mkdir(parents=True, exist_ok=True)
     descriptor = _lock(path)
     try:
+        for leftover in path.glob("*.incomplete"):  # of `atomic_write`, after a kill
+            leftover.unlink(missing_ok=True)
         yield RunFolder(path)
     finally:
         if descriptor is not None:

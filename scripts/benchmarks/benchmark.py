@@ -157,11 +157,11 @@ def make_workloads(text: str, tokenizer: RobertaTokenizer) -> Workloads:
     rng = random.Random(0)
     sentences = split_sentences(text)
     rng.shuffle(sentences)
-    running = tokenizer.encode(" ".join(sentences), add_special_tokens=False).ids
+    running = tokenizer.encode(" ".join(sentences), add_special_tokens=False)
     workloads: Workloads = {}
 
     def add(name: str, texts: list[str]) -> None:
-        lengths = [len(tokenizer.encode(text).ids) for text in texts]
+        lengths = [len(tokenizer.encode(text)) for text in texts]
         workloads[name] = {"texts": texts, "lengths": lengths, "batch_size": min(32, len(texts))}
 
     for length in LENGTHS:
@@ -199,7 +199,7 @@ def exact(running: list[int], tokenizer: RobertaTokenizer, count: int, length: i
         passage = running[start : start + length - 3]
         middle = len(passage) // 2
         text = tokenizer.decode(passage[:middle]) + " <mask>" + tokenizer.decode(passage[middle:])
-        ids = tokenizer.encode(text.strip()).ids
+        ids = tokenizer.encode(text.strip())
         if len(ids) == length and ids.count(tokenizer.mask_token_id) == 1:
             texts.append(text.strip())
         if len(texts) == count:

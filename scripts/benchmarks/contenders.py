@@ -66,7 +66,6 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
     import onnxruntime
 
     from distilroberta_np import RobertaTokenizer
-    from distilroberta_np.tokenizer import pad
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -75,13 +74,13 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
     tokenizer = RobertaTokenizer.from_folder(folder)
 
     def fill(texts: list[str], batch_size: int) -> Answers:
-        encoded = [tokenizer.encode(text).ids for text in texts]
+        encoded = [tokenizer.encode(text) for text in texts]
         # Sorted by length, so that there is hardly any padding.
         order = sorted(range(len(texts)), key=lambda text: len(encoded[text]))
         answers: Answers = [[]] * len(texts)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            inputs = pad([encoded[text] for text in chosen], tokenizer.pad_token_id)
+            inputs = tokenizer.pad({"input_ids": [encoded[text] for text in chosen]}, return_tensors="np")
             positions = (inputs["input_ids"] == tokenizer.mask_token_id).argmax(axis=1)
             if file == "masks.onnx":
                 logits = session.run(None, inputs | {"positions": positions})[0]
@@ -177,7 +176,7 @@ def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str],
             dense(slot, rows, model.weights.roberta.embeddings.word)
 
     def fill(texts: list[str], batch_size: int) -> Answers:
-        lengths = sorted(len(tokenizer.encode(text).ids) for text in texts)
+        lengths = sorted(len(tokenizer.encode(text)) for text in texts)
         began = time.perf_counter()
         if as_ours:
             parts = [lengths[part] for part in micro_batches(lengths)]

@@ -92,7 +92,7 @@ def test_probabilities_and_ratios_match_the_softmax_over_the_vocabulary(unmasker
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>", top_k=3, baseline="sat")
     probabilities = {}
     for group in comparison.groups:
-        ids = unmasker.tokenizer.encode(group.text).ids
+        ids = unmasker.tokenizer.encode(group.text)
         probabilities[group.name] = distribution(unmasker, ids, len(ids) - 2)
     assert comparison.baseline == "sat"
     lists = [item["token"] for group in comparison.groups for item in group.predictions]
@@ -119,7 +119,7 @@ def test_divergences_match_their_definitions(unmasker):
     comparison = compare_groups(unmasker, "the {cat|sat|on} a <mask>")
     rows = {}
     for group in comparison.groups:
-        ids = unmasker.tokenizer.encode(group.text).ids
+        ids = unmasker.tokenizer.encode(group.text)
         rows[group.name] = distribution(unmasker, ids, len(ids) - 2)
 
     def entropy(row):
@@ -138,7 +138,7 @@ def kurita(unmasker, text, group, word):
     """log2 p(group | word) / p(group | word masked), step by step. `group` holds positions in the text, whose mask is
     the word's, and `word` the word's ids."""
     mask = unmasker.tokenizer.mask_token_id
-    ids = unmasker.tokenizer.encode(text).ids
+    ids = unmasker.tokenizer.encode(text)
     at = ids.index(mask)
     logs = []
     for filling in (word, [mask] * len(word)):
@@ -157,10 +157,27 @@ def kurita(unmasker, text, group, word):
 
 def test_associations_are_log_probabilities_minus_the_prior(unmasker):
     """Groups of one token and of several, before and after the mask; the positions are counted by hand."""
-    encode = unmasker.tokenizer.encode
+    tokenize = unmasker.tokenizer.tokenize
     template = "the {cat|a cat} on<mask>{sat|ab}"
-    assert encode("the a cat on<mask>ab").tokens == ["<s>", "the", "Ġa", "Ġcat", "Ġon", "<mask>", "ab", "</s>"]
-    assert encode("the cat on<mask>sat").tokens == ["<s>", "the", "Ġcat", "Ġon", "<mask>", "sat", "</s>"]
+    assert tokenize("the a cat on<mask>ab", add_special_tokens=True) == [
+        "<s>",
+        "the",
+        "Ġa",
+        "Ġcat",
+        "Ġon",
+        "<mask>",
+        "ab",
+        "</s>",
+    ]
+    assert tokenize("the cat on<mask>sat", add_special_tokens=True) == [
+        "<s>",
+        "the",
+        "Ġcat",
+        "Ġon",
+        "<mask>",
+        "sat",
+        "</s>",
+    ]
     positions = {"cat/sat": [2, 5], "a cat/ab": [2, 3, 6]}
     comparison = compare_groups(unmasker, template, targets=["on", "the cat"])
     assert sorted(len(word.tokens) for word in comparison.words) == [1, 2]

@@ -51,16 +51,16 @@ def test_options_reach_the_encoder(capsys, folder, encoder):
 def test_output_has_one_row_per_line(capsys, folder, encoder, tmp_path):
     lines = [b"the cat", b"\xff", b"", b"on the cat " * 200, b"\xfe"]
     (tmp_path / "lines.txt").write_bytes(b"\n".join(lines))
-    output = tmp_path / "vectors.npy"
+    output = tmp_path / "embeddings.npy"
     output.write_bytes(b"previous")
     status, printed, errors = encode(capsys, folder, "--input", tmp_path / "lines.txt", "--output", output)
     assert (status, printed) == (1, [])
     assert errors.splitlines() == ["distilroberta-np: line 2: not UTF-8", "distilroberta-np: line 5: not UTF-8"]
-    vectors = np.load(output)
-    assert vectors.shape == (5, HIDDEN) and vectors.dtype == np.float32
-    assert np.isnan(vectors[[1, 4]]).all()
-    assert_close(vectors[[0, 2, 3]], encoder.encode([lines[n].decode() for n in (0, 2, 3)]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.txt", "vectors.npy"]
+    embeddings = np.load(output)
+    assert embeddings.shape == (5, HIDDEN) and embeddings.dtype == np.float32
+    assert np.isnan(embeddings[[1, 4]]).all()
+    assert_close(embeddings[[0, 2, 3]], encoder.encode([lines[n].decode() for n in (0, 2, 3)]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings.npy", "lines.txt"]
     np.load(output, mmap_mode="r")  # which only well-formed files allow
 
 
@@ -71,7 +71,7 @@ def test_an_empty_input_makes_an_empty_array(capsys, folder, tmp_path):
 
 
 def test_an_error_keeps_the_previous_file(capsys, folder, tmp_path, monkeypatch):
-    output = tmp_path / "vectors.npy"
+    output = tmp_path / "embeddings.npy"
     output.write_bytes(b"previous")
     arguments = ["sat", "--output", output]
     assert encode(capsys, folder, *arguments, "--prompt-name", "unknown")[0] == 2
@@ -79,11 +79,11 @@ def test_an_error_keeps_the_previous_file(capsys, folder, tmp_path, monkeypatch)
     with pytest.raises(ZeroDivisionError):
         encode(capsys, folder, *arguments)
     assert output.read_bytes() == b"previous"
-    assert [path.name for path in tmp_path.iterdir()] == ["vectors.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npy"]
 
 
 def test_an_interrupted_command_continues(capsys, folder, encoder, tmp_path, monkeypatch):
-    output, texts = tmp_path / "vectors.npy", ["sat", "the cat", "on"]
+    output, texts = tmp_path / "embeddings.npy", ["sat", "the cat", "on"]
     answers = SentenceEncoder.answers
 
     def interrupted(self, inputs, **options):

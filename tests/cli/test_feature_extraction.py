@@ -20,9 +20,9 @@ def test_a_line_has_the_vectors_of_a_text(capsys, folder, tmp_path):
     path.write_text("the cat\nsat on the cat\n", encoding="utf-8")
     assert main(["feature-extraction", "--input", str(path), "--model", str(folder)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    wanted = pipeline("feature-extraction", folder)(["the cat", "sat on the cat"])
+    expected = pipeline("feature-extraction", folder)(["the cat", "sat on the cat"])
     assert len(lines) == 2
-    for line, (vectors,) in zip(lines, wanted, strict=True):
+    for line, (vectors,) in zip(lines, expected, strict=True):
         np.testing.assert_allclose(line, vectors, rtol=1e-4, atol=1e-5)
 
 

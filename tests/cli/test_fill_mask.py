@@ -116,10 +116,51 @@ def test_options_reach_the_pipeline(capsys):
     assert len(line["predictions"]) == 5
 
 
-def test_a_replaced_target_is_said_on_stderr(capsys):
-    _, (line,), errors = answer_json(capsys, "He eats <mask>.", "--targets", "pizza")
-    assert [item["token_str"] for item in line["predictions"]] == ["p"]
-    assert errors.startswith("distilroberta-np: The specified target token `pizza` does not exist")
+def test_a_target_gets_the_space_of_a_word(capsys, stdin):
+    _, (line,), errors = answer_json(capsys, "He eats <mask>.", "--targets", "pizza", "Ġsoup")
+    assert {item["token_str"] for item in line["predictions"]} == {" pizza", " soup"}
+    assert errors == ""
+    stdin(b"He eats <mask>.\n")
+    _, (line,), _ = answer_json(capsys, "-", "--targets", "pizza")
+    assert [item["token_str"] for item in line["predictions"]] == [" pizza"]
+    _, (line,), errors = answer_json(capsys, "a pizz<mask>.", "--targets", "a")
+    assert [item["token_str"] for item in line["predictions"]] == ["a"]
+
+
+def test_a_replaced_target_is_reported_on_stderr(capsys):
+    _, _, errors = answer_json(capsys, "He eats <mask>.", "--targets", "pizzazz")
+    assert errors.startswith("distilroberta-np: The specified target token ` pizzazz` does not exist")
+    assert "--whole-words" in errors
+
+
+def test_on_a_terminal_decimal_points_align_and_no_special_tokens_show(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["fill-mask", "The <mask> of <mask>.", "--top-k", "5", *MODEL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == ["The <mask> of <mask>.", " mask 1", " mask 2"]
+    for table in (lines[2:7], lines[8:]):
+        assert len({line.index(".") for line in table}) == 1
+        assert len({len(line.split()[0]) for line in table}) == 1
+    assert not any("<s>" in line or "</s>" in line for line in lines)
+
+
+def test_an_empty_input_is_named(capsys, stdin, tmp_path):
+    (tmp_path / "empty.txt").touch()
+    assert answer_json(capsys, "--input", str(tmp_path / "empty.txt")) == (
+        0,
+        [],
+        f"distilroberta-np: {tmp_path / 'empty.txt'} is empty\n",
+    )
+    stdin(b"")
+    assert answer_json(capsys, "-")[2] == "distilroberta-np: standard input is empty\n"
+
+
+def test_wrong_arguments_and_a_missing_file_are_named_before_a_model_is_loaded(capsys, tmp_path):
+    missing = ["--model", str(tmp_path / "no-model")]
+    assert main(["fill-mask", "a <mask>", "--top-k", "-1", *missing]) == 2
+    assert "top_k must be at least 0, not -1" in capsys.readouterr().err
+    assert main(["fill-mask", "--input", str(tmp_path / "no-file"), *missing]) == 2
+    assert "no-file: No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -163,7 +204,7 @@ def watched(monkeypatch):
     return stderr
 
 
-def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch, watched, tmp_path):
+def test_progress_shows_the_share_done_and_clears_its_line(monkeypatch, watched, tmp_path):
     with open(tmp_path / "answers", "w") as answers, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", answers)
         patch.setattr(sys, "stderr", watched)
@@ -175,7 +216,7 @@ def test_progress_says_how_far_it_has_come_and_leaves_nothing_behind(monkeypatch
     assert watched.getvalue().endswith("\r\x1b[K")
 
 
-def test_progress_is_silent_beside_answers_on_the_terminal_or_in_a_pipe(monkeypatch, watched):
+def test_progress_is_silent_if_answers_go_to_the_terminal_or_a_pipe(monkeypatch, watched):
     reader, writer = os.pipe()
     with open(reader), open(writer, "w") as pipe, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", pipe)

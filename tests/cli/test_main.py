@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from distilroberta_np.cli import main
+from distilroberta_np.cli.main import find_commands, make_parser
 from distilroberta_np.hub import find_embedded, find_published
+from tests.support.seeded import write_model
 
 COMMAND = [sys.executable, "-m", "distilroberta_np"]
 
@@ -77,3 +81,56 @@ def test_without_a_model_the_embedded_one_answers_and_stderr_says_so(tmp_path):
         "Using the small embedded model: distilbert/distilroberta-base is not on this machine. "
         "Fetch it (331 MB) with `distilroberta-np download`, or name a model.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["fil-mask"], "fill-mask"),
+        (["fill-mask", "a <mask>", "--topk", "3"], "--top-k"),
+        (["fill-mask", "a <mask>", "--trunkation=yes"], "--truncation"),
+        (["text-classification", "a", "--function-to-apply", "softmx"], "softmax"),
+        (["finetune", "--taks", "text-classification"], "--task"),
+    ],
+)
+def test_a_misspelled_command_option_or_choice_is_named_with_the_one_that_was_meant(capsys, arguments, meant):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert f"; did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_text_that_begins_with_dashes_stands_after_two_of_them(capsys):
+    assert main(["fill-mask", "--model", str(find_embedded()), "--", "--a <mask>"]) == 0
+
+
+def test_a_folder_that_is_misspelled_is_named_without_a_network(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "run" / "checkpoint")
+    assert main(["fill-mask", "a <mask>", "--model", "prun/checkpoint"]) == 2
+    assert capsys.readouterr().err == (
+        "distilroberta-np: there is no folder prun/checkpoint; did you mean run/checkpoint?\n"
+    )
+
+
+@pytest.mark.parametrize("command", find_commands(), ids=lambda command: command.name)
+def test_examples_are_commands(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = command.examples.replace("\\\n", " ").splitlines()
+    examples = [line.partition(" > ")[0].split("|")[-1] for line in lines if line.startswith("  ")]
+    examples = [shlex.split(line) for line in examples if "distilroberta-np " in line]
+    assert examples
+    for example in examples:
+        make_parser().parse_args(example[1:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in find_commands() if "to try it with, offline" in each.examples])
+def test_commands_for_fine_tuned_models_say_how_to_try_them_offline(command, tmp_path):
+    first = command.examples.partition("\n")[0]
+    block = command.examples.partition("to try it with, offline:\n")[2].partition("\n\n")[0]
+    script = f'set -e\ndistilroberta-np() {{ {shlex.join(COMMAND)} "$@"; }}\n{block}\n{first}'
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].strip()

@@ -53,9 +53,9 @@ def test_a_terminal_gets_tables(run, answers, monkeypatch):
     assert status == 0
     assert lines[0] == WHERE
     for line, answer in zip(lines[1:], answers[WHERE], strict=True):
-        score, place, text = line.split(maxsplit=2)
+        score, position, text = line.split(maxsplit=2)
         assert float(score) == pytest.approx(answer["score"], rel=1e-3)
-        assert (place, text) == (f"{answer['start']}-{answer['end']}", answer["answer"])
+        assert (position, text) == (f"{answer['start']}-{answer['end']}", answer["answer"])
 
 
 def test_no_answer_is_said_on_a_terminal(run, monkeypatch):
@@ -65,22 +65,22 @@ def test_no_answer_is_said_on_a_terminal(run, monkeypatch):
 
 
 def test_json_lines_bring_their_own_contexts(run, answers, monkeypatch):
-    asked = [json.dumps({"question": question, "context": CONTEXT}) for question in (WHERE, WHO)]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(asked).encode())))
+    given = [json.dumps({"question": question, "context": CONTEXT}) for question in (WHERE, WHO)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(given).encode())))
     status, lines, _ = run("-", "--json")
     assert status == 0
-    for line, text, question in zip(map(json.loads, lines), asked, (WHERE, WHO), strict=True):
+    for line, text, question in zip(map(json.loads, lines), given, (WHERE, WHO), strict=True):
         assert list(line) == ["text", "prediction"]
         assert line["text"] == text
         assert_same(line["prediction"], answers[question][0])
-    status, (line,), _ = run(asked[0])
+    status, (line,), _ = run(given[0])
     assert (status, line.split("\t")[4]) == (0, answers[WHERE][0]["answer"])
 
 
 def test_json_has_a_list_with_top_k(run, answers):
     _, (line,), _ = run(WHERE, "--context", CONTEXT, "--top-k", "2", "--json")
-    for ours, wanted in zip(json.loads(line)["prediction"], answers[WHERE], strict=True):
-        assert_same(ours, wanted)
+    for ours, expected in zip(json.loads(line)["prediction"], answers[WHERE], strict=True):
+        assert_same(ours, expected)
 
 
 def test_the_context_can_be_a_file_and_the_questions_another(run, answers, tmp_path):
@@ -115,11 +115,11 @@ def test_options_reach_the_pipeline(run, folder):
     oracle = pipeline("question-answering", folder)
     options = ["--handle-impossible-answer", "--max-answer-len=2", "--max-seq-len=40", "--doc-stride=7", "--top-k=60"]
     _, (line,), _ = run(WHERE, "--context", long, "--json", *options)
-    wanted = oracle(WHERE, long, **given)
-    for ours, theirs in zip(json.loads(line)["prediction"], wanted, strict=True):
+    expected = oracle(WHERE, long, **given)
+    for ours, theirs in zip(json.loads(line)["prediction"], expected, strict=True):
         assert_same(ours, theirs)
     for name in given:  # each makes a difference
-        assert oracle(WHERE, long, **(given | {name: None})) != wanted
+        assert oracle(WHERE, long, **(given | {name: None})) != expected
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def test_texts_are_sorted_best_first(capsys, folder):
     (scores,) = encoder.similarity(encoder.encode_query("cat"), encoder.encode_document(TEXTS))
     status, printed, errors = answer(capsys, "similarity", folder, "cat", *TEXTS)
     assert (status, errors) == (0, "")
-    wanted = [f"1\t{n + 1}\t{scores[n]:.4f}\t{TEXTS[n]}" for n in expected_order(scores)]
-    assert printed == wanted
-    assert answer(capsys, "similarity", folder, "cat", *TEXTS, "--top-k", "2")[1] == wanted[:2]
+    expected = [f"1\t{n + 1}\t{scores[n]:.4f}\t{TEXTS[n]}" for n in expected_order(scores)]
+    assert printed == expected
+    assert answer(capsys, "similarity", folder, "cat", *TEXTS, "--top-k", "2")[1] == expected[:2]
 
 
 def test_files_json_and_another_function(capsys, folder, lines, monkeypatch):

@@ -77,15 +77,15 @@ def test_pairs_have_a_tab_between_them(capsys, model, classifier, stdin):
     stdin(b"the cat\ta cat sat\nno tab\nthe cat\t\na\tb\tc\n")
     status, lines, errors = answer_json(capsys, model, "-", "--pairs")
     assert status == 1
-    wanted = classifier({"text": "the cat", "text_pair": "a cat sat"})
+    expected = classifier({"text": "the cat", "text_pair": "a cat sat"})
     assert lines[0] == {
         "text": "the cat\ta cat sat",
-        "predictions": [{"label": wanted["label"], "score": pytest.approx(wanted["score"], rel=1e-5)}],
+        "predictions": [{"label": expected["label"], "score": pytest.approx(expected["score"], rel=1e-5)}],
     }
     assert "predictions" in lines[2]
     assert errors.splitlines() == [
         "distilroberta-np: line 2: a pair is two texts with a tab between them; this line has 0 tabs",
-        "distilroberta-np: line 4: a pair is two texts with a tab between them, and here are 2 tabs",
+        "distilroberta-np: line 4: a pair is two texts with a tab between them; this line has 2 tabs",
     ]
 
 

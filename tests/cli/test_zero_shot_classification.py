@@ -51,9 +51,9 @@ def test_json_holds_what_the_pipeline_returns(capsys, model, classifier):
 
 def test_options_reach_the_pipeline(capsys, model, classifier):
     assert run(model, "on", "--json", "--multi-label", "--template", "a {}", "--labels", "a cat", "the") == 0
-    wanted = classifier("on", multi_label=True, hypothesis_template="a {}")
-    assert json.loads(capsys.readouterr().out)["prediction"] == wanted
-    assert wanted["scores"] != classifier("on", multi_label=True)["scores"] != classifier("on")["scores"]
+    expected = classifier("on", multi_label=True, hypothesis_template="a {}")
+    assert json.loads(capsys.readouterr().out)["prediction"] == expected
+    assert expected["scores"] != classifier("on", multi_label=True)["scores"] != classifier("on")["scores"]
 
 
 def test_an_empty_line_is_named_and_the_others_are_answered(capsys, monkeypatch, model):
@@ -65,7 +65,7 @@ def test_an_empty_line_is_named_and_the_others_are_answered(capsys, monkeypatch,
     assert len(captured.err.splitlines()) == 1
 
 
-def test_a_model_that_names_no_entailment_is_said_on_stderr(capsys, tmp_path):
+def test_a_model_that_names_no_entailment_is_reported_on_stderr(capsys, tmp_path):
     folder = write_classifier(tmp_path, ["yes", "no"])
     assert run(str(folder), "the cat", "--labels", "a", "b") == 0
     assert capsys.readouterr().err.startswith("distilroberta-np: Failed to determine 'entailment' label id")
@@ -79,7 +79,7 @@ def test_labels_and_a_model_are_needed(capsys, model):
     assert "needs a fine-tuned model" in capsys.readouterr().err
 
 
-def test_a_template_without_a_place_ends_with_2_and_one_line(capsys, model):
+def test_a_template_without_braces_ends_with_2_and_one_line(capsys, model):
     assert run(model, "the cat", "--labels", "a", "--template", "nothing") == 2
     captured = capsys.readouterr()
     assert captured.out == ""

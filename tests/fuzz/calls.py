@@ -182,7 +182,7 @@ class Calls:
         odd = [rng.choice(ODD_NUMBERS)] if rng.random() < 0.3 else []
 
         def run() -> Any:
-            return self.tokenizer.decode([*self.tokenizer(text)["input_ids"].flat, *odd])
+            return self.tokenizer.decode([*self.tokenizer(text)["input_ids"], *odd])
 
         return Case(f"tokenizer({text!r}), decode with {odd}", run)
 

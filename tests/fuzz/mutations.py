@@ -20,6 +20,19 @@ ODD_NUMBERS = (
     float("nan"), float("inf"), -float("inf"), 100_000_000,
 )  # fmt: skip
 
+# Names of settings that files can have, to be set to odd values.
+SETTINGS = (
+    "num_labels", "id2label", "label2id", "problem_type", "tie_word_embeddings", "hidden_act", "architectures",
+    "dtype", "position_embedding_type", "is_decoder", "quantization_config", "type_vocab_size", "rms_norm_eps",
+    "layer_norm_eps", "truncation_side", "padding_side", "model_max_length", "max_len", "add_prefix_space",
+    "do_lower_case", "mask_token", "pad_token", "bos_token", "cls_token", "unk_token", "added_tokens_decoder",
+    "extra_special_tokens", "tokenizer_class", "additional_special_tokens", "pooling_mode",
+    "pooling_mode_cls_token", "pooling_mode_lasttoken", "include_prompt", "max_seq_length", "prompts",
+    "default_prompt_name", "similarity_fn_name", "truncate_dim", "activation_fn", "kwargs",
+    "sbert_ce_default_activation_function", "sentence_transformers", "activation_function", "use_residual",
+    "weight_map", "model_args", "tokenizer_args", "processor_kwargs", "__metadata__", "dropout", "vocab", "merges",
+    "byte_fallback",
+)  # fmt: skip
 REPLACE = {"type": "Replace", "pattern": {"String": "t"}, "content": "tt"}
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": False}
 # Parts of a tokenizer.json that the tokenizers package knows, some of which grow a text without bound or take for ever.
@@ -112,7 +125,7 @@ def mutate_tree(tree: Any, rng: random.Random) -> Any:
         elif change == 1 and isinstance(container, dict):
             container[rng.choice([*ODD_TEXTS, *map(str, container)])] = container.pop(key)
         elif change == 2 and isinstance(container, dict):
-            container[rng.choice(ODD_TEXTS)] = odd_value(rng)
+            container[rng.choice(SETTINGS if rng.random() < 0.7 else ODD_TEXTS)] = odd_value(rng)
         elif change == 3 and isinstance(container[key], int | float):
             container[key] = container[key] + rng.choice((-1, 1, 8, 1000))
         elif change == 4:

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from distilroberta_np.layers import kernels as module
-from distilroberta_np.layers.kernels import affine, blocks, matmul_into, normal_cdf, row_of, spans, squared_norms
+from distilroberta_np.layers.kernels import (
+    affine,
+    blocks,
+    matmul_into,
+    normal_cdf,
+    product,
+    row_of,
+    spans,
+    squared_norms,
+)
 from tests.support.gradients import exact_normal_cdf
 from tests.support.seeded import draw
 
@@ -60,3 +69,35 @@ def test_the_normal_cdf_is_within_1e_7():
     x = np.linspace(-8, 8, 10_001)
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(normal_cdf(x, x * x), exact_normal_cdf(x, x * x), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("rows", [2, 8, 128, 129, 300])
+def test_a_product_in_shares_equals_the_whole(monkeypatch, rows):
+    x, weight, bias = draw(0, rows, 512), draw(1, 4001, 512), draw(2, 4001)
+    shares = []
+
+    def map_one_by_one(fill, parts):
+        shares.extend(parts)
+        for part in parts:
+            fill(part)
+
+    whole = affine(x, weight, bias)
+    monkeypatch.setattr(module, "available_threads", lambda: 3)
+    monkeypatch.setattr(module, "map_in_threads", map_one_by_one)
+    np.testing.assert_allclose(affine(x, weight, bias), whole, rtol=0, atol=1e-4)
+    assert len(shares) > 1
+    axis = range(4001 if rows <= 128 else rows)
+    assert [index for part in shares for index in axis[part]] == list(axis)
+
+
+def test_a_product_of_matrices_in_shares_equals_the_whole(monkeypatch):
+    monkeypatch.setattr(module, "available_threads", lambda: 3)
+    a, b = draw(0, 512, 300).T, draw(1, 512, 200)  # as for the gradient of a weight
+    np.testing.assert_allclose(product(a, b), a @ b, rtol=0, atol=1e-4)
+    assert product(a, b).flags.c_contiguous
+
+
+def test_a_small_product_is_not_shared_out(monkeypatch):
+    monkeypatch.setattr(module, "available_threads", lambda: 3)
+    monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: pytest.fail("shared out"))
+    affine(np.ones((8, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))

@@ -37,7 +37,7 @@ class Pair:
         self.heads = model.config.num_attention_heads
 
     def ids(self, text):
-        return torch.tensor([self.tokenizer.encode(text).ids])
+        return torch.tensor([self.tokenizer.encode(text)])
 
     @torch.no_grad()
     def log_probabilities(self, ids, position, hooks=()):
@@ -128,7 +128,7 @@ def test_ablation_by_hooks(pair):
 
 def test_patching_by_hooks(pair):
     patching, mask = patch(pair.numpy, TEXT, OTHER), pair.mask(TEXT)
-    (word,) = pair.tokenizer.encode(patching.target, add_special_tokens=False).ids
+    (word,) = pair.tokenizer.encode(patching.target, add_special_tokens=False)
     with torch.no_grad():
         source = pair.torch(pair.ids(OTHER), output_hidden_states=True).hidden_states
     modules = [pair.torch.roberta.embeddings, *pair.layers]
@@ -149,7 +149,7 @@ def test_attribution_by_autograd(pair):
     steps = 5
     attribution, mask = attribute(pair.numpy, TEXT, steps=steps), pair.mask(TEXT)
     ids = pair.ids(TEXT)
-    (answer,) = pair.tokenizer.encode(attribution.target, add_special_tokens=False).ids
+    (answer,) = pair.tokenizer.encode(attribution.target, add_special_tokens=False)
     inner = torch.full_like(ids, pair.tokenizer.mask_token_id)
     inner[0, [0, -1]] = ids[0, [0, -1]]
     table = pair.torch.roberta.embeddings.word_embeddings.weight.detach()
@@ -176,7 +176,7 @@ def test_pseudo_log_likelihood(pair, within_word):
     texts = ["The man worked as a teacher.", "Incomprehensibilities don't matter, obviously!"]
     scorer = PseudoLikelihoodScorer(pair.numpy.model, pair.tokenizer)
     for text, score in zip(texts, scorer(texts, within_word=within_word), strict=True):
-        encoding = pair.tokenizer.encode(text)
+        encoding = pair.tokenizer.encoding(text)
         ids, words = encoding.ids, encoding.word_ids
         for position in range(1, len(ids) - 1):
             masked = pair.ids(text)

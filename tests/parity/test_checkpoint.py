@@ -8,9 +8,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 
-from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel  # noqa: E402
+from distilroberta_np import CheckpointError, RobertaForMaskedLM, RobertaModel, pipeline  # noqa: E402
 from distilroberta_np.layers.params import tree_leaves  # noqa: E402
 from distilroberta_np.models.masked_lm import masked_lm_keys  # noqa: E402
+from distilroberta_np.models.sequence_classification import sequence_classification_keys  # noqa: E402
+from tests.support.seeded import seeded_tensors, write_model  # noqa: E402
+from tests.support.seeded_heads import tensors_with_head  # noqa: E402
 from tests.support.transformers_models import DISTILROBERTA, random_batch, randomise, seeded_masked_lm, seeded_roberta  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -91,3 +94,121 @@ def test_the_encoder_of_models_with_any_head(tmp_path, head):
 
 def assert_close(ours, expected):
     np.testing.assert_allclose(ours, expected.numpy(), rtol=0, atol=HIDDEN_ATOL)
+
+
+# -- configs and names of tensors ------------------------------------------------------------------------------------
+
+LABELS = {"0": "no", "1": "yes", "2": "perhaps"}
+NLI = {"0": "contradiction", "1": "neutral", "2": "entailment"}
+CLASSIFIER = tensors_with_head(sequence_classification_keys, id2label=LABELS)
+
+
+def old_names(tensors):
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    result = {}
+    for name, values in tensors.items():
+        new = next((new for new in names if new in name), "")
+        result[name.replace(new, names.get(new, ""))] = values
+    return result
+
+
+def renamed(tensors, **names):
+    return {names.get(name.replace(".", "_"), name): values for name, values in tensors.items()}
+
+
+def without_prefix(tensors):
+    return {name.removeprefix("roberta."): values for name, values in tensors.items()}
+
+
+def assert_same_answers(folder, task, **options):
+    """Both pipelines give the same answers, number for number."""
+    texts = ["the cat sat on the <mask>"] * 2
+    theirs = transformers.pipeline(task, str(folder), device="cpu", dtype=torch.float32)(texts, **options)
+    ours = pipeline(task, folder)(texts, **options)
+    for our, their in zip(np.ravel(ours), np.ravel(theirs), strict=True):
+        assert our.keys() == their.keys()
+        for name, value in their.items():
+            assert our[name] == (pytest.approx(value, abs=1e-5) if name == "score" else value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id2label": LABELS},
+        {"id2label": {"0": 0, "1": 1, "2": 2}},
+        {"id2label": {"0": 0.5, "1": True, "2": "x"}},
+        {"id2label": {"2": "c", "0": "a", "1": "b"}},
+        {"num_labels": 3},
+        {"num_labels": 3, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}},
+        {"num_labels": 3, "id2label": {"0": "no", "1": "yes"}},
+        {"num_labels": 3, "id2label": LABELS},
+        {"id2label": LABELS, "tie_word_embeddings": False},
+        {"id2label": LABELS, "hidden_act": "gelu_python"},
+        {"id2label": LABELS, "position_embedding_type": None},
+        {"id2label": LABELS, "problem_type": "multi_label_classification"},
+        {"id2label": LABELS, "problem_type": ""},
+        {"id2label": LABELS, "function_to_apply": "none"},
+        {"id2label": LABELS, "task_specific_params": {"text-classification": {"function_to_apply": "none"}}},
+        {"id2label": LABELS, "classifier_dropout": 0.5, "output_hidden_states": True, "output_attentions": True},
+        {"id2label": LABELS, "bos_token_id": 5, "eos_token_id": [2, 3], "architectures": None},
+        {"id2label": LABELS, "label2id": {"no": 2, "yes": 0, "perhaps": 1}},
+    ],
+    ids=repr,
+)
+def test_classifiers_with_configs_of_all_kinds(tmp_path, values):
+    assert_same_answers(write_model(tmp_path, CLASSIFIER, **values), "text-classification", top_k=None)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [old_names(CLASSIFIER), without_prefix(CLASSIFIER), CLASSIFIER | {"own_head.weight": np.ones(3, np.float32)}],
+    ids=["TensorFlow", "without prefix", "foreign head"],
+)
+@pytest.mark.filterwarnings("ignore:.*own_head")
+def test_classifiers_with_tensors_of_all_names(tmp_path, tensors):
+    assert_same_answers(write_model(tmp_path, tensors, id2label=LABELS), "text-classification", top_k=None)
+
+
+WORDS = "roberta.embeddings.word_embeddings.weight"
+COPIES = {"lm_head.decoder.weight": seeded_tensors()[WORDS], "lm_head.decoder.bias": seeded_tensors()["lm_head.bias"]}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "values"),
+    [
+        (seeded_tensors(), {"id2label": {"0": 0}}),
+        (seeded_tensors(), {"id2label": {"0": None, "5": "x"}, "problem_type": "ranking"}),
+        (old_names(seeded_tensors()), {}),
+        (without_prefix(seeded_tensors()), {}),
+        (renamed(seeded_tensors(), roberta_embeddings_word_embeddings_weight="lm_head.decoder.weight"), {}),
+        (renamed(seeded_tensors(), lm_head_bias="lm_head.decoder.bias"), {}),
+        (seeded_tensors() | COPIES, {"tie_word_embeddings": False}),
+        (seeded_tensors() | {"own_head.weight": np.ones(3, np.float32)}, {}),
+    ],
+    ids=range(8),
+)
+@pytest.mark.filterwarnings("ignore:.*own_head")
+def test_masked_language_models_with_configs_and_names_of_all_kinds(tmp_path, tensors, values):
+    assert_same_answers(write_model(tmp_path, tensors, **values), "fill-mask")
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        ({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, {"contradiction": 2, "neutral": 1, "entailment": 0}),
+        (
+            {"0": "contradiction", "1": "neutral", "2": "entailment"},
+            {"entailment": 1, "neutral": 0, "contradiction": 2},
+        ),
+        ({"0": "contradiction", "1": "neutral", "2": "entailment"}, None),
+    ],
+)
+def test_zero_shot_uses_the_label2id_of_the_config(tmp_path, names, ids):
+    folder = write_model(tmp_path, CLASSIFIER, id2label=names, label2id=ids)
+    arguments = ("the cat", ["sat", "on the", "a"])
+    theirs = transformers.pipeline("zero-shot-classification", str(folder), device="cpu", dtype=torch.float32)
+    ours = pipeline("zero-shot-classification", folder)
+    for multi_label in (False, True):
+        expected, answer = theirs(*arguments, multi_label=multi_label), ours(*arguments, multi_label=multi_label)
+        assert answer["labels"] == expected["labels"]
+        np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-5)

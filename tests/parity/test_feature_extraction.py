@@ -1,4 +1,4 @@
-"""The feature-extraction pipeline: the reference's vectors, or where that crashes, ours beside it."""
+"""The feature-extraction pipeline: transformers' vectors, or where that crashes, ours beside it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ assert_same = partial(answers.assert_same, rel=1e-4, abs=1e-5)
 
 @pytest.mark.parametrize("inputs", [*TEXTS, TEXTS, TEXTS[:1], tuple(TEXTS)])
 def test_texts_and_lists_of_them(ours, reference, inputs):
-    # (The reference takes a tuple for a list of one batch; a list of its texts is what it means.)
+    # (transformers takes a tuple for a list of one batch; a list of its texts is what it means.)
     assert_same(ours(inputs), reference(list(inputs) if isinstance(inputs, tuple) else inputs))
 
 
@@ -80,7 +80,7 @@ def test_streams(ours, reference):
     ids=str,
 )
 def test_arguments(ours, reference, arguments):
-    # The reference writes into the dicts that it is given.
+    # transformers writes into the dicts that it is given.
     assert_same(ours(TEXTS[5], **deepcopy(arguments)), reference(TEXTS[5], **deepcopy(arguments)))
     arrays = [extractor(TEXTS[5], return_tensors=True, **deepcopy(arguments)) for extractor in (ours, reference)]
     assert_same(arrays[0], arrays[1].numpy())

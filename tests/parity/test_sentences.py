@@ -190,9 +190,9 @@ def test_prompts(both, tmp_path):
 def test_similarity(both, function):
     ours, reference = both(Pooling(HIDDEN, "mean"), similarity_fn_name=function)
     assert ours.similarity_fn_name == reference.similarity_fn_name == function
-    vectors = reference.encode(SENTENCES)
+    embeddings = reference.encode(SENTENCES)
     for method in ("similarity", "similarity_pairwise"):
-        for first, second in [(vectors, vectors[::-1].copy()), (vectors[0], vectors[1])]:
+        for first, second in [(embeddings, embeddings[::-1].copy()), (embeddings[0], embeddings[1])]:
             mine, theirs = (getattr(encoder, method)(first, second) for encoder in (ours, reference))
             assert mine.dtype == np.float32
             np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Text and zero-shot classification: the reference's result, or where that crashes or drops input, ours beside it."""
+"""Text and zero-shot classification: transformers' result, or where that crashes or drops input, ours beside it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TEXTS = [
 
 
 class Sides:
-    """The reference's pipelines and ours, on the same weights and tokenizer."""
+    """transformers' pipelines and ours, on the same weights and tokenizer."""
 
     def __init__(self, folder, tokenizer_json, reference_tokenizer, labels=LABELS, seed=0, **config):
         names = dict(enumerate(labels))
@@ -241,7 +241,7 @@ def test_too_long(both, inputs):
         (LONG, {"truncation": "only_second"}, Exception, PipelineException, "there is none"),
     ],
 )
-def test_where_the_reference_crashes(both, inputs, parameters, their_error, our_error, words):
+def test_where_transformers_crashes(both, inputs, parameters, their_error, our_error, words):
     reference, ours = both
     with pytest.raises(their_error):
         reference(inputs, **parameters)
@@ -261,7 +261,7 @@ def test_where_the_reference_crashes(both, inputs, parameters, their_error, our_
         (PAIR, {"truncation": True, "max_length": 3}, "less than the 4 special tokens"),
     ],
 )
-def test_what_the_reference_ignores_in_silence(both, inputs, parameters, words):
+def test_what_transformers_ignores_in_silence(both, inputs, parameters, words):
     reference, ours = both
     assert reference(inputs, **parameters)
     with pytest.raises((PipelineException, TypeError), match=words):

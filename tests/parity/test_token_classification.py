@@ -1,4 +1,4 @@
-"""The token-classification pipeline: the reference's result, or where that crashes or drops input, ours beside it."""
+"""The token-classification pipeline: transformers' result, or where that crashes or drops input, ours beside it."""
 
 import itertools
 import warnings
@@ -59,7 +59,7 @@ class Word(str):
 
 
 def decode_once(tokenizer):
-    """Have the reference decode the tokens of an entity together.
+    """Have transformers decode the tokens of an entity together.
 
     By words it decodes each by itself, and what came of that once more as if it were entries of the vocabulary: that
     leaves ASCII as it is, and breaks other text (`test_words_are_decoded_once`).
@@ -76,7 +76,7 @@ def decode_once(tokenizer):
 
 
 def pair(tokenizer_json, labels, seed=0, length=512):
-    """The reference's pipeline and ours on the same weights and tokenizer; texts are of `length` tokens at most."""
+    """transformers' pipeline and ours on the same weights and tokenizer; texts are of `length` tokens at most."""
     config = transformers.RobertaConfig(**SHAPE, id2label=dict(enumerate(labels)))
     model = transformers.RobertaForTokenClassification._from_config(config, attn_implementation="eager").eval()
     randomise(model, seed)
@@ -189,7 +189,7 @@ def test_names_of_strategies(both):
 
 
 @pytest.mark.parametrize("strategy", BY_WORD)
-def test_the_rule_for_words_is_said_in_the_references_words(both, strategy):
+def test_the_rule_for_words_is_said_in_transformers_words(both, strategy):
     messages = []
     for classifier in both:
         with warnings.catch_warnings(record=True, action="always") as caught:
@@ -234,7 +234,7 @@ def test_stride(short, strategy, stride):
 
 
 def once(entities):
-    """Entities of the same place made one, of the greatest score: an empty one, of a space alone, the reference gives
+    """Entities of the same place made one, of the greatest score: an empty one, of a space alone, transformers gives
     once a window, and where it is a text's first once more."""
     places = itertools.groupby(entities, key=lambda entity: (entity["start"], entity["end"]))
     return [max(same, key=lambda entity: entity["score"]) for _, same in places]
@@ -243,9 +243,9 @@ def once(entities):
 def test_windows_of_every_length(short):
     reference, ours = short
     long = TEXTS[0] * 4
-    ends = [end for _, end in ours.tokenizer.encode(long).offsets[25:60]]
+    ends = [end for _, end in ours.tokenizer.encoding(long).offsets[25:60]]
     texts = [long[:end] for end in ends]
-    lengths = {len(ours.tokenizer.encode(text).ids) for text in texts}
+    lengths = {len(ours.tokenizer.encode(text)) for text in texts}
     assert lengths >= {*range(SHORT - 2, SHORT + 3), 2 * SHORT - 9, 2 * SHORT - 8}
     parameters = {"aggregation_strategy": "simple", "stride": 7, "ignore_labels": []}
     assert_same(ours(texts, **parameters), reference(texts, **parameters))
@@ -266,13 +266,13 @@ def test_a_stride_that_cannot_be(short):
 def test_a_stride_without_a_strategy(short):
     reference, ours = short
     text = "🙂🙂 " * 20
-    assert len(reference(text, stride=4, ignore_labels=[])) < len(ours.tokenizer.encode(text).ids) - 2  # some are lost
+    assert len(reference(text, stride=4, ignore_labels=[])) < len(ours.tokenizer.encode(text)) - 2  # some are lost
     with pytest.raises(ValueError, match="needs an aggregation_strategy other than 'none'"):
         ours(text, stride=4, ignore_labels=[])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_text_too_long_is_cut_as_the_reference_does_and_that_is_said(short, strategy):
+def test_a_text_too_long_is_cut_as_transformers_does_and_that_is_said(short, strategy):
     reference, ours = short
     expected = reference(LONG, aggregation_strategy=strategy, ignore_labels=[])
     with warnings.catch_warnings(record=True, action="always") as caught:
@@ -319,7 +319,7 @@ def test_many_words(short, strategy):
     assert_same(ours(words, **parameters), reference(words, **parameters))
 
 
-def test_words_where_the_reference_fails(both):
+def test_words_where_transformers_fails(both):
     reference, ours = both
     assert reference((words for words in WORDS), is_split_into_words=True) == []  # all of it dropped in silence
     assert_same(
@@ -347,7 +347,7 @@ def test_offsets_of_ones_own(both):
         reference(texts, offset_mapping=offsets)
     with pytest.raises(ValueError, match="offset_mapping is for 1 texts, and there are 2"):
         ours(texts, offset_mapping=offsets)
-    # The reference gives all texts the offsets of the first.
+    # transformers gives all texts the offsets of the first.
     mappings = [offsets, [(0, 0), (0, 1), (4, 5), (4, 5), (0, 0)]]
     mine = ours(texts, offset_mapping=mappings, ignore_labels=[])
     assert [(entity["start"], entity["end"]) for entity in mine[1]] == [(0, 1), (4, 5), (4, 5)]

@@ -7,7 +7,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from distilroberta_np import CheckpointError, FillMaskPipeline, PipelineException, TokenizerError, pipeline
+from distilroberta_np import (
+    CheckpointError,
+    FillMaskPipeline,
+    InputTypeError,
+    PipelineException,
+    TokenizerError,
+    pipeline,
+)
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.layers.activation import softmax
 from distilroberta_np.messages import printable
@@ -32,13 +39,13 @@ def small(tmp_path_factory):
     return seeded_pipeline(tmp_path_factory.mktemp("small"))
 
 
-def distribution(unmasker, ids, place):
-    """The softmax over the vocabulary at a place, by a forward pass over all positions."""
-    return softmax(unmasker.model(np.array([ids])).logits[0, place])
+def distribution(unmasker, ids, position):
+    """The softmax over the vocabulary at a position, by a forward pass over all positions."""
+    return softmax(unmasker.model(np.array([ids])).logits[0, position])
 
 
 def ids_of(unmasker, text):
-    return unmasker.tokenizer.encode(text).ids
+    return unmasker.tokenizer.encode(text)
 
 
 assert_same = partial(answers.assert_same, rel=1e-4)
@@ -60,12 +67,12 @@ def test_one_mask_gives_five_predictions_best_first(unmasker):
 
 def test_scores_are_a_softmax_over_the_whole_vocabulary(unmasker):
     ids = ids_of(unmasker, TEXT)
-    wanted = distribution(unmasker, ids, ids.index(unmasker.tokenizer.mask_token_id))
+    expected = distribution(unmasker, ids, ids.index(unmasker.tokenizer.mask_token_id))
     answer = unmasker(TEXT, top_k=unmasker.model.config.vocab_size)
-    assert len(answer) == len(wanted)
+    assert len(answer) == len(expected)
     assert sum(prediction["score"] for prediction in answer) == pytest.approx(1, abs=1e-4)
     for prediction in answer[::500]:
-        assert prediction["score"] == pytest.approx(float(wanted[prediction["token"]]), rel=1e-4)
+        assert prediction["score"] == pytest.approx(float(expected[prediction["token"]]), rel=1e-4)
         assert prediction["token_str"] == unmasker.tokenizer.decode([prediction["token"]])
 
 
@@ -73,14 +80,16 @@ def test_several_masks_give_a_row_each_and_the_others_stay(unmasker):
     answer = unmasker(TWO, top_k=2)
     assert [len(row) for row in answer] == [2, 2]
     first, second = answer[0][0], answer[1][0]
-    # With <s> and </s>, and the mask without the space that it swallowed: as the reference shows it.
+    # With <s> and </s>, and the mask without the space that it swallowed: as transformers shows it.
     assert first["sequence"] == f"<s>The{first['token_str']} went to the<mask>.</s>"
     assert second["sequence"] == f"<s>The<mask> went to the{second['token_str']}.</s>"
     ids = ids_of(unmasker, TWO)
-    for row, place in zip(answer, [i for i, t in enumerate(ids) if t == unmasker.tokenizer.mask_token_id], strict=True):
-        wanted = distribution(unmasker, ids, place)
-        assert row[0]["token"] == wanted.argmax()
-        assert row[0]["score"] == pytest.approx(float(wanted.max()), rel=1e-4)
+    for row, position in zip(
+        answer, [i for i, t in enumerate(ids) if t == unmasker.tokenizer.mask_token_id], strict=True
+    ):
+        expected = distribution(unmasker, ids, position)
+        assert row[0]["token"] == expected.argmax()
+        assert row[0]["score"] == pytest.approx(float(expected.max()), rel=1e-4)
 
 
 def test_equal_scores_come_in_the_order_of_their_ids(tmp_path):
@@ -180,12 +189,12 @@ def test_scores_of_targets_are_not_renormalised(unmasker):
     assert len(answer) == 3
 
 
-def test_a_word_of_several_pieces_stands_for_its_first_and_the_way_out_is_named(unmasker):
-    pieces = unmasker.tokenizer.encode(" unbelievably", add_special_tokens=False).ids
-    assert len(pieces) > 1
+def test_a_word_of_several_subwords_stands_for_its_first_and_the_way_out_is_named(unmasker):
+    subwords = unmasker.tokenizer.encode(" unbelievably", add_special_tokens=False)
+    assert len(subwords) > 1
     answer, (message,) = warned(unmasker, TEXT, targets=" unbelievably")
-    assert [p["token"] for p in answer] == pieces[:1]
-    entry = unmasker.tokenizer.id_to_token(pieces[0])
+    assert [p["token"] for p in answer] == subwords[:1]
+    entry = unmasker.tokenizer.id_to_token(subwords[0])
     assert message == (
         "The specified target token ` unbelievably` does not exist in the model vocabulary. "
         f"Replacing with `{entry}`. whole_words=True scores the word with all its subwords."
@@ -194,7 +203,7 @@ def test_a_word_of_several_pieces_stands_for_its_first_and_the_way_out_is_named(
 
 def test_the_trap_of_the_missing_space_is_named(unmasker):
     answer, (message,) = warned(unmasker, TEXT, targets="pizza")
-    assert answer[0]["token"] == unmasker.tokenizer.encode("pizza", add_special_tokens=False).ids[0]
+    assert answer[0]["token"] == unmasker.tokenizer.encode("pizza", add_special_tokens=False)[0]
     assert message.startswith(
         "The specified target token `pizza` does not exist in the model vocabulary. Replacing with `p"
     )
@@ -226,9 +235,9 @@ def test_repeated_targets_count_once_and_cap_top_k(unmasker):
 
 
 def test_one_string_is_one_target_and_any_collection_will_do(unmasker):
-    wanted = unmasker(TEXT, targets=["Ġboy"])
+    expected = unmasker(TEXT, targets=["Ġboy"])
     for targets in ("Ġboy", ("Ġboy",), {"Ġboy"}, iter(["Ġboy"]), np.array(["Ġboy"])):
-        assert_same(unmasker(TEXT, targets=targets), wanted)
+        assert_same(unmasker(TEXT, targets=targets), expected)
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
@@ -267,10 +276,10 @@ def test_no_text_one_text_and_several(unmasker):
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
 def test_batch_size_changes_nothing_beyond_rounding(unmasker, batch_size):
     texts = [TEXT, TWO, OTHER, "<mask>", "  a <mask>  "]
-    wanted = [unmasker(text) for text in texts]
-    assert_same(unmasker(texts, batch_size=batch_size), wanted)
-    assert_same(list(unmasker(iter(texts), batch_size=batch_size)), wanted)
-    assert_same(list(unmasker.answers(texts, batch_size=batch_size)), wanted)
+    expected = [unmasker(text) for text in texts]
+    assert_same(unmasker(texts, batch_size=batch_size), expected)
+    assert_same(list(unmasker(iter(texts), batch_size=batch_size)), expected)
+    assert_same(list(unmasker.answers(texts, batch_size=batch_size)), expected)
 
 
 def test_whitespace_nul_and_other_scripts_are_texts(unmasker):
@@ -369,11 +378,11 @@ def test_texts_before_a_bad_one_are_answered_first(small, batch_size, bad, error
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 10])
-def test_answers_gives_the_exception_in_its_place_and_goes_on(small, batch_size):
+def test_answers_gives_the_exception_of_an_input_and_goes_on(small, batch_size):
     long = "word " * 600 + "<mask>"
     texts = ["no mask", TEXT, 5, TWO, long, "\ud800<mask>", OTHER]
     results = list(small.answers(texts, batch_size=batch_size))
-    kinds = [PipelineException, list, TypeError, list, PipelineException, PipelineException, list]
+    kinds = [PipelineException, list, InputTypeError, list, PipelineException, PipelineException, list]
     assert [type(result) for result in results] == kinds
     assert [result.index for result in results if isinstance(result, PipelineException)] == [0, 4, 5]
     assert_same([results[1], results[3], results[6]], small([TEXT, TWO, OTHER]))
@@ -401,7 +410,7 @@ def test_512_tokens_are_read_and_513_refused_with_the_way_out(small):
 
 @pytest.mark.parametrize("truncation", [True, "longest_first", "only_first"])
 @pytest.mark.parametrize("kwargs", [False, True])
-def test_truncation_keeps_the_beginning_as_the_reference_does(small, truncation, kwargs):
+def test_truncation_keeps_the_beginning_as_transformers_does(small, truncation, kwargs):
     parameters = {"tokenizer_kwargs": {"truncation": truncation}} if kwargs else {"truncation": truncation}
     (cut,) = small("A<mask>" + words(700), targets="a", **parameters)
     # 512 tokens are <s>, two before the words, the words, and </s>.
@@ -423,11 +432,11 @@ def test_the_cut_is_moved_so_that_the_mask_stays(small, before):
     assert cut["sequence"] == words(kept) + "z" + words(rest)
     assert kept + rest == 509
     if before <= 509:
-        assert kept == before, "the beginning stays where it can, as in the reference"
+        assert kept == before, "the beginning stays where it can, as in transformers"
     elif after < 254:
         assert rest == after, "no room is wasted at the end"
     else:
-        assert abs(kept - rest) <= 1, "a mask past the cut keeps as much before it as behind it"
+        assert abs(kept - rest) <= 1, "a mask past the cut keeps as much before it as after it"
 
 
 def test_all_masks_stay_where_they_can_and_where_they_can_not_it_is_said(small):
@@ -500,7 +509,7 @@ def test_the_tokenizers_own_limit_is_what_truncation_cuts_to_and_no_more(small, 
 # -- whole words -----------------------------------------------------------------------------------------------------
 
 
-def test_a_word_of_one_piece_scores_as_it_does_without(unmasker):
+def test_a_word_of_one_subword_scores_as_it_does_without(unmasker):
     (whole,) = unmasker(TEXT, targets="boy", whole_words=True)
     (plain,) = unmasker(TEXT, targets="Ġboy")
     assert list(whole) == KEYS
@@ -509,18 +518,18 @@ def test_a_word_of_one_piece_scores_as_it_does_without(unmasker):
 
 
 @pytest.mark.parametrize("word", ["unbelievably", "New York", "waiter", "extraterrestrials"])
-def test_a_word_of_several_pieces_is_scored_by_the_chain_rule(unmasker, word):
-    pieces = unmasker.tokenizer.encode(" " + word, add_special_tokens=False).ids
-    assert len(pieces) > 1
+def test_a_word_of_several_subwords_is_scored_by_the_chain_rule(unmasker, word):
+    subwords = unmasker.tokenizer.encode(" " + word, add_special_tokens=False)
+    assert len(subwords) > 1
     ids, mask = ids_of(unmasker, TEXT), unmasker.tokenizer.mask_token_id
-    place = ids.index(mask)
+    position = ids.index(mask)
     product = 1.0
-    for done in range(len(pieces)):
-        filled = [*ids[:place], *pieces[:done], *[mask] * (len(pieces) - done), *ids[place + 1 :]]
-        product *= float(distribution(unmasker, filled, place + done)[pieces[done]])
+    for done in range(len(subwords)):
+        filled = [*ids[:position], *subwords[:done], *[mask] * (len(subwords) - done), *ids[position + 1 :]]
+        product *= float(distribution(unmasker, filled, position + done)[subwords[done]])
     (answer,) = unmasker(TEXT, targets=word, whole_words=True)
     assert answer["score"] == pytest.approx(product, rel=1e-4)
-    assert answer["token"] == pieces
+    assert answer["token"] == subwords
     assert answer["token_str"] == " " + word
     assert answer["sequence"] == f"The man worked as a {word}."
 
@@ -543,7 +552,7 @@ def test_more_words_than_are_computed_at_once(small):
         )
 
 
-def test_scores_of_all_words_of_two_pieces_sum_to_less_than_one(small):
+def test_scores_of_all_words_of_two_subwords_sum_to_less_than_one(small):
     letters = "abcdefghijklmnopqrstuvwxyz"
     targets = [a + b for a in letters for b in letters]
     answer = small("x<mask>", targets=targets, whole_words=True, top_k=VOCAB_SIZE)
@@ -565,7 +574,7 @@ def test_scores_of_all_words_of_two_pieces_sum_to_less_than_one(small):
 )
 def test_a_word_is_spelled_as_it_would_stand_in_the_text(small, text, word, token_str):
     (answer,) = small(text, targets=word, whole_words=True)
-    assert answer["token"] == small.tokenizer.encode(token_str, add_special_tokens=False).ids
+    assert answer["token"] == small.tokenizer.encode(token_str, add_special_tokens=False)
     assert answer["token_str"] == token_str
 
 
@@ -587,8 +596,8 @@ def test_the_same_word_twice_counts_once(small):
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_whole_words_of_many_texts(small, batch_size):
     texts = ["the <mask> sat", "<mask>", "a <mask> and <mask>"]
-    wanted = [small(text, targets=["cat", "sat on"], whole_words=True) for text in texts]
-    assert_same(small(texts, targets=["cat", "sat on"], whole_words=True, batch_size=batch_size), wanted)
+    expected = [small(text, targets=["cat", "sat on"], whole_words=True) for text in texts]
+    assert_same(small(texts, targets=["cat", "sat on"], whole_words=True, batch_size=batch_size), expected)
 
 
 def test_whole_words_that_can_not_be(unmasker):
@@ -608,13 +617,13 @@ def test_a_blank_word_is_left_out_with_a_warning(unmasker, blank):
     assert messages == [said + ", ignoring it"]
 
 
-def test_a_text_with_no_room_for_the_longest_word_is_refused_in_its_place(small):
-    pieces = len(small.tokenizer.encode(" satcats", add_special_tokens=False).ids)
-    assert pieces > 2
-    full, room = words(509) + " <mask>", words(510 - pieces) + " <mask>"
+def test_a_text_with_no_room_for_the_longest_word_is_refused_by_its_index(small):
+    subwords = len(small.tokenizer.encode(" satcats", add_special_tokens=False))
+    assert subwords > 2
+    full, room = words(509) + " <mask>", words(510 - subwords) + " <mask>"
     results = list(small.answers([TEXT, full, room], targets=["cat", "satcats"], whole_words=True))
     assert [type(result) for result in results] == [list, PipelineException, list]
-    assert re.search(rf"512 tokens .* at most 512 \({513 - pieces} with the longest target\)", results[1].reason)
+    assert re.search(rf"512 tokens .* at most 512 \({513 - subwords} with the longest target\)", results[1].reason)
     assert results[1].index == 1
 
 
@@ -629,7 +638,7 @@ def test_truncation_leaves_room_for_the_longest_word(small):
 def brute_force(small, text):
     """Every pair for two masks, the second given the first, by full forward passes."""
     ids, mask = ids_of(small, text), small.tokenizer.mask_token_id
-    first, second = (place for place, token in enumerate(ids) if token == mask)
+    first, second = (position for position, token in enumerate(ids) if token == mask)
     marginal = distribution(small, ids, first).astype(np.float64)
     filled = np.repeat([ids], VOCAB_SIZE, axis=0)
     filled[:, first] = np.arange(VOCAB_SIZE)
@@ -711,7 +720,7 @@ def test_three_masks_and_many_texts(small):
     ],
 )
 def test_keep_text_puts_the_word_into_the_text_as_it_was_typed(small, text, word, sequence):
-    entry = small.tokenizer.id_to_token(small.tokenizer.encode(word, add_special_tokens=False).ids[0])
+    entry = small.tokenizer.id_to_token(small.tokenizer.encode(word, add_special_tokens=False)[0])
     (answer,) = small(text, targets=entry, keep_text=True)
     assert answer["token_str"] == word
     assert answer["sequence"] == sequence
@@ -870,7 +879,7 @@ def test_weights_so_large_that_nothing_can_be_computed_are_no_wrong_answer(tmp_p
         broken("the <mask> sat")
 
 
-def test_padding_may_be_asked_for_as_of_the_reference_and_changes_nothing(unmasker):
+def test_padding_is_accepted_and_changes_nothing(unmasker):
     assert unmasker(TEXT, tokenizer_kwargs={"padding": True}) == unmasker(TEXT)
 
 
@@ -883,7 +892,7 @@ def test_a_target_longer_than_the_model_reads_is_named(small):
 
 
 def test_many_masks_take_time_linear_in_the_text(small):
-    encoding = small.tokenizer.encode("<mask>" * 4000)
+    encoding = small.tokenizer.encoding("<mask>" * 4000)
     accesses = []
 
     class Counted:

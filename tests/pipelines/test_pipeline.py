@@ -18,10 +18,11 @@ from distilroberta_np import (
     TokenizerError,
     pipeline,
 )
+from distilroberta_np.models.question_answering import question_answering_keys
 from distilroberta_np.pipelines import PIPELINES
 from distilroberta_np.pipelines.options import declared
 from tests.support.seeded import write_model
-from tests.support.seeded_heads import write_classifier
+from tests.support.seeded_heads import tensors_with_head, write_classifier
 
 TEXT = "the <mask> sat"
 
@@ -32,13 +33,13 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_as_a_path_or_a_string_and_a_loaded_model_answer_alike(folder):
-    wanted = pipeline("fill-mask", folder)(TEXT)
+    expected = pipeline("fill-mask", folder)(TEXT)
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_pretrained(folder)
-    assert pipeline("fill-mask", str(folder))(TEXT) == wanted
-    assert pipeline("fill-mask", model=model, tokenizer=tokenizer)(TEXT) == wanted
-    assert pipeline("fill-mask", model=model, tokenizer=folder)(TEXT) == wanted
-    assert pipeline("fill-mask", folder, tokenizer)(TEXT) == wanted
-    assert FillMaskPipeline(model, tokenizer)(TEXT) == wanted
+    assert pipeline("fill-mask", str(folder))(TEXT) == expected
+    assert pipeline("fill-mask", model=model, tokenizer=tokenizer)(TEXT) == expected
+    assert pipeline("fill-mask", model=model, tokenizer=folder)(TEXT) == expected
+    assert pipeline("fill-mask", folder, tokenizer)(TEXT) == expected
+    assert FillMaskPipeline(model, tokenizer)(TEXT) == expected
 
 
 def test_a_tokenizer_of_another_folder(tmp_path, folder):
@@ -216,3 +217,18 @@ def test_without_a_task_the_model_says_what_it_was_trained_for(tmp_path, folder)
 def test_options_are_checked_before_anything_is_loaded(tmp_path):
     with pytest.raises(ValueError, match="top_k must be at least 0"):
         pipeline("fill-mask", tmp_path / "missing", top_k=-1)
+
+
+def test_what_catches_the_errors_of_transformers_catches_ours(folder, tmp_path):
+    unmasker = pipeline("fill-mask", folder)
+    for wrong in (None, 5, b"<mask>"):
+        with pytest.raises(ValueError, match="must be a text"):
+            unmasker([wrong])
+        with pytest.raises(TypeError, match="must be a text"):
+            unmasker([wrong])
+    head = tensors_with_head(question_answering_keys)
+    oracle = pipeline("question-answering", write_model(tmp_path, head))
+    with pytest.raises(KeyError) as caught:
+        oracle({"question": "Who?"})
+    assert isinstance(caught.value, PipelineException)
+    assert str(caught.value).startswith("You need to provide a dictionary")

@@ -72,7 +72,7 @@ def test_as_transformers_4_answers(oracle, case):
         assert_same(oracle(case["inputs"]), case["output"])
         return
     call = dict(case["call"])
-    call.pop("max_question_len", None)  # which the reference takes and doesn't use
+    call.pop("max_question_len", None)  # which transformers takes and doesn't use
     assert_same(oracle(**call), case["output"])
 
 
@@ -98,24 +98,27 @@ def test_windows_are_those_of_the_tokenizers_package(cutting, oracle, max_seq_le
         oracle._options(max_seq_len=max_seq_len, doc_stride=doc_stride),
     )
     assert len(item.windows) > 1
-    for window, wanted in zip(item.windows, [first, *first.overflowing], strict=True):
-        assert item.sequence(window) == wanted.ids
-        places = [place for place, part in enumerate(wanted.sequence_ids) if part == 1]
-        assert item.offsets[window.start : window.stop] == tuple(wanted.offsets[place] for place in places)
-        assert item.words[window.start : window.stop] == tuple(wanted.word_ids[place] for place in places)
+    for window, expected in zip(item.windows, [first, *first.overflowing], strict=True):
+        assert item.sequence(window) == expected.ids
+        positions = [position for position, part in enumerate(expected.sequence_ids) if part == 1]
+        assert item.offsets[window.start : window.stop] == tuple(expected.offsets[position] for position in positions)
+        assert item.words[window.start : window.stop] == tuple(expected.word_ids[position] for position in positions)
 
 
 def test_a_word_is_as_much_of_it_as_the_window_has(oracle):
-    """As the reference's word_to_chars, which sees one window."""
+    """As transformers' word_to_chars, which sees one window."""
     context = "abcdefghijklmnopqrstuvwxyzqxjkvbzpwyfgm " * 3
     item = oracle._read({"question": "?", "context": context}, None, oracle._options(max_seq_len=12, doc_stride=2))
     for window in item.windows:
-        places = range(window.start, window.stop)
-        for place in places:
-            of_word = [item.offsets[other] for other in places if item.words[other] == item.words[place]]
-            wanted = (of_word[0][0], of_word[-1][1])
-            assert item.characters(window, place - window.start, place - window.start, True) == wanted
-            assert item.characters(window, place - window.start, place - window.start, False) == item.offsets[place]
+        positions = range(window.start, window.stop)
+        for position in positions:
+            of_word = [item.offsets[other] for other in positions if item.words[other] == item.words[position]]
+            expected = (of_word[0][0], of_word[-1][1])
+            assert item.characters(window, position - window.start, position - window.start, True) == expected
+            assert (
+                item.characters(window, position - window.start, position - window.start, False)
+                == item.offsets[position]
+            )
 
 
 # -- spans -------------------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def test_a_list_of_one_is_unwrapped_and_a_dict_of_lists_is_not(oracle):
     assert list(oracle(iter([ONE]))) == [oracle(ONE)]
 
 
-def test_an_iterator_is_read_as_its_answers_are_asked_for(oracle):
+def test_an_iterator_is_read_as_its_results_are_consumed(oracle):
     read = []
 
     def inputs():
@@ -216,7 +219,7 @@ def test_lists_of_different_lengths_are_not_cut(oracle):
     ):
         with pytest.raises(ValueError, match=r"don't have the same lengths: there are . questions and . contexts"):
             oracle(**call)
-        with pytest.raises(ValueError, match="don't have the same lengths"):  # where the reference drops the rest
+        with pytest.raises(ValueError, match="don't have the same lengths"):  # where transformers drops the rest
             oracle(call)
 
 
@@ -281,9 +284,9 @@ def test_other_arguments_that_can_not_be(oracle):
         oracle(ONE, doc_stride=400)
 
 
-def test_the_question_is_cut_where_that_is_asked_for(oracle):
-    """The reference has the argument and doesn't use it: its answer was recorded beside ours, of the whole question."""
-    shorter = oracle.tokenizer.decode(oracle.tokenizer.encode(QUESTION, add_special_tokens=False).ids[:2])
+def test_the_question_is_cut_to_max_question_len(oracle):
+    """transformers has the argument and doesn't use it: its answer was recorded next to ours, of the whole question."""
+    shorter = oracle.tokenizer.decode(oracle.tokenizer.encode(QUESTION, add_special_tokens=False)[:2])
     assert oracle(ONE, max_question_len=2) == oracle(shorter, CONTEXT) != oracle(ONE)
     assert oracle(ONE, max_question_len=100) == oracle(ONE)
 
@@ -306,13 +309,13 @@ def test_the_empty_answer_has_the_least_score_of_the_windows(oracle):
 
 
 def test_answers_that_are_none_are_not_made_up(oracle):
-    """Where fewer spans are left than it looks for, the reference takes some of no probability that end before they
+    """Where fewer spans are left than it looks for, transformers takes some of no probability that end before they
     begin, or begin at <s>: "" and "Ber" for "Berlin"."""
     answer = oracle("?", "Berlin", top_k=3)
     assert answer == oracle("?", "Berlin")  # the only one, so no list
     assert answer["answer"] == "Berlin"
-    pieces = oracle("?", "Berlin", top_k=100, align_to_words=False)
-    assert {piece["answer"] for piece in pieces} == {"Ber", "lin", "Berlin"}
+    subwords = oracle("?", "Berlin", top_k=100, align_to_words=False)
+    assert {subword["answer"] for subword in subwords} == {"Ber", "lin", "Berlin"}
 
 
 # -- lengths -----------------------------------------------------------------------------------------------------------
@@ -336,15 +339,15 @@ def test_a_question_that_leaves_no_room(oracle):
 
 def test_room_to_the_token(oracle):
     item = oracle._read(ONE, None, oracle._options())
-    beside = len(item.before) + len(item.after)
-    with pytest.raises(PipelineException, match=f"has {beside} tokens .*, and max_seq_len is {beside}, so"):
-        oracle(ONE, max_seq_len=beside)
-    assert oracle(ONE, max_seq_len=beside + 1)["answer"]  # windows of a token each
-    assert oracle(ONE, max_seq_len=2 * beside)["answer"]  # half of it, as the default overlaps, is all the room
+    others = len(item.before) + len(item.after)
+    with pytest.raises(PipelineException, match=f"has {others} tokens .*, and max_seq_len is {others}, so"):
+        oracle(ONE, max_seq_len=others)
+    assert oracle(ONE, max_seq_len=others + 1)["answer"]  # windows of a token each
+    assert oracle(ONE, max_seq_len=2 * others)["answer"]  # half of it, as the default overlaps, is all the room
 
 
 def test_an_overlap_as_long_as_the_window(oracle):
-    """The default gives way where the question leaves little room; the reference breaks."""
+    """The default gives way where the question leaves little room; transformers breaks."""
     question = "where " * 300
     assert oracle(question, LONG)["answer"]
     with pytest.raises(PipelineException, match="doc_stride is 128, and next to the question there is room for only 7"):

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Tokenizer does not support real 
 
 def write_token_classifier(folder, labels=BIO, seed=0, **shape):
     """The folder of a model that classifies tokens by these labels."""
-    shape = shape | {"id2label": {str(place): label for place, label in enumerate(labels)}}
+    shape = shape | {"id2label": {str(position): label for position, label in enumerate(labels)}}
     return write_model(folder, tensors_with_head(token_classification_keys, seed, **shape), **shape)
 
 
@@ -68,19 +68,19 @@ assert_same = partial(answers.assert_same, rel=1e-4)
 # -- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_token_has_its_likeliest_label_by_a_softmax(ner):
+def test_every_token_has_its_most_likely_label_by_a_softmax(ner):
     text = TEXTS[0]
-    encoding = ner.tokenizer.encode(text)
+    encoding = ner.tokenizer.encoding(text)
     rows = softmax(ner.model(np.array([encoding.ids])).logits[0])
     answer = ner(text, ignore_labels=[])
     assert len(answer) == len(encoding.ids) - 2
-    for place, token in enumerate(answer, start=1):
+    for position, token in enumerate(answer, start=1):
         assert list(token) == ["entity", "score", "index", "word", "start", "end"]
         assert [type(value) for value in token.values()] == [str, float, int, str, int, int]
-        assert token["entity"] == BIO[rows[place].argmax()]
-        assert token["score"] == pytest.approx(float(rows[place].max()), rel=1e-4)
-        assert (token["index"], token["word"]) == (place, encoding.tokens[place])
-        assert (token["start"], token["end"]) == encoding.offsets[place]
+        assert token["entity"] == BIO[rows[position].argmax()]
+        assert token["score"] == pytest.approx(float(rows[position].max()), rel=1e-4)
+        assert (token["index"], token["word"]) == (position, encoding.tokens[position])
+        assert (token["start"], token["end"]) == encoding.offsets[position]
     assert json.loads(json.dumps(answer)) == answer
     assert len({token["entity"] for token in answer}) > 2
 
@@ -217,7 +217,7 @@ def test_nothing_in_nothing_out(ner):
     assert ner([], is_split_into_words=True) == []
 
 
-def test_an_iterator_is_read_as_its_answers_are_asked_for(ner):
+def test_an_iterator_is_read_as_its_results_are_consumed(ner):
     read = []
 
     def texts():
@@ -249,7 +249,7 @@ def test_texts_that_cannot_be_answered(ner):
 
 @pytest.mark.parametrize("tokens", [0, 1, 17, 18, 19, 36, 37, 100])
 @pytest.mark.parametrize("stride", [0, 1, 5, 17])
-def test_windows_cover_a_text_and_share_as_many_tokens_as_asked(tokens, stride):
+def test_windows_cover_a_text_and_share_stride_tokens(tokens, stride):
     windows = cut_windows(tokens, 18, stride)
     assert {token for window in windows for token in window} == set(range(tokens))
     assert all(len(window) == 18 for window in windows[:-1])
@@ -276,7 +276,7 @@ def test_windows_cover_a_text_and_share_as_many_tokens_as_asked(tokens, stride):
 )
 def test_of_entities_that_overlap_one_stays(spans, kept):
     entities = [{"start": start, "end": end, "score": score} for start, end, score in spans]
-    assert merge_entities(entities) == [entities[place] for place in kept]
+    assert merge_entities(entities) == [entities[position] for position in kept]
 
 
 LONG = " the cat sat on a mat and that was that, said Thea." * 3
@@ -285,7 +285,7 @@ LONG = " the cat sat on a mat and that was that, said Thea." * 3
 @pytest.mark.parametrize("strategy", STRATEGIES[1:])
 def test_a_long_text_is_read_in_windows(short, strategy):
     assert short.max_length == 20
-    encoding = short.tokenizer.encode(LONG)
+    encoding = short.tokenizer.encoding(LONG)
     answer = short(LONG, aggregation_strategy=strategy, stride=5)
     windows = [
         short.tokenizer.decode(encoding.ids[1:-1][window.start : window.stop])
@@ -309,7 +309,7 @@ def test_a_long_text_without_stride_is_cut_and_that_is_said(short):
         assert {warning.filename for warning in caught} <= {__file__}, "a warning must point at the user's call"
         return answer, [str(warning.message) for warning in caught]
 
-    tokens = short.tokenizer.encode(LONG)
+    tokens = short.tokenizer.encoding(LONG)
     end = tokens.offsets[18][1]
     answer, (message,) = said(lambda: short(LONG))
     assert [item["index"] for item in answer] == list(range(1, 19))
@@ -349,7 +349,7 @@ def test_words(ner, strategy, delimiter):
     assert answer[0]["start"] == 0
     assert answer[-1]["end"] == len(text)
     if strategy == "none":
-        ids = [token for word in words for token in ner.tokenizer.encode(word, add_special_tokens=False).ids]
+        ids = [token for word in words for token in ner.tokenizer.encode(word, add_special_tokens=False)]
         assert [item["word"] for item in answer] == list(map(ner.tokenizer.id_to_token, ids))
         starts = {text[item["start"] : item["end"]] for item in answer}
         assert starts >= {"the", "cat", "🙂", "é"}

@@ -7,7 +7,7 @@ from distilroberta_np.pipelines.top_k import top_k
 
 
 @pytest.mark.parametrize(
-    ("values", "k", "wanted"),
+    ("values", "k", "expected"),
     [
         ([1, 3, 2], 2, [1, 2]),
         ([1, 1, 1, 1], 2, [0, 1]),
@@ -18,8 +18,8 @@ from distilroberta_np.pipelines.top_k import top_k
         ([], 3, []),
     ],
 )
-def test_top_k(values, k, wanted):
-    assert top_k(np.array(values, np.float32), k).tolist() == wanted
+def test_top_k(values, k, expected):
+    assert top_k(np.array(values, np.float32), k).tolist() == expected
 
 
 @pytest.mark.parametrize("size", [500, 255, 256, 257, 5000])

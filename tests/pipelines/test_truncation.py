@@ -34,14 +34,14 @@ def test_every_way_to_cut_texts_of_up_to_six_tokens(tokenizer, strategy, side):
         if special > max_length:
             continue  # see below
         try:
-            wanted = cut_by_the_package(tokenizer, text, pair, max_length, strategy, side)
+            expected = cut_by_the_package(tokenizer, text, pair, max_length, strategy, side)
         except Exception as error:  # the package has no type of its own
             assert "Truncation error" in str(error)
             with pytest.raises(ValueError, match=r"cuts the second text|text alone"):
                 truncate(encoding, max_length, strategy)
             refused += 1
         else:
-            assert truncate(encoding, max_length, strategy, side=side) == wanted, (text, pair, max_length)
+            assert truncate(encoding, max_length, strategy, side=side) == expected, (text, pair, max_length)
     assert (refused == 0) == (strategy == "longest_first")
 
 

@@ -60,7 +60,7 @@ def assert_in_order(answer, tokens):
 @EXAMPLES
 @given(text=TEXTS)
 def test_every_token_is_answered_once_in_order(ner, text):
-    tokens = ner.tokenizer.encode(text)
+    tokens = ner.tokenizer.encoding(text)
     answer = ner(text)
     assert [item["index"] for item in answer] == list(range(1, len(tokens.ids) - 1))
     assert_in_order(answer, tokens)
@@ -74,7 +74,7 @@ def test_every_token_is_answered_once_in_order(ner, text):
 @EXAMPLES
 @given(text=TEXTS)
 def test_entities_are_the_text_cut_into_pieces(ner, text):
-    tokens = ner.tokenizer.encode(text)
+    tokens = ner.tokenizer.encoding(text)
     for strategy in STRATEGIES[1:]:
         answer = ner(text, aggregation_strategy=strategy)
         assert_in_order(answer, tokens)
@@ -113,6 +113,6 @@ def test_entities_of_windows_do_not_overlap(short, text, stride):
         answer = short(text, aggregation_strategy=strategy, stride=stride)
         for item in answer:
             assert_of_the_text(item, item["word"], text)
-        if len(short.tokenizer.encode(text).ids) > short.max_length:
+        if len(short.tokenizer.encode(text)) > short.max_length:
             assert all(one["end"] <= other["start"] for one, other in itertools.pairwise(answer))
             assert len({(item["start"], item["end"]) for item in answer}) == len(answer)

@@ -5,21 +5,20 @@ import numpy as np
 import pytest
 
 from distilroberta_np.runtime import threads as module
-from distilroberta_np.runtime.threads import map_in_threads, worker_threads
+from distilroberta_np.runtime.threads import available_threads, map_in_threads, worker_threads
 
 
 class Blas:
-    """A BLAS with a number of threads, and the numbers it was given."""
+    """A BLAS with a number of threads."""
 
     def __init__(self, threads):
-        self.threads, self.given = threads, []
+        self.threads = threads
 
     def get(self):
         return self.threads
 
     def set_to(self, threads):
         self.threads = threads
-        self.given.append(threads)
 
 
 @pytest.fixture
@@ -38,20 +37,48 @@ def test_results_are_in_order_from_as_many_threads_as_blas_has(blas):
         assert blas.threads == 1
         if shard < 3:
             together.wait()  # passes only if three run at once
-        time.sleep(0.01 * (5 - shard))
         return shard * 10
 
     assert worker_threads() == 3
     assert map_in_threads(work, range(5)) == [0, 10, 20, 30, 40]
     assert len(seen) == 3
-    assert threading.get_ident() not in seen
-    assert blas.given == [1, 3]
+    assert threading.get_ident() in seen
+    assert blas.threads == 3
 
 
 def test_a_single_shard_is_computed_by_the_caller(blas):
     assert map_in_threads(lambda shard: threading.get_ident(), [1]) == [threading.get_ident()]
     assert map_in_threads(lambda shard: shard, []) == []
-    assert blas.given == []
+    assert blas.threads == 3
+
+
+def test_a_single_shard_can_be_shared_out_and_the_shards_of_several_cannot(blas):
+    assert available_threads() == 1
+    assert map_in_threads(lambda shard: available_threads(), [1]) == [3]
+    assert map_in_threads(lambda shard: available_threads(), [1, 2]) == [1, 1]
+    together = threading.Barrier(3, timeout=30)
+    assert map_in_threads(lambda shard: map_in_threads(lambda part: together.wait() >= 0, range(3)), [1]) == [
+        [True] * 3
+    ]
+    assert available_threads() == 1
+
+
+def test_computations_of_several_threads_share_the_cores(blas):
+    together = threading.Barrier(3, timeout=30)
+    counts = []
+
+    def work(shard):
+        together.wait()
+        counts.append(available_threads())
+        together.wait()
+
+    callers = [threading.Thread(target=map_in_threads, args=(work, [1])) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert counts == [1, 1, 1]
+    assert blas.threads == 3
 
 
 def test_without_openblas_all_shards_are_computed_by_the_caller(monkeypatch):
@@ -60,28 +87,63 @@ def test_without_openblas_all_shards_are_computed_by_the_caller(monkeypatch):
     assert map_in_threads(lambda shard: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
 
 
-def test_the_threads_of_blas_are_restored_by_the_last_user(blas):
+def test_the_threads_of_blas_are_restored_by_the_last_computation(blas):
     def outer(shard):
         assert worker_threads() == 3  # BLAS itself says 1 by now
-        return map_in_threads(lambda inner: (shard, inner), [1, 2])
+        results = map_in_threads(lambda inner: (shard, inner), [1, 2])
+        assert blas.threads == 1
+        return results
 
     assert map_in_threads(outer, [1, 2]) == [[(1, 1), (1, 2)], [(2, 1), (2, 2)]]
-    assert blas.given == [1, 3]
+    assert blas.threads == 3
 
 
-def test_the_first_exception_is_raised_and_other_shards_are_dropped(blas):
+def test_the_number_that_a_user_sets_between_computations_is_restored(blas):
+    map_in_threads(str, [1, 2])
+    blas.set_to(2)
+    map_in_threads(str, [1, 2])
+    assert blas.threads == 2
+
+
+@pytest.mark.parametrize("kind", [ArithmeticError, KeyboardInterrupt, IndexError, StopIteration])
+def test_the_first_exception_is_raised_and_other_shards_are_dropped(blas, kind):
     begun = []
 
     def work(shard):
         begun.append(shard)
         if shard == 1:
-            raise ArithmeticError("shard 1")
+            raise kind("shard 1")
         time.sleep(0.05)
 
-    with pytest.raises(ArithmeticError, match="shard 1"):
+    with pytest.raises(kind, match="shard 1"):
         map_in_threads(work, range(100))
     assert len(begun) < 100
-    assert blas.given == [1, 3]
+    assert blas.threads == 3
+    assert map_in_threads(str, [1, 2, 3]) == ["1", "2", "3"]  # the helpers are still there
+
+
+def test_a_thread_that_has_not_started_is_not_waited_for(blas):
+    hold = threading.Event()
+    jobs = [lambda: hold.wait(30)] * 2
+    try:
+        module._start_helpers(2)
+        for job in jobs:
+            module._jobs.put(job)  # all helpers are busy
+        while not module._jobs.empty():
+            time.sleep(0.001)
+        assert map_in_threads(lambda shard: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
+    finally:
+        hold.set()
+
+
+def test_where_no_thread_can_be_started_the_caller_computes(blas, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module, "_helpers", 0)
+    monkeypatch.setattr(module, "_jobs", module.SimpleQueue())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert map_in_threads(lambda shard: shard + 1, [1, 2, 3]) == [2, 3, 4]
 
 
 def test_numpys_error_state_applies_in_threads(blas):

@@ -30,7 +30,7 @@ def logits(folder, pairs):
         RobertaForSequenceClassification.from_pretrained(folder),
         RobertaTokenizer.from_pretrained(folder),
     )
-    return np.concatenate([model(np.array([tokenizer.encode(*pair).ids])).logits for pair in pairs])
+    return np.concatenate([model(np.array([tokenizer.encode(*pair)])).logits for pair in pairs])
 
 
 def sigmoid(x):
@@ -117,13 +117,13 @@ def test_equal_inputs_of_one_call_have_equal_scores(tmp_path):
     documents = ["sat", "the cat", *["on the cat"] * 300, "sat"]
     scores = encoder.predict([("a", document) for document in documents])
     assert len(set(scores.tolist())) == len(set(documents))
-    vectors = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path / "sentence")).encode(documents)
-    assert len(np.unique(vectors, axis=0)) == len(set(documents))
+    embeddings = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path / "sentence")).encode(documents)
+    assert len(np.unique(embeddings, axis=0)) == len(set(documents))
 
 
 def test_a_long_pair_is_truncated_the_longer_text_first(tmp_path):
     encoder = CrossEncoder.from_pretrained(write_cross_encoder(tmp_path), max_length=9)
-    short, long = encoder.tokenizer.encode("a").ids, encoder.tokenizer.encode("on " * 20).ids
+    short, long = encoder.tokenizer.encode("a"), encoder.tokenizer.encode("on " * 20)
     ids = [*short, 2, *long[1 : 9 - len(short) - 1], 2]
     assert len(ids) == 9
     expected = encoder.activation_fn(encoder.model(np.array([ids])).logits)[0, 0]

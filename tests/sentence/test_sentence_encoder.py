@@ -34,7 +34,7 @@ def encoder(folder):
 
 def token_states(encoder, sentence, prompt=""):
     """The final hidden states of all tokens, from a forward pass over one text."""
-    ids = encoder.tokenizer.encode(prompt + sentence).ids
+    ids = encoder.tokenizer.encode(prompt + sentence)
     return encoder.model(np.array([ids])).last_hidden_state[0]
 
 
@@ -76,10 +76,10 @@ def test_an_iterator_is_read_as_its_results_are_consumed(encoder):
             read.append(sentence)
             yield sentence
 
-    vectors = encoder.encode(sentences(), batch_size=2)
-    first = next(vectors)
+    embeddings = encoder.encode(sentences(), batch_size=2)
+    first = next(embeddings)
     assert read == SENTENCES[:2]
-    assert_close([first, *vectors], encoder.encode(SENTENCES))
+    assert_close([first, *embeddings], encoder.encode(SENTENCES))
 
 
 def test_memory_is_bounded_by_batches_of_tokens(encoder, monkeypatch):
@@ -141,7 +141,7 @@ def test_embeddings_are_truncated_before_they_are_normalized(encoder):
 
 def test_a_long_sentence_is_truncated(tmp_path):
     encoder = SentenceEncoder.from_pretrained(write_sentence_encoder(tmp_path, encoder_settings={"max_seq_length": 5}))
-    ids = encoder.tokenizer.encode(SENTENCES[0]).ids
+    ids = encoder.tokenizer.encode(SENTENCES[0])
     expected = encoder.model(np.array([[*ids[:4], ids[-1]]])).last_hidden_state[0].mean(axis=0)
     assert_close(encoder.encode(SENTENCES[0]), expected)
     encoder.max_seq_length = 4096  # more than the model reads
@@ -185,7 +185,7 @@ def test_a_prompt_that_is_not_pooled(tmp_path):
     folder = write_sentence_encoder(tmp_path, pooling={"include_prompt": False})
     encoder = SentenceEncoder.from_pretrained(folder)
     prompt = "on the "
-    skipped = len(encoder.tokenizer.encode(prompt).ids) - 1
+    skipped = len(encoder.tokenizer.encode(prompt)) - 1
     expected = [token_states(encoder, sentence, prompt)[skipped:].mean(axis=0) for sentence in SENTENCES]
     assert_close(encoder.encode(SENTENCES, prompt=prompt), expected)
     with pytest.raises(PipelineException, match=r"no tokens are left after the prompt.*\(input 1\)"):
@@ -193,13 +193,15 @@ def test_a_prompt_that_is_not_pooled(tmp_path):
 
 
 def test_similarity_functions(encoder):
-    vectors = encoder.encode(SENTENCES)
+    embeddings = encoder.encode(SENTENCES)
     assert encoder.similarity_fn_name == "cosine"
-    assert_close(np.diag(encoder.similarity(vectors, vectors)), np.ones(len(vectors)))
-    assert_close(encoder.similarity_pairwise(vectors, vectors), np.ones(len(vectors)))
+    assert_close(np.diag(encoder.similarity(embeddings, embeddings)), np.ones(len(embeddings)))
+    assert_close(encoder.similarity_pairwise(embeddings, embeddings), np.ones(len(embeddings)))
     other = SentenceEncoder(encoder.model, encoder.tokenizer, similarity_fn_name="manhattan")
-    assert_close(np.diag(other.similarity(vectors, vectors)), np.zeros(len(vectors)))
-    assert_close(other.similarity_pairwise(vectors, vectors[::-1]), -np.abs(vectors - vectors[::-1]).sum(axis=1))
+    assert_close(np.diag(other.similarity(embeddings, embeddings)), np.zeros(len(embeddings)))
+    assert_close(
+        other.similarity_pairwise(embeddings, embeddings[::-1]), -np.abs(embeddings - embeddings[::-1]).sum(axis=1)
+    )
 
 
 def test_an_old_folder_with_the_encoder_in_a_subfolder(tmp_path, encoder):
@@ -212,16 +214,16 @@ def test_a_model_without_modules_uses_mean_pooling_with_a_warning(tmp_path, enco
     with pytest.warns(
         UserWarning, match=r"has no modules\.json, so it was not trained as a sentence encoder"
     ) as caught:
-        vectors = SentenceEncoder.from_pretrained(bare).encode(SENTENCES)
+        embeddings = SentenceEncoder.from_pretrained(bare).encode(SENTENCES)
     assert caught[0].filename == __file__
-    assert_close(vectors, encoder.encode(SENTENCES))
+    assert_close(embeddings, encoder.encode(SENTENCES))
 
 
 def test_the_settings_of_a_cross_encoder_are_not_used(tmp_path, encoder):
     folder = write_cross_encoder(tmp_path, settings={"prompts": {"query": "on "}, "default_prompt_name": "query"})
     with pytest.warns(UserWarning, match="was saved as a CrossEncoder"):
-        vectors = SentenceEncoder.from_pretrained(folder).encode(SENTENCES)
-    assert_close(vectors, encoder.encode(SENTENCES))
+        embeddings = SentenceEncoder.from_pretrained(folder).encode(SENTENCES)
+    assert_close(embeddings, encoder.encode(SENTENCES))
 
 
 @pytest.mark.parametrize("sentences", [5, None, b"a", {"a": 1}])
@@ -286,7 +288,7 @@ def test_a_name_in_the_constructor(folder, encoder):
 
 def test_a_pair_is_one_input(encoder):
     pairs = [("the cat", "sat"), ["a", "on " * 600]]
-    ids = encoder.tokenizer.encode(*pairs[0]).ids
+    ids = encoder.tokenizer.encode(*pairs[0])
     expected = encoder.model(np.array([ids])).last_hidden_state[0].mean(axis=0)
     embeddings = encoder.encode([*pairs, "a"])
     assert_close(embeddings[0], expected)
@@ -399,6 +401,6 @@ def test_arguments_of_loading(folder, encoder):
 
 def test_truncation_on_the_left(folder, encoder):
     left = SentenceEncoder(folder, max_seq_length=4, tokenizer_kwargs={"truncation_side": "left"})
-    ids = encoder.tokenizer.encode(SENTENCES[0]).ids
+    ids = encoder.tokenizer.encode(SENTENCES[0])
     expected = encoder.model(np.array([[ids[0], *ids[-3:]]])).last_hidden_state[0].mean(axis=0)
     assert_close(left.encode(SENTENCES[0]), expected)

@@ -358,7 +358,7 @@ def test_texts_become_ids_and_labels(base, files):
     rows = [LabelledText("the cat", "sat on", "4,3", "l1"), LabelledText("a" * 9, "b" * 9, "", "l2")]
     config = learnt(base, files, ["3", "4"], problem_type="multi_label_classification")
     examples, said = encoded(text_classification, base, files, rows, config, 10)
-    assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on").ids
+    assert examples[0].ids.tolist() == tokenizer.encode("the cat", "sat on")
     np.testing.assert_array_equal([example.labels for example in examples], [[1, 1], [0, 0]])
     assert tokenizer.decode(examples[1].ids) == "<s>aaa</s></s>bbb</s>"
     assert said == ["1 of 2 texts are longer than 10 tokens: truncated"]
@@ -425,7 +425,7 @@ def test_the_first_token_of_a_word_has_its_label(base, files):
     )
     assert config.labels == ("B-a", "O")
     (first, *rest), said = encoded(token_classification, base, files, rows, config, 8)
-    assert first.ids.tolist() == tokenizer.encode("the cats x").ids  # <s>, the, Ġcat, s, Ġ, x, </s>
+    assert first.ids.tolist() == tokenizer.encode("the cats x")  # <s>, the, Ġcat, s, Ġ, x, </s>
     assert first.labels.tolist() == [-100, 1, 0, -100, 1, -100, -100]
     # Cut between words (" ab" has two pieces but at the start), and nothing lost.
     assert [example.row for example in rest] == [1, 1]
@@ -469,7 +469,7 @@ def test_questions_are_split_into_windows_that_know_the_answer(base, files):
     tokenizer, config = RobertaTokenizer.from_folder(base), RobertaConfig.from_file(base / "config.json")
     rows = [question([("sat on", 8), ("the cat", 0)]), question([], 2)]
     whole, _ = encoded(question_answering, base, files, rows, config, 64)
-    assert whole[0].ids.tolist() == tokenizer.encode("who sat?", CONTEXT).ids
+    assert whole[0].ids.tolist() == tokenizer.encode("who sat?", CONTEXT)
     start, end = whole[0].labels.tolist()
     assert tokenizer.decode(whole[0].ids[start : end + 1]).strip() == "sat on"
     assert whole[1].labels.tolist() == [0, 0]
@@ -477,7 +477,7 @@ def test_questions_are_split_into_windows_that_know_the_answer(base, files):
     windows, said = encoded(question_answering, base, files, rows[:1], config, 20, doc_stride=3)
     assert said == ["1 of 1 questions are longer than 20 tokens: split into windows"]
     assert max(len(window.ids) for window in windows) == 20
-    asked = len(tokenizer.encode("who sat?", add_special_tokens=False).ids) + 3
+    asked = len(tokenizer.encode("who sat?", add_special_tokens=False)) + 3
     context = [window.ids[asked:-1].tolist() for window in windows]
     assert all(before[-3:] == after[:3] for before, after in pairwise(context))
     assert context[0] + [token for part in context[1:] for token in part[3:]] == whole[0].ids[asked:-1].tolist()

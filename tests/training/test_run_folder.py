@@ -168,7 +168,9 @@ def test_a_killed_process_leaves_no_lock(text, tmp_path):
         pretrain(tmp_path / "run", [text], PRETRAIN)
     process.kill()
     process.communicate()
+    (tmp_path / "run" / "losses.png.0a1b2c3d.incomplete").touch()  # as a kill leaves a file
     assert pretrain(tmp_path / "run", [text], PRETRAIN)
+    assert not list((tmp_path / "run").glob("*.incomplete"))
 
 
 @pytest.mark.parametrize("largest", [0, 300, 3000, 12_000])
@@ -187,7 +189,7 @@ def test_a_full_disk_raises_an_error_and_the_run_resumes_later(largest, text, tm
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
     assert "cannot be written: File too large. Make room or choose another folder; the same command" in ended.stderr
-    assert not list((tmp_path / "run").rglob("*.new"))
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix in (".new", ".incomplete")]
     assert pretrain(tmp_path / "run", [text], PRETRAIN)
     assert pretrain(tmp_path / "at_once", [text], PRETRAIN)
     for ours, expected in zip(weights(tmp_path / "run"), weights(tmp_path / "at_once"), strict=True):

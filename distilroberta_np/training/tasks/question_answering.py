@@ -44,7 +44,7 @@ class QuestionAnswering(Task[Question, QuestionAnsweringWeights[Array]]):
 
         @functools.lru_cache(maxsize=1)  # as many questions follow each other on one context
         def context_of(text: str) -> tuple[Encoding, Array]:
-            encoding = tokenizer.encode(text, add_special_tokens=False)
+            encoding = tokenizer.encoding(text, add_special_tokens=False)
             return encoding, np.array(encoding.offsets).reshape(-1, 2)
 
         tokenizer, longest, stride = context.tokenizer, context.max_length, context.settings.doc_stride
@@ -53,7 +53,7 @@ class QuestionAnswering(Task[Question, QuestionAnsweringWeights[Array]]):
         long = 0
         for index, row in enumerate(rows):
             try:
-                question = tokenizer.encode(row.question.strip(), add_special_tokens=False).ids
+                question = tokenizer.encode(row.question.strip(), add_special_tokens=False)
                 encoding, offsets = context_of(row.context)
             except TokenizerError as error:
                 context.bad(f"{row.location}: {error}")

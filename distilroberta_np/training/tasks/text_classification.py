@@ -69,7 +69,7 @@ class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]
         for index, row in enumerate(rows):
             try:
                 labels = _as_array(row, config, ids_of)
-                encoding = context.tokenizer.encode(row.text, row.pair)
+                encoding = context.tokenizer.encoding(row.text, row.pair)
             except (TokenizerError, ValueError) as error:
                 context.bad(f"{row.location}: {error}")
                 continue

@@ -47,7 +47,7 @@ class TokenClassification(Task[TaggedSentence, TokenClassificationWeights[Array]
 
         @functools.cache
         def tokens(word: str) -> tuple[int, ...]:
-            return tuple(context.tokenizer.encode(word, add_special_tokens=False).ids)
+            return tuple(context.tokenizer.encode(word, add_special_tokens=False))
 
         examples: list[Example] = []
         long_sentences = long_words = 0

@@ -27,7 +27,7 @@ class Growing(Task[str, tuple]):
         return replace(config, labels=("no", "yes"), problem_type="single_label_classification")
 
     def encode(self, rows, config, context):
-        ids = [np.array(context.tokenizer.encode(row).ids) for row in rows]
+        ids = [np.array(context.tokenizer.encode(row)) for row in rows]
         return [Example(one, np.array(int(len(one) > len(ids[n - 1]))), n) for n, one in enumerate(ids)]
 
     def metric_names(self, config):

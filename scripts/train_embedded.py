@@ -68,7 +68,7 @@ def main() -> int:
         metavar="NAME=TIMES",
         action="append",
         default=[],
-        help="see the file NAME.txt so many times as often as the others, because it is small and good",
+        help="see the file NAME.txt so many times as often as the others, because it is small and good; 0: not",
     )
     options = parser.parse_args()
     files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))
@@ -83,11 +83,11 @@ def main() -> int:
 
     training, held_out = split_documents(files, options.run / "text")
     of = dict(zip(names, training, strict=True))
-    more = [of[name] for name, count in often.items() for _ in range(count - 1)]
+    first = [of[name] for name in names for _ in range(often.get(name, 1))]
     last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
     ending = {name: getattr(options, name) for name in ("updates", "decay", "last_updates")}
     named = {"last_files": last, "initial": options.initial, "save_every": 10.0}
-    if not run_training(pretrain, options.run, [*training, *more], replace(SETTINGS, **ending), **named):
+    if not run_training(pretrain, options.run, first, replace(SETTINGS, **ending), **named):
         return 130
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,7 +69,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
     a link.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.incomplete")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.incomplete")
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -33,7 +33,7 @@ def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):
 
 
 def test_a_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr("secrets.token_hex", lambda _: "00")
+    monkeypatch.setattr("distilroberta_np.files.os.urandom", lambda _: b"\0")
     (tmp_path / "a.00.incomplete").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
         write_text(tmp_path / "a", "text")

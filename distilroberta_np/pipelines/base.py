@@ -56,6 +56,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
     options_type: ClassVar[type] = CallOptions
     call_name: ClassVar[str] = "__call__"
     suggested_model: ClassVar[str | None] = None
+    _unwraps_one: ClassVar[bool] = False  # whether a list of one input gives that input's own result
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -136,10 +137,11 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if self._is_one(inputs):
             return self._answer_one(inputs, options)
         if isinstance(inputs, list | tuple):
-            return self._answer_list(inputs, options)
+            answers = self._answer_list(inputs, options)
+            return answers[0] if self._unwraps_one and len(answers) == 1 else answers
         column = as_column(inputs)
         if column is not None:
-            return Pipeline._answer_list(self, column, options)
+            return self._answer_list(column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
             raise InputTypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
         return self._answer_stream(inputs, options)

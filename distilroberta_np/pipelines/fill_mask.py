@@ -140,6 +140,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     tasks = ("fill-mask",)
     model_type = RobertaForMaskedLM
     options_type = FillMaskOptions
+    _unwraps_one = True
     model: RobertaForMaskedLM
 
     @overload
@@ -165,10 +166,6 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             over them.
         """
         return self._run(inputs, self._options(**options))
-
-    def _answer_list(self, inputs: Sequence[str], options: Any) -> Any:
-        answers = super()._answer_list(inputs, options)
-        return answers[0] if len(answers) == 1 else answers
 
     # -- options -----------------------------------------------------------------------------------------------
 

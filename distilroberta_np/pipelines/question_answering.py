@@ -125,6 +125,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
     tasks = ("question-answering",)
     model_type = RobertaForQuestionAnswering
     options_type = QuestionAnsweringOptions
+    _unwraps_one = True
     suggested_model = "deepset/roberta-base-squad2"
     model: RobertaForQuestionAnswering
 
@@ -169,7 +170,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         resolved = self._options(**options)
         if isinstance(question, Mapping) and isinstance(question.get("question"), list) and context is None:
             # A dict of lists: the only list of one question whose result stays a list, as in transformers.
-            return super()._answer_list(_pairs(question["question"], question.get("context")), resolved)
+            return self._answer_list(_pairs(question["question"], question.get("context")), resolved)
         return self._run(question if context is None else _pairs(question, context), resolved)
 
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
@@ -189,10 +190,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         if inputs is None or isinstance(inputs, str):
             raise TypeError("a question needs its context: give both, or a dict of question and context")
         return super()._run(inputs, options)
-
-    def _answer_list(self, inputs: Sequence[Any], options: Any) -> Any:
-        answers = super()._answer_list(inputs, options)
-        return answers[0] if len(answers) == 1 else answers
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> Passage:
         question, context = _question_and_context(item, index)

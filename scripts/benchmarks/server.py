@@ -4,7 +4,7 @@
 
 Needs the `serve` and `parity` extras, FastAPI, and wrk (Debian's package), which keeps each of its connections busy
 with real sentences, one mask each (closed loop, loopback). The model has distilroberta-base's shape and random
-weights. Contenders take turns. Afterwards ours is overloaded for a minute, and its memory is watched over many requests.
+weights. Contenders take turns. Afterwards ours is overloaded for a minute, and its memory is watched.
 Writes server.json and server.md to the folder.
 """
 
@@ -201,7 +201,7 @@ def markdown(results: dict[str, Any]) -> str:
         f"{row['not_2xx']} requests got 429, {row['broken']} broke. A single request took "
         f"{row['single_ms_before']:.0f} ms before and {row['first_ms_after']:.0f} ms right after.",
         "",
-        "Resident memory (the embedded model): "
+        "Resident memory, with the embedded model: "
         + "; ".join(f"{size / 1e6:.0f} MB after {count:,} requests" for count, size in seen)
         + ".",
     ]

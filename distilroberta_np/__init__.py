@@ -10,8 +10,9 @@ To learn how it works, start with `distilroberta_np/reference`.
 
 from typing import TYPE_CHECKING
 
-from . import models, pipelines
+from . import auto, models, pipelines
 from ._version import __version__
+from .auto import *
 from .config import RobertaConfig
 from .errors import (
     CheckpointError,
@@ -85,5 +86,6 @@ __all__ = [
     "compare_groups",
     "pseudo_perplexity",
 ]
+__all__ += auto.__all__
 __all__ += models.__all__
 __all__ += pipelines.__all__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import string
 from abc import ABC, abstractmethod
@@ -93,6 +94,24 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def max_length(self) -> int:
         """The maximum number of tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
         return self.tokenizer.longest_text(self.model.config.max_sequence_length)
+
+    @property
+    def device(self) -> str:
+        """The device of the model, "cpu"."""
+        return str(self.model.device)
+
+    def predict(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
+        """What a call returns, under the name that scikit-learn uses."""
+        return self(inputs)  # type: ignore[operator, no-any-return]
+
+    def transform(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
+        """What a call returns, under the name that scikit-learn uses."""
+        return self.predict(inputs)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model and the tokenizer into a folder, as this package and transformers load them."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     # -- what a task implements --------------------------------------------------------------------------------
 

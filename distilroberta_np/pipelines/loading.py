@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from ..config import RobertaConfig
+from ..harmless import DEVICE, DEVICE_MAP, DTYPE, LOADING, REMOTE_CODE, TOKEN, check_harmless, harmless
 from ..hub import default_model, resolve_model
 from ..models import (
     RobertaForMaskedLM,
@@ -41,39 +42,10 @@ Source: TypeAlias = PathLike | M | None
 TokenizerSource: TypeAlias = PathLike | RobertaTokenizer | None
 
 
-def _harmless(reason: str, *values: str) -> Callable[[str, Any], None]:
-    """The check of an argument of transformers that changes nothing here: other values than these, or None, are refused
-    with the reason. Objects of torch and NumPy go by their names."""
-
-    def check(name: str, value: Any) -> None:
-        plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
-        if plain not in values:
-            shown = "" if name == "token" else f" {value!r:.80}"
-            raise ValueError(f"{name}{shown} is not supported: {reason}")
-
-    return check
-
-
 def _as_model_kwargs(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, not {value!r:.80}")
-    for key, item in value.items():
-        if key not in _MODEL_KWARGS:
-            raise TypeError(f"{name}: {key} is not supported; there is {', '.join(_MODEL_KWARGS)}")
-        if item is not None:
-            _MODEL_KWARGS[key](f"{name}: {key}", item)
-
-
-_DTYPE = _harmless("the computation is in float32", "auto", "float32", "float")
-_DEVICE_MAP = _harmless("pipelines run on the CPU", "auto", "cpu", "{'': 'cpu'}")
-_NO_DOWNLOAD_SETTING = "log in with the command `hf auth login`, or set HF_TOKEN"
-_MODEL_KWARGS = {
-    "dtype": _DTYPE,
-    "torch_dtype": _DTYPE,
-    "device_map": _DEVICE_MAP,
-    "low_cpu_mem_usage": as_boolean,
-    "attn_implementation": _harmless("there is one implementation of attention", "eager", "sdpa"),
-}
+    check_harmless(LOADING, value, f"{name}: ")
 
 
 class LoadingOptions(TypedDict, total=False):
@@ -86,20 +58,16 @@ class LoadingOptions(TypedDict, total=False):
     memory_map: Annotated[
         bool | None, Option(True, as_boolean, "map the weights from their file, rather than read them into memory")
     ]
-    device: Annotated[
-        Any, Option(None, _harmless("pipelines run on the CPU", "cpu", "-1"), "only the CPU: None, 'cpu' or -1")
-    ]
-    device_map: Annotated[Any, Option(None, _DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
-    dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
-    torch_dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
+    device: Annotated[Any, Option(None, DEVICE, "only the CPU: None, 'cpu' or -1")]
+    device_map: Annotated[Any, Option(None, DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
+    dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
+    torch_dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
     framework: Annotated[
-        str | None, Option(None, _harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
+        str | None, Option(None, harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
     ]
     use_fast: Annotated[bool | None, Option(None, as_boolean, "without effect")]
-    token: Annotated[Any, Option(None, _harmless(_NO_DOWNLOAD_SETTING, "True", "False"), "without effect")]
-    trust_remote_code: Annotated[
-        bool | None, Option(None, _harmless("code of a model is never run", "False"), "only False")
-    ]
+    token: Annotated[Any, Option(None, TOKEN, "without effect")]
+    trust_remote_code: Annotated[bool | None, Option(None, REMOTE_CODE, "only False")]
     model_kwargs: Annotated[Mapping[str, Any] | None, Option(None, _as_model_kwargs, "of these, what changes nothing")]
     config: Annotated[
         PathLike | RobertaConfig | None, Option(None, lambda _, value: value, "only the model's own; leave it out")

@@ -25,7 +25,7 @@ from ..tokenizer import RobertaTokenizer
 from .base import PIPELINES, Pipeline
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
-from .options import Option, as_boolean, declared, resolve
+from .options import Option, as_boolean, declared, resolve, switch
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
 from .text_classification import TextClassificationOptions, TextClassificationPipeline
 from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
@@ -54,7 +54,7 @@ class LoadingOptions(TypedDict, total=False):
 
     revision: Annotated[str | None, Option(None, lambda _, value: value, "branch, tag or commit of the model")]
     cache_dir: Annotated[PathLike | None, Option(None, lambda _, value: value, "the hub's cache, if not the usual one")]
-    local_files_only: Annotated[bool | None, Option(False, as_boolean, "never connect; use what is on this machine")]
+    local_files_only: Annotated[bool | None, switch("never connect; use what is on this machine", flag=False)]
     memory_map: Annotated[
         bool | None, Option(True, as_boolean, "map the weights from their file, rather than read them into memory")
     ]

@@ -57,6 +57,7 @@ class RobertaConfig(Pretrained):
     """
 
     PARTS: ClassVar[tuple[str, ...]] = (CONFIG,)
+    model_type: ClassVar[str] = "roberta"
 
     vocab_size: int
     hidden_size: int
@@ -181,7 +182,7 @@ class RobertaConfig(Pretrained):
             values |= {"id2label": self.id2label, "label2id": dict(self.label_ids or self.label2id)}
         if self.problem_type is not None:
             values["problem_type"] = self.problem_type
-        return values | {"architectures": list(self.architectures), "model_type": "roberta"}
+        return values | {"architectures": list(self.architectures), "model_type": self.model_type}
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write config.json into a folder, which is created if it does not exist."""

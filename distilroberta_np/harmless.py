@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .messages import shown
 
@@ -28,6 +28,7 @@ DTYPE = harmless("the computation is in float32", "auto", "float32", "float")
 DEVICE = harmless("this package runs on the CPU", "cpu", "-1")
 DEVICE_MAP = harmless("this package runs on the CPU", "auto", "cpu", "{'': 'cpu'}")
 TOKEN = harmless("log in with the command `hf auth login`, or set HF_TOKEN", *_BOOLEAN)
+_TO = harmless("this package runs on the CPU, in float32", "cpu", "float32", "float")
 REMOTE_CODE = harmless("code of a model is never run", "False")
 
 # Of `from_pretrained`; `model_kwargs` of `pipeline` takes those of models.
@@ -93,7 +94,23 @@ def check_harmless(table: Mapping[str, Check], given: Mapping[str, Any], where: 
             table[name](f"{where}{name}", value)
 
 
-def absent(owner: object, name: str) -> AttributeError:
-    """The error for an attribute that does not exist, with the reason if it is one of torch's."""
-    reason = f": {_METHODS[name]}" if name in _METHODS else ""
-    return AttributeError(f"{owner} has no attribute {name!r}{reason}")
+class OnTheCPU:
+    """Methods of torch's models that change nothing here. The error for another one gives the reason."""
+
+    device: ClassVar[str] = "cpu"
+
+    def eval(self) -> Self:
+        """The model itself: it is always in torch's evaluation mode."""
+        return self
+
+    def to(self, *arguments: Any, **keywords: Any) -> Self:
+        """The model itself: it is on the CPU, in float32. Raises ValueError for another device or dtype."""
+        for value in (*arguments, *keywords.values()):
+            _TO("device" if isinstance(value, str | int) else "dtype", value)
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            reason = f": {_METHODS[name]}" if name in _METHODS else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")

@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from .errors import TokenizerError
 from .layers.params import Array
 from .messages import shown
-from .tokenizer_files import SPECIAL_TOKENS, rust_errors
+from .tokenizer_files import ROLES, SPECIAL_TOKENS, rust_errors
 
 _TRUNCATION = ("longest_first", "only_first", "only_second")
 _FROM_ENCODING = {
@@ -295,10 +295,8 @@ class TokenizerCalls:
     def special_tokens_map(self) -> dict[str, str]:
         """The special tokens by their roles, as far as the vocabulary has them."""
         frame = {role: str(self._tokenizer.id_to_token(token_id)) for role, token_id in self._frame.items()}
-        others = {role: self._special(role) for role in SPECIAL_TOKENS if role not in frame}
-        return {
-            role: token for role, token in {**frame, **others}.items() if self._tokenizer.token_to_id(token) is not None
-        }
+        tokens = {role: self._special(role) for role in SPECIAL_TOKENS} | frame
+        return {role: tokens[role] for role in ROLES if self._tokenizer.token_to_id(tokens[role]) is not None}
 
     @property
     def _frame(self) -> dict[str, int]:

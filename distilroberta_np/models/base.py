@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..checkpoint.safetensors_file import MappedFile, StoredTensor
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import CheckpointError
-from ..harmless import LOADING, absent, check_harmless, harmless
+from ..harmless import LOADING, OnTheCPU, check_harmless
 from ..layers.params import Array, tree_leaves
 from ..pretrained import CONFIG, WEIGHTS, Pretrained
 
@@ -33,10 +33,7 @@ def register(model: type[Model]) -> type[Model]:
     return model
 
 
-_TO = harmless("this package runs on the CPU, in float32", "cpu", "float32", "float")
-
-
-class PretrainedModel(Pretrained, ABC, Generic[Weights]):
+class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
     Args:
@@ -114,30 +111,10 @@ class PretrainedModel(Pretrained, ABC, Generic[Weights]):
         names = (key.name for key in tree_leaves(self._keys()))
         return dict(zip(names, tree_leaves(self.weights), strict=True))
 
-    def eval(self) -> Self:
-        """The model itself: it is always in torch's evaluation mode."""
-        return self
-
-    def to(self, *arguments: Any, **keywords: Any) -> Self:
-        """The model itself: it is on the CPU, in float32. Raises ValueError for another device or dtype."""
-        for value in (*arguments, *keywords.values()):
-            _TO("to()", value)
-        return self
-
-    @property
-    def device(self) -> str:
-        """The device of the model, "cpu"."""
-        return "cpu"
-
     @property
     def dtype(self) -> np.dtype[np.float32]:
         """The dtype of the computation, float32."""
         return np.dtype(np.float32)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            raise absent(type(self).__name__, name)
 
     def num_parameters(self) -> int:
         """The number of weights, tied ones counted once."""

@@ -57,6 +57,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
     options_type: ClassVar[type] = CallOptions
     call_name: ClassVar[str] = "__call__"
     suggested_model: ClassVar[str | None] = None
+    device: ClassVar[str] = "cpu"
     _unwraps_one: ClassVar[bool] = False  # whether a list of one input gives that input's own result
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -94,11 +95,6 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def max_length(self) -> int:
         """The maximum number of tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
         return self.tokenizer.longest_text(self.model.config.max_sequence_length)
-
-    @property
-    def device(self) -> str:
-        """The device of the model, "cpu"."""
-        return str(self.model.device)
 
     def predict(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
         """What a call returns, under the name that scikit-learn uses."""

@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from ..config import RobertaConfig
+from ..errors import MissingKeyError
 from ..harmless import DEVICE, DEVICE_MAP, DTYPE, LOADING, REMOTE_CODE, TOKEN, check_harmless, harmless
 from ..hub import default_model, resolve_model
 from ..models import (
@@ -177,14 +178,15 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         The task's pipeline, such as a `FillMaskPipeline`.
 
     Raises:
-        ValueError: an unknown task, an option out of range, or a loaded model without a tokenizer.
+        MissingKeyError: an unknown task; a ValueError and a KeyError.
+        ValueError: an option out of range, or a loaded model without a tokenizer.
         TypeError: an argument of the wrong type, or an unknown option.
         DistilRobertaError: the model cannot be found, fetched or read; its subclasses say which.
     """
     if task is None and model is None:
         raise ValueError("give a task, or a model whose config says what it was trained for")
     if task is not None and task not in tuple(PIPELINES):
-        raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(sorted(PIPELINES))}")
+        raise MissingKeyError(f"unknown task {task!r}; the tasks are {', '.join(sorted(PIPELINES))}")
     loading = {name: options.pop(name) for name in declared(LoadingOptions) if name in options}
     where = resolve(LoadingOptions, None, loading)
     chosen: Any = None if task is None else PIPELINES[task]

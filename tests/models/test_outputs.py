@@ -118,7 +118,7 @@ def test_a_model_is_on_the_cpu_and_says_why_it_goes_nowhere_else(tmp_path):
     model = RobertaModel.from_pretrained(write_model(tmp_path))
     assert model.eval().to("cpu").to(dtype="float32") is model
     assert (model.device, model.dtype) == ("cpu", np.float32)
-    with pytest.raises(ValueError, match="'cuda' is not supported: this package runs on the CPU"):
+    with pytest.raises(ValueError, match="device 'cuda' is not supported: this package runs on the CPU, in float32"):
         model.to("cuda")
     with pytest.raises(AttributeError, match="RobertaModel has no attribute 'half': the computation is in float32"):
         model.half()

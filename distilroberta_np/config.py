@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .errors import ConfigError
-from .files import read_json
+from .files import read_json, write_json
+from .harmless import LOADING, check_harmless
 from .messages import shown
 from .pretrained import CONFIG, Pretrained
 
@@ -32,9 +33,11 @@ _EXACT_GELU = ("gelu", "gelu_python")  # two names of transformers for the same 
 PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, unsafe_hash=True)
 class RobertaConfig(Pretrained):
     """The hyper-parameters of a RoBERTa checkpoint (Liu et al. 2019), validated and frozen.
+
+    Only the names of labels can be replaced: `config.id2label = {0: "no", 1: "yes"}`, and `config.label2id`.
 
     Every field that shapes the computation must be given. The defaults of other libraries (`layer_norm_eps` 1e-12,
     512 positions, two token types) are BERT's and wrong for RoBERTa.
@@ -54,6 +57,7 @@ class RobertaConfig(Pretrained):
     """
 
     PARTS: ClassVar[tuple[str, ...]] = (CONFIG,)
+    model_type: ClassVar[str] = "roberta"
 
     vocab_size: int
     hidden_size: int
@@ -125,6 +129,19 @@ class RobertaConfig(Pretrained):
                 f"config: problem_type {shown(self.problem_type)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}"
             )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("id2label", "label2id"):
+            head = _head({"id2label": self.id2label, name: value})
+            if not isinstance(head["labels"], tuple) or len(head["labels"]) != self.num_labels:
+                raise ConfigError(f"config: {name} must have {self.num_labels} labels, as the head, not {shown(value)}")
+            vars(self).update(labels=head["labels"], label_ids=head["label_ids"])
+            for each in ("id2label", "label2id"):
+                vars(self).pop(each, None)
+        elif name in vars(self) or name not in self.__dataclass_fields__:
+            raise FrozenInstanceError(f"{name} cannot be changed; make another config with dataclasses.replace")
+        else:
+            super().__setattr__(name, value)
+
     @property
     def num_labels(self) -> int:
         """The number of labels of a fine-tuned head; 2 where the config doesn't say, as in transformers."""
@@ -165,7 +182,13 @@ class RobertaConfig(Pretrained):
             values |= {"id2label": self.id2label, "label2id": dict(self.label_ids or self.label2id)}
         if self.problem_type is not None:
             values["problem_type"] = self.problem_type
-        return values | {"architectures": list(self.architectures), "model_type": "roberta"}
+        return values | {"architectures": list(self.architectures), "model_type": self.model_type}
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write config.json into a folder, which is created if it does not exist."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "config.json", self.to_dict())
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RobertaConfig:
@@ -198,9 +221,25 @@ class RobertaConfig(Pretrained):
         return cls(**known, **head)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> RobertaConfig:
-        """Read a config.json. Raises ConfigError, which names the file."""
+    def from_file(cls, path: str | os.PathLike[str], **options: Any) -> RobertaConfig:
+        """Read a config.json.
+
+        Args:
+            path: of the file.
+            options: values instead of those of the file, such as `num_labels` or `id2label`; and arguments of
+                transformers' `from_pretrained` that change nothing here.
+
+        Raises:
+            ConfigError: the values can't be used; it names the file.
+            TypeError, ValueError: another option, or one that would change something.
+        """
         values = read_json(path, ConfigError)
+        known = {name: options.pop(name) for name in (*_NAMES, "id2label", "label2id", "num_labels") if name in options}
+        check_harmless(LOADING, options)
+        if known and isinstance(values, dict):
+            if "id2label" in known or "num_labels" in known:
+                values.pop("label2id", None)
+            values |= known
         try:
             config = cls.from_dict(values)
         except ConfigError as error:
@@ -208,9 +247,9 @@ class RobertaConfig(Pretrained):
         return config if config.head_error is None else replace(config, head_error=f"{path}: {config.head_error}")
 
     @classmethod
-    def from_folder(cls, folder: Path) -> RobertaConfig:
-        """Read the config.json of a folder. Raises ConfigError, which names the file."""
-        return cls.from_file(folder / "config.json")
+    def from_folder(cls, folder: Path, **options: Any) -> RobertaConfig:
+        """Read the config.json of a folder: options and errors as `from_file`."""
+        return cls.from_file(folder / "config.json", **options)
 
 
 def _head(values: dict[str, Any]) -> dict[str, Any]:
@@ -259,5 +298,6 @@ def _is_integer(value: Any) -> bool:
 
 
 _REQUIRED = tuple(each.name for each in fields(RobertaConfig) if each.default is MISSING)
+_NAMES = tuple(each.name for each in fields(RobertaConfig) if each.name not in ("labels", "label_ids", "head_error"))
 _OF_HEADS = ("labels", "label_ids", "problem_type", "head_error")
 _SIZES = (*(name for name in _REQUIRED if name != "layer_norm_eps"), "pad_token_id")

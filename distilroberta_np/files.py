@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from .messages import shown
 
@@ -70,7 +69,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
     a link.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.incomplete")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.incomplete")
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -79,6 +78,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def open_log(path: Path) -> TextIO:
+    """Open a text file to append lines to, as UTF-8. It never follows a link. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return open(os.open(path, flags, 0o666), "a", newline="", encoding="utf-8")
 
 
 def write_text(path: Path, text: str) -> None:

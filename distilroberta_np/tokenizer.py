@@ -16,6 +16,7 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 
 from .errors import TokenizerError
 from .files import write_json, write_text
+from .harmless import LOADING, check_harmless
 from .messages import shown
 from .pretrained import TOKENIZER, Pretrained
 from .tokenizer_calls import TokenizerCalls
@@ -26,6 +27,7 @@ _SAVED = (
     *("tokenizer_class", "add_prefix_space", "trim_offsets", "truncation_side", "padding_side"),
     *("split_special_tokens", "model_input_names"),
 )
+_OVERRIDES = ("model_max_length", "padding_side", "truncation_side", "add_prefix_space")
 
 
 class RobertaTokenizer(TokenizerCalls, Pretrained):
@@ -79,7 +81,7 @@ class RobertaTokenizer(TokenizerCalls, Pretrained):
 
     @classmethod
     def from_folder(
-        cls, folder: Path, overrides: Mapping[str, Any] | None = None, *, lowercase: bool = False
+        cls, folder: Path, overrides: Mapping[str, Any] | None = None, *, lowercase: bool = False, **options: Any
     ) -> RobertaTokenizer:
         """Read tokenizer.json, or else vocab.json and merges.txt, with tokenizer_config.json, special_tokens_map.json
         and added_tokens.json if they are there.
@@ -88,11 +90,16 @@ class RobertaTokenizer(TokenizerCalls, Pretrained):
             folder: the folder of the files.
             overrides: settings that take precedence over those of tokenizer_config.json.
             lowercase: convert texts to lower case.
+            options: overrides by their names, such as model_max_length=128 or padding_side="left"; and arguments of
+                transformers that change nothing here, such as use_fast=True.
 
         Raises:
             TokenizerError: files are missing or malformed, or need something that is not supported.
+            TypeError, ValueError: an unknown option, or one that would change something else.
         """
-        tokenizer, settings = read_tokenizer(folder, overrides)
+        named = {name: options.pop(name) for name in _OVERRIDES if name in options}
+        check_harmless(LOADING, options)
+        tokenizer, settings = read_tokenizer(folder, {**(overrides or {}), **named})
         if lowercase:
             steps = [Lowercase()] if tokenizer.normalizer is None else [Lowercase(), tokenizer.normalizer]
             tokenizer.normalizer = NormalizerSequence(steps)

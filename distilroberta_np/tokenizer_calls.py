@@ -12,8 +12,9 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from .errors import TokenizerError
+from .layers.params import Array
 from .messages import shown
-from .tokenizer_files import SPECIAL_TOKENS, rust_errors
+from .tokenizer_files import ROLES, SPECIAL_TOKENS, rust_errors
 
 _TRUNCATION = ("longest_first", "only_first", "only_second")
 _FROM_ENCODING = {
@@ -209,7 +210,7 @@ class TokenizerCalls:
     @overload
     def encode(self, text: str, text_pair: str | None = None, *, add_special_tokens: bool = True) -> list[int]: ...
     @overload
-    def encode(self, text: Any, text_pair: Any = None, **arguments: Any) -> Any: ...
+    def encode(self, text: Any, text_pair: Any = None, **arguments: Any) -> list[int] | list[list[int]] | Array: ...
     def encode(self, text: Any, text_pair: Any = None, **arguments: Any) -> Any:
         """The ids of a text or a pair; further arguments are those of a call."""
         return self(text, text_pair, **arguments)["input_ids"]
@@ -221,7 +222,9 @@ class TokenizerCalls:
     @overload
     def decode(self, token_ids: int | Sequence[int], skip_special_tokens: bool = False) -> str: ...
     @overload
-    def decode(self, token_ids: Any, skip_special_tokens: bool = False) -> Any: ...
+    def decode(self, token_ids: Sequence[Sequence[int]], skip_special_tokens: bool = False) -> list[str]: ...
+    @overload
+    def decode(self, token_ids: Array, skip_special_tokens: bool = False) -> str | list[str]: ...
     def decode(self, token_ids: Any, skip_special_tokens: bool = False) -> Any:
         """The text of tokens: an id, ids, or an array; a list of texts for rows of ids.
 
@@ -242,6 +245,10 @@ class TokenizerCalls:
         """The text of each row of ids."""
         return [self.decode(row, skip_special_tokens) for row in sequences]
 
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int | None: ...  # type: ignore[overload-overlap]
+    @overload
+    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int | None]: ...
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
         """The id of a token as the vocabulary writes it, or else of the unknown token; the ids of several."""
         if not isinstance(tokens, str):
@@ -249,6 +256,12 @@ class TokenizerCalls:
         found = self._tokenizer.token_to_id(tokens)
         return self._tokenizer.token_to_id(self._special("unk_token")) if found is None else found
 
+    @overload
+    def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str | None: ...
+    @overload
+    def convert_ids_to_tokens(
+        self, ids: Sequence[int] | Array, skip_special_tokens: bool = False
+    ) -> list[str | None]: ...
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """The token of an id as the vocabulary writes it, or the tokens of several."""
         if hasattr(ids, "tolist"):
@@ -282,10 +295,8 @@ class TokenizerCalls:
     def special_tokens_map(self) -> dict[str, str]:
         """The special tokens by their roles, as far as the vocabulary has them."""
         frame = {role: str(self._tokenizer.id_to_token(token_id)) for role, token_id in self._frame.items()}
-        others = {role: self._special(role) for role in SPECIAL_TOKENS if role not in frame}
-        return {
-            role: token for role, token in {**frame, **others}.items() if self._tokenizer.token_to_id(token) is not None
-        }
+        tokens = {role: self._special(role) for role in SPECIAL_TOKENS} | frame
+        return {role: tokens[role] for role in ROLES if self._tokenizer.token_to_id(tokens[role]) is not None}
 
     @property
     def _frame(self) -> dict[str, int]:
@@ -310,8 +321,8 @@ class TokenizerCalls:
     @property
     def all_special_ids(self) -> list[int]:
         """The ids of `all_special_tokens`."""
-        ids: list[int] = self.convert_tokens_to_ids(self.all_special_tokens)
-        return ids
+        ids = map(self._tokenizer.token_to_id, self.all_special_tokens)
+        return [token_id for token_id in ids if token_id is not None]
 
 
 def _truncation(truncation: bool | str | None, by_length: bool) -> str | None:

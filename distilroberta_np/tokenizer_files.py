@@ -32,7 +32,7 @@ SPECIAL_TOKENS = {
     "mask_token": "<mask>",
 }
 # All roles, in the order in which transformers adds missing tokens. A text stands between cls_token and sep_token.
-_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _USUAL = {**SPECIAL_TOKENS, "cls_token": "<s>", "sep_token": "</s>"}
 
 # The classes of transformers that build RoBERTa's tokenizer from the vocabulary. Others use tokenizer.json as it is.
@@ -204,11 +204,11 @@ def _added_tokens(folder: Path, settings: dict[str, Any], in_json: Any) -> dict[
     extra = _extra_tokens(settings)
     for name, value in (_read_object(folder / "special_tokens_map.json") or {}).items():
         # It goes before the settings for tokens with a role, and after them for others.
-        if name in _ROLES or (name not in settings and (name != "additional_special_tokens" or not extra)):
+        if name in ROLES or (name not in settings and (name != "additional_special_tokens" or not extra)):
             settings[name] = value
         elif name == "extra_special_tokens" and isinstance(value, list):
             settings[name] = [*extra, *value]
-    special = {_content(role, settings[role]) for role in _ROLES if settings.get(role) is not None}
+    special = {_content(role, settings[role]) for role in ROLES if settings.get(role) is not None}
     special |= {_content("a special token", token) for token in _extra_tokens(settings)}
     tokens: dict[int, AddedToken] = {}
     for content, token_id in (_read_object(folder / "added_tokens.json") or {}).items():
@@ -254,7 +254,7 @@ def _extra_tokens(settings: Mapping[str, Any]) -> list[Any]:
     extra = list(extra.values()) if isinstance(extra, dict) else extra
     if not isinstance(extra, list):
         raise TokenizerError(f"extra_special_tokens must be a list of tokens, not {shown(extra)}")
-    others = (value for name, value in settings.items() if name.endswith("_token") and name not in _ROLES)
+    others = (value for name, value in settings.items() if name.endswith("_token") and name not in ROLES)
     return [*extra, *(value for value in others if isinstance(value, str))]
 
 
@@ -262,7 +262,7 @@ def _add(tokenizer: Tokenizer, settings: Mapping[str, Any], tokens: Iterable[Add
     """Add the tokens that the tokenizer lacks, and those of the settings, in the order of transformers."""
     known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     missing = {token.content: token for token in tokens if token.content not in known}
-    for role in _ROLES:
+    for role in ROLES:
         value = settings.get(role)
         if value is not None and _content(role, value) not in known | missing.keys():
             # Without flags of its own, RoBERTa's mask takes the space before it, which transformers 5 forgets.

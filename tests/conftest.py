@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("distilroberta_np")
     group.addoption("--published-weights", metavar="PATH", help="the folder of distilroberta-base, if it isn't found")
     group.addoption("--require-weights", action="store_true", help="fail where distilroberta-base is missing")
+
+
+def pytest_configure() -> None:
+    # A job that a script starts in the background ignores these, and its tests of signals would wait for nothing.
+    for name, usual in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGHUP", signal.SIG_DFL),
+        ("SIGTERM", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,28 @@ def test_a_config_is_frozen():
         RobertaConfig.from_dict(CONFIG).hidden_size = 3
 
 
+def test_only_the_names_of_labels_can_be_replaced():
+    config = RobertaConfig.from_dict(config_dict(num_labels=2))
+    config.id2label = {0: "no", 1: "yes"}
+    assert (config.labels, config.label2id) == (("no", "yes"), {"no": 0, "yes": 1})
+    config.label2id = {"yes": 0, "no": 1}
+    assert (config.id2label, config.label2id) == ({0: "no", 1: "yes"}, {"yes": 0, "no": 1})
+    with pytest.raises(ConfigError, match="id2label must have 2 labels, as the head"):
+        config.id2label = {0: "no"}
+    with pytest.raises(dataclasses.FrozenInstanceError, match="new_name cannot be changed"):
+        config.new_name = 3
+
+
+def test_a_config_is_saved_and_read_with_other_labels(tmp_path):
+    config = RobertaConfig.from_dict(config_dict(id2label={0: "no", 1: "yes"}))
+    config.save_pretrained(tmp_path / "new")
+    assert RobertaConfig.from_pretrained(tmp_path / "new") == config
+    assert RobertaConfig.from_pretrained(tmp_path / "new", id2label={0: "a", 1: "b"}).label2id == {"a": 0, "b": 1}
+    assert RobertaConfig.from_pretrained(tmp_path / "new", num_labels=3, use_fast=True).num_labels == 3
+    with pytest.raises(ValueError, match="trust_remote_code True is not supported: code of a model is never run"):
+        RobertaConfig.from_pretrained(tmp_path / "new", trust_remote_code=True)
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_value_is_named_and_not_guessed(name):
     values = config_dict()

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from distilroberta_np.files import atomic_write, read_json, write_json, write_text
+from distilroberta_np.files import atomic_write, open_log, read_json, write_json, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -33,7 +33,7 @@ def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):
 
 
 def test_a_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr("secrets.token_hex", lambda _: "00")
+    monkeypatch.setattr("distilroberta_np.files.os.urandom", lambda _: b"\0")
     (tmp_path / "a.00.incomplete").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
         write_text(tmp_path / "a", "text")
@@ -54,3 +54,16 @@ def test_json_that_is_not_a_regular_file_is_not_opened(tmp_path):
     for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
         with pytest.raises(KeyError, match="not a regular file"):
             read_json(path, KeyError)
+
+
+def test_a_log_does_not_follow_a_link(tmp_path):
+    with open_log(tmp_path / "log.csv") as log:
+        log.write("1\n")
+    with open_log(tmp_path / "log.csv") as log:
+        log.write("2\n")
+    assert (tmp_path / "log.csv").read_text() == "1\n2\n"
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError):
+        open_log(tmp_path / "link")
+    assert (tmp_path / "mine").read_text() == "mine"

@@ -79,6 +79,7 @@ def test_the_import_loads_no_framework_and_no_hub(imported):
     seen, _ = imported
     assert "distilroberta_np.pipelines.fill_mask" in seen["modules"]
     assert loaded(seen, *FOREIGN) == []
+    assert not {"distilroberta_np.analysis", "distilroberta_np.sentence"} & set(seen["modules"])
 
 
 def test_the_import_changes_nothing_outside_itself_and_is_silent(imported):
@@ -109,6 +110,8 @@ def test_every_public_name_is_there():
     names = distilroberta_np.__all__
     assert len(names) == len(set(names))
     assert all(hasattr(distilroberta_np, name) for name in names)
+    assert set(names) <= set(dir(distilroberta_np))
+    assert not hasattr(distilroberta_np, "no_such_name")
     for kind in (Pipeline, PretrainedModel, DistilRobertaError):
         assert {subclass.__name__ for subclass in public_subclasses(kind)} <= set(names)
 

@@ -62,7 +62,11 @@ def test_no_public_function_returns_any():
         members = inspect.getmembers(value, inspect.isroutine) if inspect.isclass(value) else [("", value)]
         for member, function in members:
             public = not member.startswith("_") or member == "__call__"
-            if public and inspect.isroutine(function) and getattr(function, "__module__", "").startswith("distilr"):
+            if (
+                public
+                and inspect.isroutine(function)
+                and (getattr(function, "__module__", None) or "").startswith("distilr")
+            ):
                 overloads = typing.get_overloads(function) or [function]
                 returns = [overload.__annotations__.get("return") for overload in overloads]
                 untyped += [f"{name}.{member}" for annotation in returns if annotation in ("Any", None)]

@@ -34,7 +34,7 @@ def add_task_arguments(parser: argparse.ArgumentParser, task: str, text: str, **
         **changes: by the name of an option, arguments of argparse's `add_argument` that are other than declared.
     """
     add_input_arguments(parser, text)
-    add_model_arguments(parser)
+    add_model_arguments(parser, suggested=PIPELINES[task].suggested_model)
     for name, option in declared(PIPELINES[task].options_type).items():
         if option.flag is not None:
             flag = {**option.flag, **changes.get(name, {})}

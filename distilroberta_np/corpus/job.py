@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
-from ..files import atomic_write, read_json, write_json
+from ..files import atomic_write, open_log, read_json, write_json
 from ..hub import default_model, resolve_model
 from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, map_part
@@ -85,7 +85,7 @@ def run_job(
         for part in parts:
             if report:
                 report(part)
-        with open(folder / PARTS, "a", encoding="utf-8") as log:
+        with open_log(folder / PARTS) as log:
             for part in (run or in_turn)(task, folder, remaining):
                 log.write(json.dumps(asdict(part)) + "\n")
                 log.flush()

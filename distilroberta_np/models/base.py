@@ -16,6 +16,7 @@ from ..checkpoint.safetensors_file import MappedFile, StoredTensor
 from ..checkpoint.save import save_model
 from ..config import RobertaConfig
 from ..errors import CheckpointError
+from ..harmless import LOADING, OnTheCPU, check_harmless
 from ..layers.params import Array, tree_leaves
 from ..pretrained import CONFIG, WEIGHTS, Pretrained
 
@@ -32,7 +33,7 @@ def register(model: type[Model]) -> type[Model]:
     return model
 
 
-class PretrainedModel(Pretrained, ABC, Generic[Weights]):
+class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
     Args:
@@ -60,19 +61,28 @@ class PretrainedModel(Pretrained, ABC, Generic[Weights]):
         """The names of the weights in a checkpoint: a tree like the weights, with a `Key` per array."""
 
     @classmethod
-    def from_folder(cls, folder: Path, *, memory_map: bool = True) -> Self:
+    def from_folder(
+        cls, folder: Path, *, memory_map: bool = True, config: RobertaConfig | None = None, **options: Any
+    ) -> Self:
         """Read config.json and the weights of a folder.
 
         Args:
             folder: the folder of the files.
             memory_map: map float32 weights from their file, which takes no time and no memory of its own. Every call
                 then checks that the file has not changed. False reads the weights into memory instead.
+            config: instead of the folder's own.
+            options: `id2label`, `label2id`, `num_labels` and `problem_type`, instead of those of config.json; and
+                arguments of transformers that change nothing here, such as torch_dtype="auto".
 
         Raises:
             ConfigError: its config.json can't be used.
             CheckpointError: its weights can't be used, or belong to another kind of model.
+            ValueError: an option that would change something.
         """
-        config = RobertaConfig.from_folder(folder)
+        if config is None:
+            config = RobertaConfig.from_folder(folder, **options)
+        else:
+            check_harmless(LOADING, options)
         stored = open_checkpoint(folder, memory_map)
         model = cls(config, cls.load(folder, config, stored))
         model.watch({tensor.file for tensor in stored.values() if tensor.dtype == "F32"})
@@ -100,6 +110,11 @@ class PretrainedModel(Pretrained, ABC, Generic[Weights]):
         """The weights by their names in a checkpoint. The arrays are the model's own, not copies."""
         names = (key.name for key in tree_leaves(self._keys()))
         return dict(zip(names, tree_leaves(self.weights), strict=True))
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """The dtype of the computation, float32."""
+        return np.dtype(np.float32)
 
     def num_parameters(self) -> int:
         """The number of weights, tied ones counted once."""

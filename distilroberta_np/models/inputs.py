@@ -120,6 +120,12 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
     return input_ids, attention_mask
 
 
+def check_token_types(token_type_ids: Any) -> None:
+    """Raise ValueError for token types other than 0: RoBERTa is trained without them."""
+    if token_type_ids is not None and np.any(_as_array("token_type_ids", token_type_ids)):
+        raise ValueError("token_type_ids must be 0: other types are not supported; leave them out")
+
+
 def _as_array(name: str, values: Any) -> Array:
     try:
         return np.asarray(values)

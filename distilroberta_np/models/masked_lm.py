@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from ..runtime.batching import threads_for
 from ..runtime.threads import map_in_threads
 from .base import check_finite, register
 from .inputs import select_targets
+from .outputs import LogitsOutput, mean_cross_entropy
 from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
 
 # Rows of logits that a thread computes at a time: 26 MB for 50,265 tokens.
@@ -141,12 +142,8 @@ def masked_lm_gradients(
     return loss, MaskedLMWeights(d_roberta, d_head)
 
 
-class MaskedLMOutput(NamedTuple):
-    """The output of `RobertaForMaskedLM`; all arrays float32."""
-
-    logits: Array  # (B, S, V)
-    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
-    attentions: tuple[Array, ...] | None
+class MaskedLMOutput(LogitsOutput):
+    """The output of `RobertaForMaskedLM`: logits (B, S, V)."""
 
 
 @register
@@ -218,7 +215,7 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
             blocks = np.array_split(logits, min(threads, len(rows)))
             yield from map_in_threads(lambda block: function(check_finite(block)), blocks)
 
-    def _outputs(self, encoded: RobertaModelOutput) -> MaskedLMOutput:
+    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> MaskedLMOutput:
         batch, sequence, hidden = encoded.last_hidden_state.shape
         rows = encoded.last_hidden_state.reshape(-1, hidden)  # [B, S, H] -> [N, H]
         logits = np.empty((len(rows), self.config.vocab_size), np.float32)
@@ -227,4 +224,6 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
             logits[part] = self.logits(rows[part])  # [N, H] -> [N, V]
 
         map_in_threads(fill, [slice(start, start + _HEAD_ROWS) for start in range(0, len(rows), _HEAD_ROWS)])
-        return MaskedLMOutput(logits.reshape(batch, sequence, -1), encoded.hidden_states, encoded.attentions)
+        shaped = logits.reshape(batch, sequence, -1)
+        loss = None if labels is None else mean_cross_entropy(shaped, labels)
+        return MaskedLMOutput(loss, shaped, encoded.hidden_states, encoded.attentions)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..layers.linear import LinearWeights, linear, linear_backward
 from ..layers.losses import cross_entropy
 from ..layers.params import Array, Leaf
 from .base import register
+from .outputs import ModelOutput, check_labels, mean_cross_entropy
 from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
 
 
@@ -75,9 +77,11 @@ def question_answering_gradients(
     return loss, QuestionAnsweringWeights(d_roberta, d_outputs)
 
 
-class QuestionAnsweringOutput(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class QuestionAnsweringOutput(ModelOutput):
     """The output of `RobertaForQuestionAnswering`; all arrays float32."""
 
+    loss: np.float32 | None  # if the answers were given
     start_logits: Array  # (B, S)
     end_logits: Array  # (B, S)
     hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
@@ -95,6 +99,42 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringWeights[Array],
         with ignore_spurious_flags():
             return linear(hidden_states, self.weights.qa_outputs)
 
-    def _outputs(self, encoded: RobertaModelOutput) -> QuestionAnsweringOutput:
+    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> QuestionAnsweringOutput:
         logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, 2]
-        return QuestionAnsweringOutput(logits[..., 0], logits[..., 1], encoded.hidden_states, encoded.attentions)
+        loss = None if labels is None else self._loss(logits, labels)
+        return QuestionAnsweringOutput(loss, logits[..., 0], logits[..., 1], encoded.hidden_states, encoded.attentions)
+
+    def _loss(self, logits: Array, answers: tuple[Any, Any]) -> np.float32:
+        """The mean of the losses of starts and ends. Those beyond the sequence have no part in it."""
+        batch, sequence, _ = logits.shape
+        losses = []
+        for side, name in enumerate(("start_positions", "end_positions")):
+            positions = np.maximum(check_labels(name, answers[side], (batch,)), 0)
+            losses.append(mean_cross_entropy(logits[..., side], np.where(positions < sequence, positions, -100), name))
+        return np.float32(sum(losses) / 2)
+
+    def __call__(
+        self,
+        input_ids: Any,
+        attention_mask: Any = None,
+        token_type_ids: Any = None,
+        *,
+        labels: Any = None,
+        start_positions: Any = None,
+        end_positions: Any = None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+        **others: Any,
+    ) -> QuestionAnsweringOutput:
+        """As the other models with a head; the labels are the first and the last token of each answer, (B,) each."""
+        if labels is not None or (start_positions is None) != (end_positions is None):
+            raise TypeError("give the answers as both start_positions and end_positions")
+        return super().__call__(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            labels=None if start_positions is None else (start_positions, end_positions),
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            **others,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ from ..checkpoint.load import load_tree
 from ..checkpoint.safetensors_file import MappedFile, StoredTensor
 from ..config import RobertaConfig
 from ..errors import CheckpointError
+from ..harmless import CALLING, check_harmless
 from ..layers.attention import AttentionCache, AttentionWeights, attention_bias
 from ..layers.dropout import Dropout, drop, drop_backward
 from ..layers.embeddings import EmbeddingsWeights, embeddings, embeddings_backward
@@ -26,7 +28,8 @@ from ..layers.params import Array, Leaf, tree_leaves
 from ..runtime.batching import batches, micro_batches
 from ..runtime.threads import map_in_threads
 from .base import MODELS, PretrainedModel, check_finite, register
-from .inputs import PackedBatch, check_inputs, pack
+from .inputs import PackedBatch, check_inputs, check_token_types, pack
+from .outputs import ModelOutput
 
 
 class RobertaWeights(NamedTuple, Generic[Leaf]):
@@ -152,7 +155,8 @@ def pooler(hidden_states: Array, weights: LinearWeights[Array]) -> Array:
     return np.tanh(linear(hidden_states[:, 0], weights))
 
 
-class RobertaModelOutput(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class RobertaModelOutput(ModelOutput):
     """The output of `RobertaModel`; all arrays float32."""
 
     last_hidden_state: Array  # (B, S, H)
@@ -179,9 +183,11 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
         self,
         input_ids: Any,
         attention_mask: Any = None,
+        token_type_ids: Any = None,
         *,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        **others: Any,
     ) -> RobertaModelOutput:
         """Run the encoder.
 
@@ -189,13 +195,18 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
             input_ids: integers (B, S), with at most 512 tokens per sequence, padding not counted.
             attention_mask: integers or booleans (B, S), 1 for a token and 0 for padding, which may be anywhere. Without
                 a mask, padding is attended to as well. Hidden states at padding are computed as in transformers.
+            token_type_ids: integers (B, S), all 0.
             output_hidden_states: also return the embeddings and the output of every layer.
             output_attentions: also return the attention probabilities of every layer.
+            others: arguments of transformers that change nothing, such as return_dict=True.
 
         Raises:
-            TypeError: ids or mask are not integers.
-            ValueError: wrong shapes, ids outside the vocabulary, a mask of other values, or too long a sequence.
+            TypeError: ids or mask are not integers, or an unknown argument.
+            ValueError: wrong shapes, ids outside the vocabulary, a mask of other values, too long a sequence, or
+                another argument that would change something.
         """
+        check_harmless(CALLING, others)
+        check_token_types(token_type_ids)
         input_ids, attention_mask = check_inputs(input_ids, attention_mask, self.config)
         for file in self._files:
             file.check()
@@ -285,13 +296,14 @@ def _concatenate(outputs: list[RobertaModelOutput]) -> RobertaModelOutput:
     """One output for all sequences from those of the micro-batches."""
 
     def joined(parts: tuple[Any, ...]) -> Any:
-        if parts[0] is None:
-            return None
+        if parts[0] is None or len(parts) == 1:
+            return parts[0]
         if isinstance(parts[0], tuple):  # an array per layer
             return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
         return np.concatenate(parts)
 
-    return outputs[0] if len(outputs) == 1 else RobertaModelOutput(*map(joined, zip(*outputs, strict=True)))
+    names = [each.name for each in fields(RobertaModelOutput)]
+    return RobertaModelOutput(*(joined(tuple(getattr(output, name) for output in outputs)) for name in names))
 
 
 # -- models with a head ----------------------------------------------------------------------------------------------
@@ -345,8 +357,8 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
         """The head alone: final hidden states (..., H) -> logits (..., C), float32."""
 
     @abstractmethod
-    def _outputs(self, encoded: RobertaModelOutput) -> Output:
-        """The output of the model, given that of the encoder."""
+    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> Output:
+        """The output of the model, given that of the encoder, and the labels if there are any."""
 
     def encode(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
         """Final hidden states at selected positions of each sequence: as `RobertaModel.encode`."""
@@ -378,19 +390,29 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
         self,
         input_ids: Any,
         attention_mask: Any = None,
+        token_type_ids: Any = None,
         *,
+        labels: Any = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        **others: Any,
     ) -> Output:
-        """Run the encoder, then the head on all its hidden states: arguments and errors as `RobertaModel.__call__`."""
-        return self._outputs(
-            self.roberta(
-                input_ids,
-                attention_mask,
-                output_hidden_states=output_hidden_states,
-                output_attentions=output_attentions,
-            )
+        """Run the encoder, then the head on all its hidden states.
+
+        Args:
+            labels: of each sequence or token, for the `loss` of the output; -100 marks a token without one.
+            input_ids, attention_mask, token_type_ids, output_hidden_states, output_attentions, others: as
+                `RobertaModel.__call__`, whose errors this raises too.
+        """
+        encoded = self.roberta(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            **others,
         )
+        return self._outputs(encoded, labels)
 
 
 def _with_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:

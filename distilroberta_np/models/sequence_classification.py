@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..layers.linear import LinearWeights, linear, linear_backward
 from ..layers.losses import binary_cross_entropy, cross_entropy, mean_squared_error
 from ..layers.params import Array, Leaf
 from .base import register
+from .outputs import LogitsOutput, check_labels, mean_cross_entropy
 from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
 
 
@@ -120,12 +121,8 @@ def sequence_classification_gradients(
     return loss, SequenceClassificationWeights(d_roberta, d_classifier)
 
 
-class SequenceClassifierOutput(NamedTuple):
-    """The output of `RobertaForSequenceClassification`; all arrays float32."""
-
-    logits: Array  # (B, C)
-    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
-    attentions: tuple[Array, ...] | None
+class SequenceClassifierOutput(LogitsOutput):
+    """The output of `RobertaForSequenceClassification`: logits (B, C)."""
 
 
 @register
@@ -140,6 +137,19 @@ class RobertaForSequenceClassification(ModelWithHead[SequenceClassificationWeigh
         with ignore_spurious_flags():
             return classification_head(hidden_states, self.weights.classifier)[0]
 
-    def _outputs(self, encoded: RobertaModelOutput) -> SequenceClassifierOutput:
+    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> SequenceClassifierOutput:
         logits = self.logits(encoded.last_hidden_state[:, 0])  # [B, H] -> [B, C]
-        return SequenceClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
+        loss = None if labels is None else self._loss(logits, np.asarray(labels))
+        return SequenceClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)
+
+    def _loss(self, logits: Array, labels: Array) -> np.float32:
+        """The loss that the config names, or else transformers' choice: by the number of labels, and their dtype."""
+        kind = self.config.problem_type
+        if kind is None:
+            several = "single" if np.issubdtype(labels.dtype, np.integer) else "multi"
+            kind = "regression" if logits.shape[1] == 1 else f"{several}_label_classification"
+        if kind == "single_label_classification":
+            return mean_cross_entropy(logits, labels.reshape(-1))
+        if kind == "regression" and logits.shape[1] == 1:
+            labels = labels.reshape(-1, 1)
+        return np.float32(_LOSSES[kind](logits, check_labels("labels", labels, logits.shape), None)[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..layers.losses import cross_entropy
 from ..layers.params import Array, Leaf
 from .base import register
 from .inputs import select_targets
+from .outputs import LogitsOutput, mean_cross_entropy
 from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
 
 
@@ -66,12 +67,8 @@ def token_classification_gradients(
     return loss, TokenClassificationWeights(d_roberta, d_classifier)
 
 
-class TokenClassifierOutput(NamedTuple):
-    """The output of `RobertaForTokenClassification`; all arrays float32."""
-
-    logits: Array  # (B, S, C)
-    hidden_states: tuple[Array, ...] | None  # as RobertaModelOutput
-    attentions: tuple[Array, ...] | None
+class TokenClassifierOutput(LogitsOutput):
+    """The output of `RobertaForTokenClassification`: logits (B, S, C)."""
 
 
 @register
@@ -85,6 +82,7 @@ class RobertaForTokenClassification(ModelWithHead[TokenClassificationWeights[Arr
         with ignore_spurious_flags():
             return linear(hidden_states, self.weights.classifier)
 
-    def _outputs(self, encoded: RobertaModelOutput) -> TokenClassifierOutput:
+    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> TokenClassifierOutput:
         logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, C]
-        return TokenClassifierOutput(logits, encoded.hidden_states, encoded.attentions)
+        loss = None if labels is None else mean_cross_entropy(logits, labels)
+        return TokenClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import string
 from abc import ABC, abstractmethod
@@ -56,6 +57,8 @@ class Pipeline(ABC, Generic[Ready, Result]):
     options_type: ClassVar[type] = CallOptions
     call_name: ClassVar[str] = "__call__"
     suggested_model: ClassVar[str | None] = None
+    device: ClassVar[str] = "cpu"
+    _unwraps_one: ClassVar[bool] = False  # whether a list of one input gives that input's own result
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -92,6 +95,19 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def max_length(self) -> int:
         """The maximum number of tokens of a text, `<s>` and `</s>` included (512 in distilroberta-base)."""
         return self.tokenizer.longest_text(self.model.config.max_sequence_length)
+
+    def predict(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
+        """What a call returns, under the name that scikit-learn uses."""
+        return self(inputs)  # type: ignore[operator, no-any-return]
+
+    def transform(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
+        """What a call returns, under the name that scikit-learn uses."""
+        return self.predict(inputs)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model and the tokenizer into a folder, as this package and transformers load them."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     # -- what a task implements --------------------------------------------------------------------------------
 
@@ -136,10 +152,11 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if self._is_one(inputs):
             return self._answer_one(inputs, options)
         if isinstance(inputs, list | tuple):
-            return self._answer_list(inputs, options)
+            answers = self._answer_list(inputs, options)
+            return answers[0] if self._unwraps_one and len(answers) == 1 else answers
         column = as_column(inputs)
         if column is not None:
-            return Pipeline._answer_list(self, column, options)
+            return self._answer_list(column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
             raise InputTypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
         return self._answer_stream(inputs, options)

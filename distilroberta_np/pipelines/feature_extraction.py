@@ -37,8 +37,7 @@ def _as_tensors(name: str, value: Any) -> bool:
 
 class _ListOptions(CallOptions, total=False):
     truncation: Annotated[
-        bool | str | None,
-        Option(False, as_truncation, "cut texts that are too long, rather than refuse them", SWITCH),
+        bool | str | None, Option(False, as_truncation, "cut texts that are too long, rather than refuse them", SWITCH)
     ]
     tokenize_kwargs: Annotated[
         Mapping[str, Any] | None,

@@ -22,11 +22,12 @@ from .options import (
     SWITCH,
     CallOptions,
     Option,
-    as_boolean,
     as_truncation,
     integer,
     mapping_of,
     merge_tokenizer_options,
+    number,
+    switch,
 )
 from .top_k import top_k
 
@@ -65,9 +66,7 @@ def _as_targets(name: str, value: Any) -> tuple[str, ...]:
 class FillMaskOptions(CallOptions, total=False):
     """Options of `FillMaskPipeline`."""
 
-    top_k: Annotated[
-        int | None, Option(DEFAULT_TOP_K, integer(0), "number of predictions per mask", {"type": int, "metavar": "K"})
-    ]
+    top_k: Annotated[int | None, number(DEFAULT_TOP_K, 0, "number of predictions per mask", "K")]
     targets: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -78,39 +77,11 @@ class FillMaskOptions(CallOptions, total=False):
             {"nargs": "+", "metavar": "WORD"},
         ),
     ]
-    whole_words: Annotated[
-        bool | None,
-        Option(
-            False,
-            as_boolean,
-            "take targets as whole words of any number of subwords, spelled as they would stand in the text. The mask "
-            "becomes one mask per subword; the score is the product of the subwords' probabilities, each given those "
-            "to its left",
-            SWITCH,
-        ),
-    ]
-    joint: Annotated[
-        bool | None,
-        Option(
-            False,
-            as_boolean,
-            "fill several masks together: each prediction fills them all, and its score is the product of their "
-            "probabilities, each given those to its left (found by beam search)",
-            SWITCH,
-        ),
-    ]
-    keep_text: Annotated[
-        bool | None,
-        Option(False, as_boolean, "put the words into the text as it was typed, rather than decode tokens", SWITCH),
-    ]
+    whole_words: Annotated[bool | None, switch("take targets as words of any number of subwords")]
+    joint: Annotated[bool | None, switch("fill several masks together, by beam search")]
+    keep_text: Annotated[bool | None, switch("put the words into the text as it was typed, rather than decode tokens")]
     truncation: Annotated[
-        bool | str | None,
-        Option(
-            False,
-            as_truncation,
-            "cut texts that are too long, rather than refuse them. The cut is moved so that the masks stay",
-            SWITCH,
-        ),
+        bool | str | None, Option(False, as_truncation, "cut texts that are too long, around their masks", SWITCH)
     ]
     tokenizer_kwargs: Annotated[
         Mapping[str, Any] | None,
@@ -140,6 +111,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     tasks = ("fill-mask",)
     model_type = RobertaForMaskedLM
     options_type = FillMaskOptions
+    _unwraps_one = True
     model: RobertaForMaskedLM
 
     @overload
@@ -158,17 +130,14 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         Returns:
             For a text with one mask, its predictions, best first: dicts of `score` (probability, by a softmax over the
             whole vocabulary), `token` (id), `token_str` and `sequence`; equal scores in the order of their ids. For
-            several masks, a list of such lists, one per mask, where `sequence` fills that mask alone. With
-            `whole_words`, `token` is a list of ids. With `joint` there is one list of predictions, and `token` and
-            `token_str` are lists with an entry per mask.
+            several masks, a list of such lists, one per mask, where `sequence` fills that mask alone.
+            With `whole_words` the mask becomes one mask per subword, and `token` is a list of ids. With `joint` there
+            is one list of predictions, each of which fills all masks, and `token` and `token_str` are lists with an
+            entry per mask. In both, a score is the product of the probabilities, each given those to its left.
             For a list, a list of those (for a list of one text, that text's own); for another iterable, an iterator
             over them.
         """
         return self._run(inputs, self._options(**options))
-
-    def _answer_list(self, inputs: Sequence[str], options: Any) -> Any:
-        answers = super()._answer_list(inputs, options)
-        return answers[0] if len(answers) == 1 else answers
 
     # -- options -----------------------------------------------------------------------------------------------
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from ..config import RobertaConfig
+from ..errors import MissingKeyError
+from ..harmless import DEVICE, DEVICE_MAP, DTYPE, LOADING, REMOTE_CODE, TOKEN, check_harmless, harmless
 from ..hub import default_model, resolve_model
 from ..models import (
     RobertaForMaskedLM,
@@ -24,7 +26,7 @@ from ..tokenizer import RobertaTokenizer
 from .base import PIPELINES, Pipeline
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
-from .options import Option, as_boolean, declared, resolve
+from .options import Option, as_boolean, declared, resolve, switch
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
 from .text_classification import TextClassificationOptions, TextClassificationPipeline
 from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
@@ -41,39 +43,10 @@ Source: TypeAlias = PathLike | M | None
 TokenizerSource: TypeAlias = PathLike | RobertaTokenizer | None
 
 
-def _harmless(reason: str, *values: str) -> Callable[[str, Any], None]:
-    """The check of an argument of transformers that changes nothing here: other values than these, or None, are refused
-    with the reason. Objects of torch and NumPy go by their names."""
-
-    def check(name: str, value: Any) -> None:
-        plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
-        if plain not in values:
-            shown = "" if name == "token" else f" {value!r:.80}"
-            raise ValueError(f"{name}{shown} is not supported: {reason}")
-
-    return check
-
-
 def _as_model_kwargs(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, not {value!r:.80}")
-    for key, item in value.items():
-        if key not in _MODEL_KWARGS:
-            raise TypeError(f"{name}: {key} is not supported; there is {', '.join(_MODEL_KWARGS)}")
-        if item is not None:
-            _MODEL_KWARGS[key](f"{name}: {key}", item)
-
-
-_DTYPE = _harmless("the computation is in float32", "auto", "float32", "float")
-_DEVICE_MAP = _harmless("pipelines run on the CPU", "auto", "cpu", "{'': 'cpu'}")
-_NO_DOWNLOAD_SETTING = "log in with the command `hf auth login`, or set HF_TOKEN"
-_MODEL_KWARGS = {
-    "dtype": _DTYPE,
-    "torch_dtype": _DTYPE,
-    "device_map": _DEVICE_MAP,
-    "low_cpu_mem_usage": as_boolean,
-    "attn_implementation": _harmless("there is one implementation of attention", "eager", "sdpa"),
-}
+    check_harmless(LOADING, value, f"{name}: ")
 
 
 class LoadingOptions(TypedDict, total=False):
@@ -82,24 +55,20 @@ class LoadingOptions(TypedDict, total=False):
 
     revision: Annotated[str | None, Option(None, lambda _, value: value, "branch, tag or commit of the model")]
     cache_dir: Annotated[PathLike | None, Option(None, lambda _, value: value, "the hub's cache, if not the usual one")]
-    local_files_only: Annotated[bool | None, Option(False, as_boolean, "never connect; use what is on this machine")]
+    local_files_only: Annotated[bool | None, switch("never connect; use what is on this machine", flag=False)]
     memory_map: Annotated[
         bool | None, Option(True, as_boolean, "map the weights from their file, rather than read them into memory")
     ]
-    device: Annotated[
-        Any, Option(None, _harmless("pipelines run on the CPU", "cpu", "-1"), "only the CPU: None, 'cpu' or -1")
-    ]
-    device_map: Annotated[Any, Option(None, _DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
-    dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
-    torch_dtype: Annotated[Any, Option(None, _DTYPE, "only float32")]
+    device: Annotated[Any, Option(None, DEVICE, "only the CPU: None, 'cpu' or -1")]
+    device_map: Annotated[Any, Option(None, DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
+    dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
+    torch_dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
     framework: Annotated[
-        str | None, Option(None, _harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
+        str | None, Option(None, harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
     ]
     use_fast: Annotated[bool | None, Option(None, as_boolean, "without effect")]
-    token: Annotated[Any, Option(None, _harmless(_NO_DOWNLOAD_SETTING, "True", "False"), "without effect")]
-    trust_remote_code: Annotated[
-        bool | None, Option(None, _harmless("code of a model is never run", "False"), "only False")
-    ]
+    token: Annotated[Any, Option(None, TOKEN, "without effect")]
+    trust_remote_code: Annotated[bool | None, Option(None, REMOTE_CODE, "only False")]
     model_kwargs: Annotated[Mapping[str, Any] | None, Option(None, _as_model_kwargs, "of these, what changes nothing")]
     config: Annotated[
         PathLike | RobertaConfig | None, Option(None, lambda _, value: value, "only the model's own; leave it out")
@@ -209,14 +178,15 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         The task's pipeline, such as a `FillMaskPipeline`.
 
     Raises:
-        ValueError: an unknown task, an option out of range, or a loaded model without a tokenizer.
+        MissingKeyError: an unknown task; a ValueError and a KeyError.
+        ValueError: an option out of range, or a loaded model without a tokenizer.
         TypeError: an argument of the wrong type, or an unknown option.
         DistilRobertaError: the model cannot be found, fetched or read; its subclasses say which.
     """
     if task is None and model is None:
         raise ValueError("give a task, or a model whose config says what it was trained for")
     if task is not None and task not in tuple(PIPELINES):
-        raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(sorted(PIPELINES))}")
+        raise MissingKeyError(f"unknown task {task!r}; the tasks are {', '.join(sorted(PIPELINES))}")
     loading = {name: options.pop(name) for name in declared(LoadingOptions) if name in options}
     where = resolve(LoadingOptions, None, loading)
     chosen: Any = None if task is None else PIPELINES[task]

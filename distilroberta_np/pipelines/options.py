@@ -3,7 +3,7 @@
 A declaration is a TypedDict whose fields are annotated with an `Option`:
 
     class FillMaskOptions(CallOptions, total=False):
-        top_k: Annotated[int | None, Option(5, integer(0), "number of predictions per mask", {"metavar": "K"})]
+        top_k: Annotated[int | None, number(5, 0, "number of predictions per mask", "K")]
 
 Calls take `**options: Unpack[FillMaskOptions]`, so type checkers and editors know the names and types. The defaults,
 checks and documentation of `__call__`, and the flags of the command, follow from the declaration at run time.
@@ -23,7 +23,6 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 
 import numpy as np
 
-PADDING = (True, False, "longest", "max_length", "do_not_pad")
 SWITCH = {"action": "store_true"}
 ERRORS = """\
     PipelineException: an input cannot be answered; its `index` says which. For a list nothing is computed then; for an
@@ -53,6 +52,17 @@ class Option:
     help: str
     flag: Mapping[str, Any] | None = None
     none: bool = False
+
+
+def switch(help: str, *, flag: bool = True) -> Option:
+    """An option that is off by default."""
+    return Option(False, as_boolean, help, SWITCH if flag else None)
+
+
+def number(default: int | None, smallest: int, help: str, metavar: str | None = None) -> Option:
+    """An option that is an integer of at least `smallest`; a flag of the command if it has a metavar."""
+    check = partial(as_integer, smallest=smallest)
+    return Option(default, check, help, None if metavar is None else {"type": int, "metavar": metavar})
 
 
 @cache
@@ -193,16 +203,18 @@ def as_truncation(name: str, value: Any) -> bool:
     return value not in (False, "do_not_truncate")
 
 
+PADDING = Option(
+    False,
+    one_of(True, False, "longest", "max_length", "do_not_pad"),
+    "accepted as in transformers; it changes no result",
+)
+
+
 class CallOptions(TypedDict, total=False):
     """Options of every pipeline."""
 
     batch_size: Annotated[
         int | None,
-        Option(
-            None,
-            integer(1),
-            "number of inputs of an iterator that are read ahead and computed together; 1 if None, so that each is "
-            "answered before the next is read. Some hundred are several times as fast. Lists do not need it",
-        ),
+        number(None, 1, "number of inputs of an iterator that are read ahead and computed together (default: 1)"),
     ]
-    num_workers: Annotated[int | None, Option(None, integer(0), "accepted as in transformers; it changes nothing")]
+    num_workers: Annotated[int | None, number(None, 0, "accepted as in transformers; it changes nothing")]

@@ -18,7 +18,7 @@ from ..layers.activation import softmax
 from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
 from .base import Pipeline, name_of
-from .options import PADDING, SWITCH, CallOptions, Option, as_boolean, integer, one_of
+from .options import PADDING, CallOptions, Option, as_boolean, number, switch
 from .top_k import top_k
 from .truncation import cut_windows
 
@@ -41,54 +41,24 @@ class Answer(TypedDict):
 class QuestionAnsweringOptions(CallOptions, total=False):
     """Options of `QuestionAnsweringPipeline`."""
 
-    top_k: Annotated[
-        int | None, Option(1, integer(1), "maximum number of answers per question", {"type": int, "metavar": "K"})
-    ]
+    top_k: Annotated[int | None, number(1, 1, "maximum number of answers per question", "K")]
     doc_stride: Annotated[
         int | None,
-        Option(
-            None,
-            integer(0),
-            "number of tokens that the windows of a long context share; 128 by default, or less in short windows",
-            {"type": int, "metavar": "N"},
-        ),
+        number(None, 0, "number of tokens that the windows of a long context share (default: 128, or fewer)", "N"),
     ]
-    max_answer_len: Annotated[
-        int | None, Option(15, integer(1), "maximum number of tokens of an answer", {"type": int, "metavar": "N"})
-    ]
+    max_answer_len: Annotated[int | None, number(15, 1, "maximum number of tokens of an answer", "N")]
     max_seq_len: Annotated[
         int | None,
-        Option(
-            None,
-            integer(1),
-            "maximum number of tokens of a window, the question and special tokens included; 384 by default, or as "
-            "many as the model reads",
-            {"type": int, "metavar": "N"},
-        ),
+        number(None, 1, "maximum number of tokens of a window, the question included (default: 384, or fewer)", "N"),
     ]
     max_question_len: Annotated[
-        int | None,
-        Option(
-            None,
-            integer(1),
-            "cut the question to this number of tokens; whole by default. (transformers takes it and does not use it, "
-            "with tokenizers of this kind)",
-        ),
+        int | None, number(None, 1, "cut the question to this number of tokens, which transformers ignores")
     ]
     handle_impossible_answer: Annotated[
-        bool | None,
-        Option(
-            False,
-            as_boolean,
-            "let the empty answer be one too. Its score is that of <s> as start and end, in the window where that is "
-            "lowest",
-            SWITCH,
-        ),
+        bool | None, switch("let the empty answer be one too, with the score of <s> as start and end")
     ]
     align_to_words: Annotated[bool | None, Option(True, as_boolean, "let answers begin and end where words do")]
-    padding: Annotated[
-        bool | str | None, Option(False, one_of(*PADDING), "accepted as in transformers; it changes no result")
-    ]
+    padding: Annotated[bool | str | None, PADDING]
 
 
 @dataclass(frozen=True)
@@ -125,6 +95,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
     tasks = ("question-answering",)
     model_type = RobertaForQuestionAnswering
     options_type = QuestionAnsweringOptions
+    _unwraps_one = True
     suggested_model = "deepset/roberta-base-squad2"
     model: RobertaForQuestionAnswering
 
@@ -169,7 +140,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         resolved = self._options(**options)
         if isinstance(question, Mapping) and isinstance(question.get("question"), list) and context is None:
             # A dict of lists: the only list of one question whose result stays a list, as in transformers.
-            return super()._answer_list(_pairs(question["question"], question.get("context")), resolved)
+            return self._answer_list(_pairs(question["question"], question.get("context")), resolved)
         return self._run(question if context is None else _pairs(question, context), resolved)
 
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
@@ -189,10 +160,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         if inputs is None or isinstance(inputs, str):
             raise TypeError("a question needs its context: give both, or a dict of question and context")
         return super()._run(inputs, options)
-
-    def _answer_list(self, inputs: Sequence[Any], options: Any) -> Any:
-        answers = super()._answer_list(inputs, options)
-        return answers[0] if len(answers) == 1 else answers
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> Passage:
         question, context = _question_and_context(item, index)

@@ -14,7 +14,7 @@ from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
 from .base import Pipeline
-from .options import PADDING, SWITCH, CallOptions, Option, as_integer, integer, one_of
+from .options import PADDING, SWITCH, CallOptions, Option, as_integer, number
 from .truncation import STRATEGIES, check_length, truncate
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
@@ -67,25 +67,13 @@ class _OptionsWithoutTopK(CallOptions, total=False):
     truncation: Annotated[
         bool | str | None,
         Option(
-            None,
-            _as_strategy,
-            "cut texts that are too long, rather than refuse them: True or longest_first (of a pair, the longer text "
-            "first), only_first or only_second (that text alone)",
-            SWITCH,
+            None, _as_strategy, "cut texts that are too long: True or longest_first, only_first or only_second", SWITCH
         ),
     ]
     max_length: Annotated[
-        int | None,
-        Option(
-            None,
-            integer(1),
-            "maximum number of tokens, special tokens included; given alone, without truncation and padding, it turns "
-            "truncation on",
-        ),
+        int | None, number(None, 1, "maximum number of tokens; without truncation and padding it turns truncation on")
     ]
-    padding: Annotated[
-        bool | str | None, Option(False, one_of(*PADDING), "accepted as in transformers; it changes no result")
-    ]
+    padding: Annotated[bool | str | None, PADDING]
 
 
 class TextClassificationOptions(_OptionsWithoutTopK, total=False):

@@ -18,7 +18,7 @@ from ..models import RobertaForTokenClassification
 from ..tokenizer import RobertaTokenizer
 from ..tokenizer_files import SPECIAL_TOKENS
 from .base import Pipeline, name_of
-from .options import CallOptions, Option, as_boolean, as_text, as_texts, integer
+from .options import CallOptions, Option, as_text, as_texts, number, switch
 from .truncation import cut_windows
 
 # The start and the end of every token, in characters, as the tokenizer gives them.
@@ -87,22 +87,10 @@ class TokenClassificationOptions(CallOptions, total=False):
             ("O",), as_texts, "labels to leave out of the results; O by default", {"nargs": "*", "metavar": "LABEL"}
         ),
     ]
-    stride: Annotated[
-        int | None,
-        Option(
-            None,
-            integer(0),
-            "read a text that is too long in windows, each of which shares this many tokens with the one before it. Of "
-            "entities that overlap, the longest stays, or if they are equally long the one with the higher score. "
-            "Needs an aggregation strategy",
-            {"type": int, "metavar": "N"},
-        ),
-    ]
+    stride: Annotated[int | None, number(None, 0, "read long texts in windows that share this number of tokens", "N")]
     is_split_into_words: Annotated[
         bool | None,
-        Option(
-            False, as_boolean, "a text is a list of words, each tokenized by itself; results for one text are a list"
-        ),
+        switch("a text is a list of words, each tokenized by itself; results for one text are a list", flag=False),
     ]
     delimiter: Annotated[
         str | None, Option(" ", as_text, "the string between such words in the text that start and end refer to")
@@ -165,7 +153,8 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Label the tokens of one text, or of many.
 
-        A text that is too long, without `stride`, is cut with a warning.
+        A text that is too long is cut with a warning. With `stride`, which needs an aggregation strategy, it is read in
+        windows; of entities that overlap, the longest stays, or if they are equally long the one with the higher score.
 
         Args:
             inputs: a text; a list or tuple of them; or any other iterable, which is read as its results are consumed.
@@ -247,10 +236,10 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         begin = 0
-        for number, word in enumerate(words):
+        for position, word in enumerate(words):
             if not isinstance(word, str):
                 raise InputTypeError(
-                    f"word {number} of {name_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
+                    f"word {position} of {name_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
                 )
             encoding = self._encode(word, index)
             ids += encoding.ids[1:-1]

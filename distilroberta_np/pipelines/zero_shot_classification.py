@@ -21,7 +21,7 @@ from ..models import RobertaForSequenceClassification
 from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
-from .options import SWITCH, CallOptions, Option, as_boolean, as_text, as_texts
+from .options import CallOptions, Option, as_text, as_texts, switch
 from .truncation import truncate_plain
 
 # transformers' words.
@@ -68,14 +68,7 @@ class ZeroShotClassificationOptions(CallOptions, total=False):
         ),
     ]
     multi_label: Annotated[
-        bool | None,
-        Option(
-            False,
-            as_boolean,
-            "several labels can be true: each score is a softmax of entailment and contradiction, by itself. Else the "
-            "scores are a softmax of the labels' entailment logits, and sum to 1",
-            SWITCH,
-        ),
+        bool | None, switch("several labels can be true, each scored by itself; else the scores sum to 1")
     ]
 
 
@@ -135,6 +128,8 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
 
         Returns:
             For a text, a dict of `sequence` (the text), `labels` (the most likely first) and `scores`, in that order.
+            The scores are a softmax of the labels' entailment logits; with `multi_label`, or for a single label, each
+            is a softmax of entailment and contradiction.
             For a list, a list of those; for another iterable, an iterator over them.
         """
         if len(arguments) > 1 or (arguments and options.get("candidate_labels") is not None):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NotRequired, TypedDict, Unpack, overload
 import numpy as np
 
 from ..checkpoint.sentence_folder import Module, write_modules
+from ..config import RobertaConfig
 from ..errors import ConfigError
 from ..files import read_json
 from ..layers.activation import sigmoid, softmax
@@ -114,6 +115,17 @@ class CrossEncoder(SentenceModel):
         super().__init__(model, tokenizer, settings, max_seq_length, prompts, default_prompt_name)
         default = sigmoid if labels == 1 else identity
         self.activation_fn = default if activation_fn is None else as_function("activation_fn", activation_fn)
+
+    @property
+    def config(self) -> RobertaConfig:
+        """The config of the model."""
+        config: RobertaConfig = self.model.config
+        return config
+
+    @property
+    def num_labels(self) -> int:
+        """The number of scores of a pair."""
+        return self.config.num_labels
 
     def save_pretrained(self, folder: PathLike) -> None:
         """Save to a folder that this class and sentence-transformers load.

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checkpoint.sentence_folder import MODULES_FILE, Module, encoder_path, read_modules
 from ..errors import ConfigError
+from ..harmless import OnTheCPU
 from ..hub import in_organization, resolve_model
 from ..layers.params import Array
 from ..messages import shown, warn
@@ -80,13 +81,12 @@ class SentenceFolder(NamedTuple):
         return RobertaTokenizer.from_folder(self.encoder, settings_of_tokenizer, lowercase=settings.do_lower_case)
 
 
-class SentenceModel(Pipeline[tuple[int, ...], Array]):
+class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
     """A model that reads texts, or pairs of texts, after a prompt, and returns an array for each."""
 
     _ORGANIZATION: ClassVar[str]  # that sentence-transformers assumes for a name without one
     _MIN_LENGTH: ClassVar[int]  # special tokens, and one token of each text
     _PROMPTS: ClassVar[Mapping[str, str]] = MappingProxyType({})  # that every model has
-    device: ClassVar[str] = "cpu"
     # The evaluators of sentence-transformers report their metrics here.
     model_card_data: ClassVar[SimpleNamespace] = SimpleNamespace(set_evaluation_metrics=lambda *_, **__: None)
 
@@ -132,11 +132,6 @@ class SentenceModel(Pipeline[tuple[int, ...], Array]):
     def get_max_seq_length(self) -> int:
         """`max_seq_length`, by its old name."""
         return self.max_seq_length
-
-    def to(self, device: Any) -> Self:
-        """The model itself. Raises ValueError if the device is not the CPU."""
-        resolve(SentenceLoadingOptions, None, {"device": device})
-        return self
 
     def _save_encoder(self, folder: Path, task: str, settings: SentenceSettings) -> None:
         """Write the encoder, its tokenizer and the settings of both."""

@@ -25,7 +25,7 @@ from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
-from ..files import atomic_write, read_json, write_json
+from ..files import atomic_write, open_log, read_json, write_json
 from ..layers.params import tree_leaves
 from ..runtime.threads import worker_threads
 from .device import to_host
@@ -227,7 +227,7 @@ class Log:
             self.add(names)
 
     def add(self, cells: Iterable[object]) -> None:
-        with writing(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
+        with writing(self._path), open_log(self._path) as file:
             file.write(",".join(map(str, cells)) + "\r\n")
 
 

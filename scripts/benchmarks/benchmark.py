@@ -5,7 +5,8 @@
 Needs the `bench` extra. The checkpoint has distilroberta-base's shape and random weights; the sentences are those of
 Python's own documentation (`pydoc_data.topics`), or of a text file. Every contender (`contenders.py`) is a process of
 its own with the same number of threads; they take turns, and their answers are compared. Writes benchmark.json,
-benchmark.md and benchmark.png to the folder.
+benchmark.md and benchmark.png to the folder. With `--busy`, only the rows for a busy machine and for several calling
+threads are measured, and written to busy.json and busy.md.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ import json
 import pydoc_data.topics
 import random
 import re
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distilroberta_np import RobertaTokenizer
-from scripts.benchmarks.contender import PROJECT, RESULTS, contenders
+from scripts.benchmarks.contender import PROJECT, RESULTS, Contender, contenders
 from scripts.machine import describe_machine, measure_process
 from tests.support.transformers_models import DISTILROBERTA, seeded_masked_lm
 
@@ -48,6 +53,9 @@ LENGTHS = (8, 16, 64, 128, 512)
 BATCHES = ((8, 16), (32, 16), (8, 128), (32, 128))
 MANY = (1, 2, 4, 8, 16, 32, 64)  # texts of 16 tokens, for how time grows with their number
 SENTENCES = 2000
+# Rows for busy machines: other processes that occupy a core each, and threads that call one model at once.
+BUSY = ((0, 1), (1, 1), (2, 1), (0, 8), (0, 32), (2, 8), (2, 32))
+BUSY_LENGTHS = (8, 64)
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 # The largest difference between the probabilities of two answers that count as the same.
 TOLERANCE = 1e-4
@@ -68,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--text", type=Path, metavar="FILE", help="take the sentences from this file, UTF-8")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--busy", action="store_true", help="busy machines and several calling threads only")
     options = parser.parse_args()
     if options.text is None:
         text, source = "\n\n".join(pydoc_data.topics.topics.values()), "Python's documentation"
@@ -81,6 +90,10 @@ def main() -> None:
         for model in ("student", "teacher"):
             (folder / model / "workloads.json").write_text(json.dumps(workloads))
         export(folder / "student")
+        if options.busy:
+            make_embedded(folder / "embedded", workloads)
+            write_busy(busy(folder, max(options.threads), options.rounds[0]), options.out)
+            return
         results: dict[str, Any] = {
             "machine": describe_machine("torch", "transformers", "onnxruntime"),
             "source": source,
@@ -346,6 +359,84 @@ def installed_size(package: str) -> int:
 
 def progress(what: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def make_embedded(folder: Path, workloads: Workloads) -> None:
+    """The embedded model, with texts of the same number of tokens in its own vocabulary."""
+    shutil.copytree(PROJECT / "weights" / "tiny", folder)
+    tokenizer = RobertaTokenizer.from_folder(folder)
+    text = " ".join(workloads[f"{SENTENCES:,} sentences"]["texts"]).replace("<mask>", "it")
+    running = tokenizer.encode(text, add_special_tokens=False)
+    own = {
+        f"1 x {length}": {"texts": exact(running, tokenizer, 1, length), "lengths": [length], "batch_size": 1}
+        for length in BUSY_LENGTHS
+    }
+    (folder / "workloads.json").write_text(json.dumps(own))
+    export(folder)
+
+
+def busy(folder: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Single texts next to processes that occupy a core each, from one or several calling threads.
+
+    This package also runs on one thread, for the better of the two and for the CPU time.
+    """
+    rows = []
+    for model in ("embedded", "student"):
+        names = {"ours": threads, "ours, 1 thread": 1, "transformers": threads, "onnx_masks": threads}
+        with ExitStack() as stack:
+            running = {
+                label: Contender(MODULE, label.split(",")[0], folder / model, count) for label, count in names.items()
+            }
+            for contender in running.values():
+                stack.callback(contender.process.kill)
+            for (others, callers), length in product(BUSY, BUSY_LENGTHS):
+                progress(f"{model}, {length} tokens, {others} busy processes, {callers} callers")
+                row: dict[str, Any] = {"model": model, "tokens": length, "busy": others, "callers": callers}
+                request = {"workload": f"1 x {length}", "callers": callers}
+                with occupied(others):
+                    for contender in running.values():  # not timed
+                        contender.run(**request)
+                    outcomes = [
+                        {label: contender.run(**request) for label, contender in running.items()} for _ in range(rounds)
+                    ]
+                for measure in ("seconds", "cpu"):
+                    row[measure] = {
+                        label: statistics.median(outcome[label][measure] for outcome in outcomes) / callers
+                        for label in running
+                    }
+                rows.append(row)
+    return rows
+
+
+@contextmanager
+def occupied(count: int) -> Iterator[None]:
+    """Some processes that occupy a core each."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def write_busy(rows: list[dict[str, Any]], folder: Path) -> None:
+    """Write busy.json and busy.md."""
+    labels = list(rows[0]["seconds"])
+    lines = [
+        f"On {describe_machine('torch', 'transformers', 'onnxruntime')}. Medians.",
+        "Milliseconds per text, with CPU milliseconds in brackets.\n",
+        "| model | tokens | busy processes | calling threads | " + " | ".join(labels) + " |",
+        "| --- |" + " ---: |" * (len(labels) + 3),
+    ]
+    for row in rows:
+        cells = [f"{row['seconds'][label] * 1e3:.1f} ({row['cpu'][label] * 1e3:.1f})" for label in labels]
+        lines.append(f"| {row['model']} | {row['tokens']} | {row['busy']} | {row['callers']} | {' | '.join(cells)} |")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "busy.json").write_text(json.dumps(rows, indent=1))
+    report = "\n".join(lines)
+    (folder / "busy.md").write_text(report + "\n")
+    print(report)
 
 
 # -- reporting -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
     python -m scripts.benchmarks.contenders NAME FOLDER THREADS
 
 FOLDER holds the model, its ONNX exports and workloads.json ({name: {"texts": [...], "batch_size": n}}). The process
-reads the names of workloads from standard input and answers each with a line of JSON.
+reads the names of workloads from standard input and answers each with a line of JSON. A request with "callers" is
+answered by so many threads at once, each with its own call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,13 @@ def _pairs(answers: Any) -> Answers:
     return [[(item["token"], float(item["score"])) for item in text] for text in answers]
 
 
+def _call(fill: Callable[[list[str], int], Answers], texts: list[str], batch_size: int, callers: int) -> Answers:
+    if callers == 1:
+        return fill(texts, batch_size)
+    with ThreadPoolExecutor(callers) as pool:
+        return list(pool.map(fill, [texts] * callers, [batch_size] * callers))[-1]
+
+
 def main() -> None:
     name, folder, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     workloads = json.loads((folder / "workloads.json").read_text())
@@ -209,10 +218,13 @@ def main() -> None:
         request = json.loads(line)
         workload = workloads[request["workload"]]
         batch_size = request.get("batch_size", workload["batch_size"])
-        began = time.perf_counter()
-        answers = fill(workload["texts"][: request.get("texts")], batch_size)
+        texts, callers = workload["texts"][: request.get("texts")], request.get("callers", 1)
+        began, cpu = time.perf_counter(), time.process_time()
+        answers = _call(fill, texts, batch_size, callers)
         seconds = getattr(fill, "seconds", time.perf_counter() - began)
-        print(json.dumps({"seconds": seconds, "answers": answers if request.get("answers") else None}), flush=True)
+        answer = {"seconds": seconds, "cpu": time.process_time() - cpu}
+        answer["answers"] = answers if request.get("answers") else None
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

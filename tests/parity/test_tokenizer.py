@@ -123,7 +123,7 @@ def test_every_token_of_the_vocabulary(ours, reference_tokenizer):
 def test_batches_are_padded_alike(ours, reference_tokenizer):
     texts = [text for text in TEXTS.values() if len(text) < 100]
     expected = reference_tokenizer(texts, padding=True, return_tensors="np", return_token_type_ids=False)
-    batch = ours(texts)
+    batch = ours(texts, padding=True, return_tensors="np")
     assert batch.keys() == expected.keys()
     for name in batch:
         assert batch[name].tolist() == expected[name].tolist()
@@ -226,7 +226,7 @@ def test_sides(tmp_path, side):
     values = {"truncation_side": side, "padding_side": side}
     ours, theirs = assert_alike(write_tokenizer(tmp_path, values), WITHOUT_MASK)
     expected = theirs(list(WITHOUT_MASK), padding=True, return_tensors="np")
-    for name, values in ours(WITHOUT_MASK).items():
+    for name, values in ours(list(WITHOUT_MASK), padding=True, return_tensors="np").items():
         assert values.tolist() == expected[name].tolist()
 
 

@@ -99,7 +99,6 @@ def test_small_calls(tokenizers):
             tokenizer.batch_decode([ids, ids[:3]]),
             tokenizer.batch_decode(np.array([ids, ids]), skip_special_tokens=True),
             len(tokenizer),
-            tokenizer.vocab_size,
             tokenizer.get_vocab(),
             set(tokenizer.all_special_tokens),
             set(tokenizer.all_special_ids),

@@ -127,7 +127,7 @@ def test_transformers_loads_a_pretrained_model_without_warnings(tmp_path, recwar
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer("The cat saw <mask> of them.", return_tensors="pt")
     ours = RobertaForMaskedLM.from_pretrained(folder)
-    ids = RobertaTokenizer.from_pretrained(folder)("The cat saw <mask> of them.")
+    ids = RobertaTokenizer.from_pretrained(folder)("The cat saw <mask> of them.", return_tensors="np")
     np.testing.assert_array_equal(ids["input_ids"], inputs["input_ids"].numpy())
     with torch.no_grad():
         np.testing.assert_allclose(ours(**ids).logits, theirs.eval()(**inputs).logits.numpy(), atol=1e-5)

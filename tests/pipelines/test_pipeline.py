@@ -79,7 +79,7 @@ def test_the_cpu_by_each_of_its_names(folder, device):
 
 @pytest.mark.parametrize("device", [0, "cuda", "cuda:0", "mps", 1])
 def test_another_device(folder, device):
-    with pytest.raises(ValueError, match=f"device {device!r} is not supported: pipelines run on the CPU"):
+    with pytest.raises(ValueError, match=f"device {device!r} is not supported: this package runs on the CPU"):
         pipeline("fill-mask", folder, device=device)
 
 
@@ -174,7 +174,7 @@ def test_arguments_that_change_nothing_are_taken(folder, harmless):
     [
         ({"dtype": "float16"}, "dtype 'float16' is not supported: the computation is in float32"),
         ({"torch_dtype": np.float16}, "torch_dtype .* is not supported"),
-        ({"device_map": "balanced"}, "device_map 'balanced' is not supported: pipelines run on the CPU"),
+        ({"device_map": "balanced"}, "device_map 'balanced' is not supported: this package runs on the CPU"),
         ({"framework": "jax"}, "the framework is NumPy"),
         ({"token": "hf_secret"}, "token.* is not supported: log in with"),
         ({"trust_remote_code": True}, "code of a model is never run"),

@@ -1,0 +1,116 @@
+"""Arguments and methods of transformers that change nothing here, and why other values are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from .messages import shown
+
+Check = Callable[[str, Any], None]
+
+
+def harmless(reason: str, *values: str) -> Check:
+    """The check of an argument that changes nothing here: other values than these, or None, are refused with the
+    reason. Objects of torch and NumPy go by their names."""
+
+    def check(name: str, value: Any) -> None:
+        plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
+        if plain not in values:
+            text = "" if name.endswith("token") else f" {' '.join(shown(value).split())}"
+            raise ValueError(f"{name}{text} is not supported: {reason}")
+
+    return check
+
+
+_BOOLEAN = ("True", "False")
+DTYPE = harmless("the computation is in float32", "auto", "float32", "float")
+DEVICE = harmless("this package runs on the CPU", "cpu", "-1")
+DEVICE_MAP = harmless("this package runs on the CPU", "auto", "cpu", "{'': 'cpu'}")
+TOKEN = harmless("log in with the command `hf auth login`, or set HF_TOKEN", *_BOOLEAN)
+_TO = harmless("this package runs on the CPU, in float32", "cpu", "float32", "float")
+REMOTE_CODE = harmless("code of a model is never run", "False")
+
+# Of `from_pretrained`; `model_kwargs` of `pipeline` takes those of models.
+LOADING = {
+    "dtype": DTYPE,
+    "torch_dtype": DTYPE,
+    "device_map": DEVICE_MAP,
+    "low_cpu_mem_usage": harmless("give True or False", *_BOOLEAN),
+    "attn_implementation": harmless("there is one implementation of attention", "eager", "sdpa"),
+    "use_safetensors": harmless("weights are only read from .safetensors files", "True"),
+    "use_fast": harmless("give True or False", *_BOOLEAN),
+    "token": TOKEN,
+    "trust_remote_code": REMOTE_CODE,
+    "force_download": harmless("remove the model from the cache instead", "False"),
+}
+
+# Of calls of models.
+CALLING = {
+    "position_ids": harmless("positions follow from input_ids"),
+    "inputs_embeds": harmless("give input_ids"),
+    "head_mask": harmless("no head of the attention can be left out; see distilroberta_np.analysis"),
+    "return_dict": harmless("use `outputs.to_tuple()`", "True"),
+    "use_cache": harmless("an encoder has no cache", *_BOOLEAN),
+}
+
+_INFERENCE = "models are for inference; train with distilroberta_np.training"
+_RANDOM = "it would have random weights"
+# Methods of torch's models.
+_METHODS = {
+    "half": "the computation is in float32",
+    "bfloat16": "the computation is in float32",
+    "double": "the computation is in float32",
+    "cuda": "this package runs on the CPU",
+    "mps": "this package runs on the CPU",
+    "train": _INFERENCE,
+    "requires_grad_": _INFERENCE,
+    "zero_grad": _INFERENCE,
+    "gradient_checkpointing_enable": _INFERENCE,
+    "parameters": "weights are NumPy arrays; use state_dict()",
+    "named_parameters": "weights are NumPy arrays; use state_dict()",
+    "from_config": _RANDOM,
+    "resize_token_embeddings": _RANDOM,
+    "push_to_hub": "use save_pretrained, and the command `hf upload`",
+    "load_state_dict": "load a folder with from_pretrained",
+    "compile": "there is nothing to compile",
+    "get_input_embeddings": "there are no modules; use state_dict()",
+    "named_modules": "there are no modules; use state_dict()",
+    "modules": "there are no modules; use state_dict()",
+}
+
+
+def check_harmless(table: Mapping[str, Check], given: Mapping[str, Any], where: str = "") -> None:
+    """Check arguments that change nothing.
+
+    Raises:
+        TypeError: an argument that is not in the table.
+        ValueError: a value that would change something.
+    """
+    for name, value in given.items():
+        if name not in table:
+            raise TypeError(f"{where}unknown argument {name!r}; those without effect are {', '.join(table)}")
+        if value is not None:
+            table[name](f"{where}{name}", value)
+
+
+class OnTheCPU:
+    """Methods of torch's models that change nothing here. The error for another one gives the reason."""
+
+    device: ClassVar[str] = "cpu"
+
+    def eval(self) -> Self:
+        """The model itself: it is always in torch's evaluation mode."""
+        return self
+
+    def to(self, *arguments: Any, **keywords: Any) -> Self:
+        """The model itself: it is on the CPU, in float32. Raises ValueError for another device or dtype."""
+        for value in (*arguments, *keywords.values()):
+            _TO("device" if isinstance(value, str | int) else "dtype", value)
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            reason = f": {_METHODS[name]}" if name in _METHODS else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="needs the parity extra: pip install 'distilroberta-np[parity]'")
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 from distilroberta_np import RobertaTokenizer, TokenizerError  # noqa: E402
 from distilroberta_np.hub import find_embedded  # noqa: E402

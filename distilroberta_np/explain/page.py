@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -39,8 +40,3 @@ def render(data: dict[str, Any], title: str) -> str:
 def _as_script(module: str) -> str:
     """A module's text for a page that holds all modules in one script: without imports and exports."""
     return re.sub(r"^export ", "", re.sub(r"^import .*$\n", "", module, flags=re.MULTILINE), flags=re.MULTILINE)
-
-
-def escape(text: str) -> str:
-    """Text for HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

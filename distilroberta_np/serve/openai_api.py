@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .protocol import RequestError, Service, option
+from .protocol import RequestError, Service, option, read_dimensions
 
 
 async def embeddings(service: Service, body: dict[str, Any]) -> dict[str, Any]:
@@ -19,10 +19,7 @@ async def embeddings(service: Service, body: dict[str, Any]) -> dict[str, Any]:
     encoding = option(body, "encoding_format", str, "float")
     if encoding not in ("float", "base64"):
         raise RequestError("encoding_format must be float or base64")
-    dimensions = option(body, "dimensions", int)
-    if dimensions is not None and not 1 <= dimensions <= model.config.hidden_size:
-        raise RequestError(f"dimensions must be between 1 and {model.config.hidden_size}")
-    rows = await service.compute(model.embed(normalize=True, dimensions=dimensions), texts)
+    rows = await service.compute(model.embed(normalize=True, dimensions=read_dimensions(body, model)), texts)
     tokens = sum(len(model.tokenizer.encode(text)) for text in texts)
     return {
         "object": "list",

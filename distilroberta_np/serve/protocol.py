@@ -138,3 +138,11 @@ def option(values: dict[str, Any], name: str, kind: type, default: Any = None) -
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise RequestError(f"{name} must be {'a boolean' if kind is bool else f'of type {kind.__name__}'}")
     return value
+
+
+def read_dimensions(body: dict[str, Any], model: ServedModel) -> int | None:
+    """The optional number of dimensions of embeddings. Raises RequestError."""
+    dimensions: int | None = option(body, "dimensions", int)
+    if dimensions is not None and not 1 <= dimensions <= model.config.hidden_size:
+        raise RequestError(f"dimensions must be between 1 and {model.config.hidden_size}")
+    return dimensions

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import __version__
 from .loaded import ServedModel
-from .protocol import RequestError, Service, option
+from .protocol import RequestError, Service, option, read_dimensions
 
 _EMBEDDING = ("sentence-similarity", "feature-extraction")
 
@@ -20,7 +20,7 @@ async def embed(service: Service, body: dict[str, Any], name: str | None = None)
     operation = model.embed(
         normalize=option(body, "normalize", bool, True),
         prompt_name=option(body, "prompt_name", str),
-        dimensions=_dimensions(body, model),
+        dimensions=read_dimensions(body, model),
     )
     return [embedding.tolist() for embedding in await service.compute(operation, texts)]
 
@@ -153,10 +153,3 @@ def _inputs(service: Service, model: ServedModel, body: dict[str, Any]) -> list[
             if length > model.max_length:
                 raise RequestError(f"inputs has a text of {length} tokens; the limit is {model.max_length}")
     return texts
-
-
-def _dimensions(body: dict[str, Any], model: ServedModel) -> int | None:
-    dimensions: int | None = option(body, "dimensions", int)
-    if dimensions is not None and not 1 <= dimensions <= model.config.hidden_size:
-        raise RequestError(f"dimensions must be between 1 and {model.config.hidden_size}")
-    return dimensions

@@ -15,7 +15,8 @@ pandas = pytest.importorskip("pandas", reason="needs the dask extra: pip install
 from distilroberta_np.corpus.columns import Task  # noqa: E402
 from distilroberta_np.corpus.dask import map_partitions  # noqa: E402
 from distilroberta_np.corpus.job import map_on_dask, on_dask, run_job  # noqa: E402
-from tests.corpus.test_job import close, read_lines, write_lines  # noqa: E402
+from tests.corpus.test_job import read_lines, write_lines  # noqa: E402
+from tests.support.answers import close  # noqa: E402
 from tests.support.seeded import write_model  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -16,6 +16,7 @@ import pytest
 from distilroberta_np import CorpusError, PseudoLikelihoodScorer, RobertaForMaskedLM, SentenceEncoder, pipeline
 from distilroberta_np.corpus.columns import Task
 from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
+from tests.support.answers import close
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import write_classifier
 from tests.support.seeded_question_answering import write_question_answering
@@ -36,14 +37,6 @@ def write_lines(path, texts=TEXTS):
 
 def read_lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def close(answer, expected):
-    if isinstance(expected, dict):
-        return answer.keys() == expected.keys() and all(close(answer[key], expected[key]) for key in expected)
-    if isinstance(expected, list):
-        return len(answer) == len(expected) and all(map(close, answer, expected))
-    return answer == pytest.approx(expected, abs=1e-5) if isinstance(expected, float) else answer == expected
 
 
 def test_text_becomes_json_lines_with_the_pipelines_answers(tmp_path, model):

@@ -12,20 +12,12 @@ pytest.importorskip("uvicorn", reason="needs the serve extra: pip install '.[ser
 
 from distilroberta_np.serve.app import Options, make_app
 from distilroberta_np.serve.protocol import Limits
+from tests.support.answers import close
 from tests.support.served import running
 
 
 def by_task(models, task):
     return next(model for model in models if model.task == task)
-
-
-def close(answer, expected):
-    """Whether two JSON values are equal but for the rounding of floats, which depends on the batch."""
-    if isinstance(expected, dict):
-        return answer.keys() == expected.keys() and all(close(answer[key], expected[key]) for key in expected)
-    if isinstance(expected, list):
-        return len(answer) == len(expected) and all(map(close, answer, expected))
-    return answer == pytest.approx(expected, abs=1e-5) if isinstance(expected, float) else answer == expected
 
 
 def test_fill_mask(server, models):

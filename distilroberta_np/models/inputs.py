@@ -66,24 +66,22 @@ def select_targets(labels: Sequence[Array], *, everywhere: bool = False) -> Targ
         labels: of each group (B, S) integer, -100 for a position without one.
         everywhere: take all positions, those without a label too.
     """
-    positions = None if everywhere else [_target_positions(group >= 0) for group in labels]
-    flat = np.concatenate(
-        [
-            (group if positions is None else np.take_along_axis(group, positions[index], axis=1)).reshape(-1)
-            for index, group in enumerate(labels)
-        ]
-    )  # [M]
+    positions = None
+    if not everywhere:
+        positions = []
+        for group in labels:
+            most = max(1, int((group >= 0).sum(axis=1).max()))
+            first = np.argsort(group < 0, axis=1, kind="stable")[:, :most]  # those with a label before the others
+            positions.append(np.sort(first, axis=1))
+        labels = [np.take_along_axis(group, at, axis=1) for group, at in zip(labels, positions, strict=True)]
+    flat = np.concatenate([group.reshape(-1) for group in labels])  # [M]
     rows = np.flatnonzero(flat >= 0)
     return Targets(positions, rows, flat[rows])
 
 
-def _target_positions(is_target: Array) -> Array:
-    """Shapes: (B, S) bool -> (B, Q) integer, ascending; Q is at least 1."""
-    most = max(1, int(is_target.sum(axis=1).max()))
-    return np.sort(np.argsort(~is_target, axis=1, kind="stable")[:, :most], axis=1)
-
-
-def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> tuple[Array, Array]:
+def check_inputs(
+    input_ids: Any, attention_mask: Any, token_type_ids: Any, config: RobertaConfig
+) -> tuple[Array, Array]:
     """Ids and mask as (B, S) arrays that the model can compute; the mask is all ones if none is given.
 
     An index out of range would otherwise wrap around or crash deep inside, so everything is checked here, once.
@@ -91,6 +89,9 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
     Raises:
         TypeError, ValueError: as `RobertaModel.__call__`.
     """
+    # RoBERTa is trained without token types.
+    if token_type_ids is not None and np.any(_as_array("token_type_ids", token_type_ids)):
+        raise ValueError("token_type_ids must be 0: other types are not supported; leave them out")
     input_ids = _as_array("input_ids", input_ids)
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must have the shape (batch, sequence), not {input_ids.shape}")
@@ -118,12 +119,6 @@ def check_inputs(input_ids: Any, attention_mask: Any, config: RobertaConfig) -> 
     if not np.isin(attention_mask, (0, 1)).all():
         raise ValueError("attention_mask must contain only 1 (a token) and 0 (padding)")
     return input_ids, attention_mask
-
-
-def check_token_types(token_type_ids: Any) -> None:
-    """Raise ValueError for token types other than 0: RoBERTa is trained without them."""
-    if token_type_ids is not None and np.any(_as_array("token_type_ids", token_type_ids)):
-        raise ValueError("token_type_ids must be 0: other types are not supported; leave them out")
 
 
 def _as_array(name: str, values: Any) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from ..runtime.batching import threads_for
 from ..runtime.threads import map_in_threads
 from .base import check_finite, register
 from .inputs import select_targets
-from .outputs import LogitsOutput, mean_cross_entropy
-from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
+from .outputs import LogitsOutput
+from .roberta import ModelWithHead, RobertaWeights, roberta_gradients, roberta_keys
 
 # Rows of logits that a thread computes at a time: 26 MB for 50,265 tokens.
 _HEAD_ROWS = 128
@@ -151,6 +151,7 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
     """The encoder with its language-model head: logits over the vocabulary at every position."""
 
     head, head_name, keys = "lm_head", "masked-language-model", masked_lm_keys
+    gradients, output = masked_lm_gradients, MaskedLMOutput
     ignored = ("roberta.pooler.dense.", "lm_head.decoder.")
     # The output matrix is tied to the word embeddings, so either of the two may be stored.
     aliases: ClassVar[dict[str, str]] = {
@@ -215,15 +216,12 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
             blocks = np.array_split(logits, min(threads, len(rows)))
             yield from map_in_threads(lambda block: function(check_finite(block)), blocks)
 
-    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> MaskedLMOutput:
-        batch, sequence, hidden = encoded.last_hidden_state.shape
-        rows = encoded.last_hidden_state.reshape(-1, hidden)  # [B, S, H] -> [N, H]
+    def _all_logits(self, hidden_states: Array) -> Array:
+        rows = hidden_states.reshape(-1, hidden_states.shape[-1])  # [B, S, H] -> [N, H]
         logits = np.empty((len(rows), self.config.vocab_size), np.float32)
 
         def fill(part: slice) -> None:
             logits[part] = self.logits(rows[part])  # [N, H] -> [N, V]
 
         map_in_threads(fill, [slice(start, start + _HEAD_ROWS) for start in range(0, len(rows), _HEAD_ROWS)])
-        shaped = logits.reshape(batch, sequence, -1)
-        loss = None if labels is None else mean_cross_entropy(shaped, labels)
-        return MaskedLMOutput(loss, shaped, encoded.hidden_states, encoded.attentions)
+        return logits.reshape(*hidden_states.shape[:2], -1)

@@ -11,13 +11,13 @@ import numpy as np
 from ..checkpoint.keys import Key, linear_keys
 from ..config import RobertaConfig
 from ..layers.dropout import Dropout
-from ..layers.kernels import ignore_spurious_flags, to_device_of
+from ..layers.kernels import to_device_of
 from ..layers.linear import LinearWeights, linear, linear_backward
 from ..layers.losses import cross_entropy
 from ..layers.params import Array, Leaf
 from .base import register
 from .outputs import ModelOutput, check_labels, mean_cross_entropy
-from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
+from .roberta import ModelWithHead, RobertaWeights, roberta_gradients, roberta_keys
 
 
 class QuestionAnsweringWeights(NamedTuple, Generic[Leaf]):
@@ -93,16 +93,11 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringWeights[Array],
     """The encoder with a head on every token: a logit for the start of an answer, and one for its end."""
 
     head, head_name, keys = "qa_outputs", "question-answering", question_answering_keys
+    gradients = question_answering_gradients
 
-    def logits(self, hidden_states: Array) -> Array:
-        """The head alone: (..., H) -> logits (..., 2) of the start and the end, float32."""
-        with ignore_spurious_flags():
-            return linear(hidden_states, self.weights.qa_outputs)
-
-    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> QuestionAnsweringOutput:
-        logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, 2]
-        loss = None if labels is None else self._loss(logits, labels)
-        return QuestionAnsweringOutput(loss, logits[..., 0], logits[..., 1], encoded.hidden_states, encoded.attentions)
+    @staticmethod
+    def output(loss: np.float32 | None, logits: Array, *others: Any) -> QuestionAnsweringOutput:
+        return QuestionAnsweringOutput(loss, logits[..., 0], logits[..., 1], *others)  # (B, S, 2) -> (B, S) each
 
     def _loss(self, logits: Array, answers: tuple[Any, Any]) -> np.float32:
         """The mean of the losses of starts and ends. Those beyond the sequence have no part in it."""
@@ -122,19 +117,10 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringWeights[Array],
         labels: Any = None,
         start_positions: Any = None,
         end_positions: Any = None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        **others: Any,
+        **options: Any,
     ) -> QuestionAnsweringOutput:
         """As the other models with a head; the labels are the first and the last token of each answer, (B,) each."""
         if labels is not None or (start_positions is None) != (end_positions is None):
             raise TypeError("give the answers as both start_positions and end_positions")
-        return super().__call__(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            labels=None if start_positions is None else (start_positions, end_positions),
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-            **others,
-        )
+        answers = None if start_positions is None else (start_positions, end_positions)
+        return super().__call__(input_ids, attention_mask, token_type_ids, labels=answers, **options)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -28,8 +27,8 @@ from ..layers.params import Array, Leaf, tree_leaves
 from ..runtime.batching import batches, micro_batches
 from ..runtime.threads import map_in_threads
 from .base import MODELS, PretrainedModel, check_finite, register
-from .inputs import PackedBatch, check_inputs, check_token_types, pack
-from .outputs import ModelOutput
+from .inputs import PackedBatch, check_inputs, pack
+from .outputs import ModelOutput, mean_cross_entropy
 
 
 class RobertaWeights(NamedTuple, Generic[Leaf]):
@@ -206,8 +205,7 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
                 another argument that would change something.
         """
         check_harmless(CALLING, others)
-        check_token_types(token_type_ids)
-        input_ids, attention_mask = check_inputs(input_ids, attention_mask, self.config)
+        input_ids, attention_mask = check_inputs(input_ids, attention_mask, token_type_ids, self.config)
         for file in self._files:
             file.check()
 
@@ -302,8 +300,7 @@ def _concatenate(outputs: list[RobertaModelOutput]) -> RobertaModelOutput:
             return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
         return np.concatenate(parts)
 
-    names = [each.name for each in fields(RobertaModelOutput)]
-    return RobertaModelOutput(*(joined(tuple(getattr(output, name) for output in outputs)) for name in names))
+    return RobertaModelOutput(*map(joined, zip(*(vars(output).values() for output in outputs), strict=True)))
 
 
 # -- models with a head ----------------------------------------------------------------------------------------------
@@ -316,9 +313,11 @@ Output = TypeVar("Output")
 class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
     """The encoder, as `roberta`, with a head on top of it. The weights are a pair: the encoder's, and the head's."""
 
-    # The name of the head in errors, and its tensor names.
-    head_name: ClassVar[str]
+    head_name: ClassVar[str]  # in errors
+    output: ClassVar[Callable[..., Any]]  # from the loss, the logits, the hidden states and the attentions
+    # The names of the weights in a checkpoint; and the loss and the gradients of a batch, as `masked_lm_gradients`.
     keys: ClassVar[Callable[[RobertaConfig], Any]]
+    gradients: ClassVar[Callable[..., tuple[float, Any]]]
     # How the names of tensors begin that a checkpoint may hold but the model doesn't load.
     ignored: ClassVar[tuple[str, ...]] = ("roberta.pooler.dense.",)
     # Names under which tensors may be stored instead of their own.
@@ -352,13 +351,10 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
         keys: Weights = type(self).keys(self.config)
         return keys
 
-    @abstractmethod
     def logits(self, hidden_states: Array) -> Array:
         """The head alone: final hidden states (..., H) -> logits (..., C), float32."""
-
-    @abstractmethod
-    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> Output:
-        """The output of the model, given that of the encoder, and the labels if there are any."""
+        with ignore_spurious_flags():
+            return linear(hidden_states, self.weights[1])
 
     def encode(self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[Array]:
         """Final hidden states at selected positions of each sequence: as `RobertaModel.encode`."""
@@ -393,26 +389,28 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
         token_type_ids: Any = None,
         *,
         labels: Any = None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        **others: Any,
+        **options: Any,
     ) -> Output:
         """Run the encoder, then the head on all its hidden states.
 
         Args:
             labels: of each sequence or token, for the `loss` of the output; -100 marks a token without one.
-            input_ids, attention_mask, token_type_ids, output_hidden_states, output_attentions, others: as
-                `RobertaModel.__call__`, whose errors this raises too.
+            input_ids, attention_mask, token_type_ids, options: as `RobertaModel.__call__`, whose errors this raises
+                too.
         """
-        encoded = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-            **others,
-        )
-        return self._outputs(encoded, labels)
+        encoded = self.roberta(input_ids, attention_mask, token_type_ids, **options)
+        logits = self._all_logits(encoded.last_hidden_state)
+        loss = None if labels is None else self._loss(logits, labels)
+        output: Output = type(self).output(loss, logits, encoded.hidden_states, encoded.attentions)
+        return output
+
+    def _all_logits(self, hidden_states: Array) -> Array:
+        """The logits of a padded batch, from its hidden states (B, S, H)."""
+        return self.logits(hidden_states)
+
+    def _loss(self, logits: Array, labels: Any) -> np.float32:
+        """The loss of a padded batch. Raises TypeError and ValueError for unusable labels."""
+        return mean_cross_entropy(logits, labels)
 
 
 def _with_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:

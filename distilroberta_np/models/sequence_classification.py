@@ -16,7 +16,7 @@ from ..layers.losses import binary_cross_entropy, cross_entropy, mean_squared_er
 from ..layers.params import Array, Leaf
 from .base import register
 from .outputs import LogitsOutput, check_labels, mean_cross_entropy
-from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
+from .roberta import ModelWithHead, RobertaWeights, roberta_gradients, roberta_keys
 
 
 class ClassificationHeadWeights(NamedTuple, Generic[Leaf]):
@@ -131,20 +131,19 @@ class RobertaForSequenceClassification(ModelWithHead[SequenceClassificationWeigh
     "regression" the predicted numbers."""
 
     head, head_name, keys = "classifier", "sequence-classification", sequence_classification_keys
+    gradients, output = sequence_classification_gradients, SequenceClassifierOutput
 
     def logits(self, hidden_states: Array) -> Array:
         """The head alone, for the hidden states of the first tokens: (B, H) -> logits (B, C), float32."""
         with ignore_spurious_flags():
             return classification_head(hidden_states, self.weights.classifier)[0]
 
-    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> SequenceClassifierOutput:
-        logits = self.logits(encoded.last_hidden_state[:, 0])  # [B, H] -> [B, C]
-        loss = None if labels is None else self._loss(logits, np.asarray(labels))
-        return SequenceClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)
+    def _all_logits(self, hidden_states: Array) -> Array:
+        return self.logits(hidden_states[:, 0])  # [B, S, H] -> [B, H] -> [B, C]
 
-    def _loss(self, logits: Array, labels: Array) -> np.float32:
+    def _loss(self, logits: Array, labels: Any) -> np.float32:
         """The loss that the config names, or else transformers' choice: by the number of labels, and their dtype."""
-        kind = self.config.problem_type
+        labels, kind = np.asarray(labels), self.config.problem_type
         if kind is None:
             several = "single" if np.issubdtype(labels.dtype, np.integer) else "multi"
             kind = "regression" if logits.shape[1] == 1 else f"{several}_label_classification"

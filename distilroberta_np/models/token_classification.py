@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 
 from ..checkpoint.keys import Key, linear_keys
 from ..config import RobertaConfig
 from ..layers.dropout import Dropout, drop, drop_backward
-from ..layers.kernels import ignore_spurious_flags, to_device_of
+from ..layers.kernels import to_device_of
 from ..layers.linear import LinearWeights, linear, linear_backward
 from ..layers.losses import cross_entropy
 from ..layers.params import Array, Leaf
 from .base import register
 from .inputs import select_targets
-from .outputs import LogitsOutput, mean_cross_entropy
-from .roberta import ModelWithHead, RobertaModelOutput, RobertaWeights, roberta_gradients, roberta_keys
+from .outputs import LogitsOutput
+from .roberta import ModelWithHead, RobertaWeights, roberta_gradients, roberta_keys
 
 
 class TokenClassificationWeights(NamedTuple, Generic[Leaf]):
@@ -76,13 +76,4 @@ class RobertaForTokenClassification(ModelWithHead[TokenClassificationWeights[Arr
     """The encoder with a head on every token: a logit per label (`config.id2label`)."""
 
     head, head_name, keys = "classifier", "token-classification", token_classification_keys
-
-    def logits(self, hidden_states: Array) -> Array:
-        """The head alone: (..., H) -> logits (..., C), float32."""
-        with ignore_spurious_flags():
-            return linear(hidden_states, self.weights.classifier)
-
-    def _outputs(self, encoded: RobertaModelOutput, labels: Any) -> TokenClassifierOutput:
-        logits = self.logits(encoded.last_hidden_state)  # [B, S, H] -> [B, S, C]
-        loss = None if labels is None else mean_cross_entropy(logits, labels)
-        return TokenClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)
+    gradients, output = token_classification_gradients, TokenClassifierOutput

@@ -18,18 +18,19 @@ from tokenizers import Tokenizer
 from ..config import RobertaConfig
 from ..errors import TrainingError
 from ..hub import resolve_model
+from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights
 from ..tokenizer import RobertaTokenizer
-from .data.batches import MaskedBatches, MicroBatch, masked_lm_step, write_sequences
+from .data.batches import MaskedBatches, write_sequences
 from .data.source import check_file
-from .device import to_device, to_host
-from .loop import Job, Options, RunOptions, train
-from .pretrain import check_end
+from .device import to_device
+from .loop import Options, RunOptions
+from .pretrain import check_end, train_on_masked_text
 from .run_folder import open_run
 from .settings import DistillSettings
-from .student import Objective, Teacher, distillation_gradients, first_student
+from .student import distillation_gradients, first_student
 
 PHASE = "text"
 
@@ -56,10 +57,8 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
     for path in files:
         check_file(path)
     source = resolve_model(settings.teacher)
-    model, tokenizer = RobertaForMaskedLM.from_pretrained(source), RobertaTokenizer.from_pretrained(source)
-    teacher = Teacher(model.weights, model.config)
-    config = _student_config(model.config, settings)
-    _check_tokenizer(tokenizer, config, settings.teacher)
+    teacher, tokenizer = RobertaForMaskedLM.from_pretrained(source), RobertaTokenizer.from_pretrained(source)
+    config = _student_config(teacher.config, tokenizer, settings)
 
     def prepare() -> Iterable[Path]:
         tokenizer.save_pretrained(folder)
@@ -72,54 +71,39 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
     with open_run(folder) as run:
         check_end(run, settings)
         data = {"text": files, "teacher": [source / "config.json", *sorted(source.glob("*.safetensors"))]}
-        run.begin(settings, data, prepare, free=settings.ENDING)
+        run.begin(settings, data, prepare)
         batches = MaskedBatches(folder, PHASE, settings.length, settings)
         initial = (
             first_student(teacher.weights, config.num_hidden_layers)
             if run.checkpoint is None
             else RobertaForMaskedLM.from_pretrained(run.checkpoint).weights
         )
-        weights: MaskedLMWeights[Array] = to_device(tree_map(np.array, initial), options.device)  # writable copies
-        teacher = teacher._replace(weights=to_device(teacher.weights, options.device))
-        objective = Objective(
-            settings.temperature,
-            settings.alpha_ce,
-            settings.alpha_mlm,
-            settings.alpha_cos,
-            settings.restrict_ce_to_mask,
-        )
+        weights = to_device(tree_map(np.array, initial), options.device)  # writable copies
+        teacher = RobertaForMaskedLM(teacher.config, to_device(teacher.weights, options.device))
 
-        def compute(part: MicroBatch, masked: int, tokens: int) -> tuple[float, MaskedLMWeights[Array]]:
-            return distillation_gradients(
-                part.ids, part.labels, weights, config, teacher, objective, part.dropout, masked, tokens
-            )
+        def compute(
+            ids: list[Array], labels: list[Array], dropout: Dropout, masked: int, tokens: int
+        ) -> tuple[float, MaskedLMWeights[Array]]:
+            return distillation_gradients(ids, labels, weights, config, teacher, settings, dropout, masked, tokens)
 
-        def save(target: Path) -> None:
-            RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
-            tokenizer.save_pretrained(target)
-
-        state = run.resume(weights, options.device, options.say)
-        step = masked_lm_step(batches.batch, compute, settings, options.device)
-        return train(run, weights, state, settings, Job(settings.updates, step, save), options)
+        model = RobertaForMaskedLM(config, weights)
+        return train_on_masked_text(run, model, tokenizer, settings, batches.batch, compute, options)
 
 
-def _student_config(teacher: RobertaConfig, settings: DistillSettings) -> RobertaConfig:
+def _student_config(teacher: RobertaConfig, tokenizer: RobertaTokenizer, settings: DistillSettings) -> RobertaConfig:
     """The teacher's config with fewer layers."""
-    layers = settings.layers or max(1, teacher.num_hidden_layers // 2)
+    layers, longest = settings.layers or max(1, teacher.num_hidden_layers // 2), teacher.max_sequence_length
     if layers > teacher.num_hidden_layers:
         raise TrainingError(
             f"layers must be at most {teacher.num_hidden_layers}, the number that {settings.teacher} has, not {layers}"
         )
-    if settings.length > teacher.max_sequence_length:
+    if settings.length > longest:
         raise TrainingError(
-            f"length must be at most {teacher.max_sequence_length}, the maximum of {settings.teacher}, not "
-            f"{settings.length}"
+            f"length must be at most {longest}, the maximum of {settings.teacher}, not {settings.length}"
+        )
+    if tokenizer.vocab_size > teacher.vocab_size:
+        raise TrainingError(
+            f"{settings.teacher}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model only "
+            f"{teacher.vocab_size:,}"
         )
     return replace(teacher, num_hidden_layers=layers, architectures=("RobertaForMaskedLM",))
-
-
-def _check_tokenizer(tokenizer: RobertaTokenizer, config: RobertaConfig, teacher: str) -> None:
-    if tokenizer.vocab_size > config.vocab_size:
-        raise TrainingError(
-            f"{teacher}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model only {config.vocab_size:,}"
-        )

@@ -28,10 +28,10 @@ from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .data.batches import batch_gradients
 from .data.source import check_file
-from .device import to_device, to_host
+from .device import to_device
 from .initial_weights import initial_weights
-from .loop import Job, Options, RunOptions, train
-from .run_folder import EVALUATIONS, Log, RunFolder, open_run, read_record, write_record, writing
+from .loop import Options, RunOptions, save_checkpoint, train
+from .run_folder import EVALUATIONS, RunFolder, append_row, open_run, read_record, write_record, writing
 from .settings import FinetuneSettings, default_epochs, default_learning_rate
 from .tasks import Context, Example, Task, find_task
 
@@ -77,7 +77,8 @@ def finetune(
         config, tokenizer = RobertaConfig.from_file(source / "config.json"), RobertaTokenizer.from_folder(source)
         context = _context(settings, config, tokenizer, task, options.say)
         config, examples, eval_rows, eval_examples = _read_data(task, config, context)
-        metric = _metric(task.metric_names(config), settings)
+        names = task.metric_names(config)
+        metric = _metric(names, settings)
         weights = _weights(task, source, config, settings.seed, resumed=run.checkpoint is not None)
         parameters = sum(leaf.size for leaf in tree_leaves(weights))
         per_epoch = math.ceil(len(examples) / settings.batch_size)
@@ -87,11 +88,9 @@ def finetune(
         options.say(
             f"parameters: {parameters:,}, learning rate: {rate:g}, epochs: {epochs}, updates: {epochs * per_epoch:,}"
         )
-        data = {name: [Path(path)] for name, path in files.items()}
-        run.begin(settings, data, free=("train", "eval", "epochs"))
+        run.begin(settings, {name: [Path(path)] for name, path in files.items()})
         model = task.model_class(config, to_device(weights, options.device))
-        state = run.resume(model.weights, options.device, options.say)
-        evaluations = Evaluations(run, task.metric_names(config), metric)
+        scores_so_far = _scores_so_far(run, metric)
 
         def gradients(update: int) -> tuple[float, Any, int]:
             epoch, number = divmod(update, per_epoch)
@@ -99,39 +98,37 @@ def finetune(
             selected = order[number * settings.batch_size :][: settings.batch_size].tolist()
             batch = sorted((examples[index] for index in selected), key=lambda example: len(example.ids))
             count = task.count([example.labels for example in batch])
-            loss, total = batch_gradients(
-                [(example.ids, example.labels) for example in batch],
-                lambda part: task.gradients(part.ids, part.labels, model.weights, config, part.dropout, count),
-                settings.dropout,
-                [settings.seed, 2, update],
-                options.device,
-            )
-            return loss, total, sum(len(example.ids) for example in batch)
 
-        def save(target: Path) -> None:
-            task.model_class(config, to_host(model.weights)).save_pretrained(target)
-            tokenizer.save_pretrained(target)
+            def compute(*part: Any) -> tuple[float, Any]:
+                ids, labels, dropout = part
+                return task.model_class.gradients(ids, labels, model.weights, config, dropout, count)
+
+            pairs, seed = [(example.ids, example.labels) for example in batch], [settings.seed, 2, update]
+            loss, total = batch_gradients(pairs, compute, settings.dropout, seed, options.device)
+            return loss, total, sum(len(example.ids) for example in batch)
 
         def after(made: int) -> None:
             epoch, rest = divmod(made, per_epoch)
             if rest:
                 return
             scores = task.evaluate(model, eval_rows, eval_examples)
-            best = evaluations.is_best(scores)
+
+            def fill(target: Path) -> None:
+                save_checkpoint(model, tokenizer, target)
+                values = {"epoch": epoch, "update": made, "metric": metric} | scores
+                write_record(target / "evaluation.json", values, target.iterdir())
+
+            best = is_best(scores[metric], scores_so_far)
             if best:
-
-                def fill(target: Path) -> None:
-                    save(target)
-                    values = {"epoch": epoch, "update": made, "metric": metric} | scores
-                    write_record(target / "evaluation.json", values, target.iterdir())
-
                 with writing(folder / "best"):
                     replace_folder(folder / "best", fill)
-            evaluations.add(made, epoch, scores)
+            scores_so_far.append(scores[metric])
+            # In full digits, so that a resumed run compares the same numbers.
+            row = {"update": made, "epoch": epoch} | {name: repr(scores[name]) for name in names}
+            append_row(run.path / EVALUATIONS, row)
             options.say(f"epoch {epoch} of {epochs}: {show_scores(scores)}{' (the best so far)' * best}")
 
-        job = Job(epochs * per_epoch, gradients, save, after)
-        return train(run, model.weights, state, settings, job, options)
+        return train(run, model, tokenizer, settings, epochs * per_epoch, gradients, options, after)
 
 
 def evaluate(
@@ -167,7 +164,7 @@ def _context(
     settings: FinetuneSettings,
     config: RobertaConfig,
     tokenizer: RobertaTokenizer,
-    task: Task[object, object],
+    task: Task[object],
     say: Callable[[str], None],
 ) -> Context:
     if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_token_id != config.pad_token_id:
@@ -183,7 +180,7 @@ def _context(
 
 
 def _read_data(
-    task: Task[object, object], config: RobertaConfig, context: Context
+    task: Task[object], config: RobertaConfig, context: Context
 ) -> tuple[RobertaConfig, list[Example], Sequence[object], list[Example]]:
     """The config with the labels of the training data, their examples, and the rows and examples to evaluate on."""
     train, eval_file = context.settings.train, context.settings.eval
@@ -198,7 +195,7 @@ def _read_data(
 
 
 def _examples(
-    task: Task[object, object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
+    task: Task[object], path: str, rows: Sequence[object], config: RobertaConfig, context: Context
 ) -> list[Example]:
     examples = task.encode(rows, config, context)
     if context.skipped:
@@ -226,11 +223,11 @@ def _hold_out(rows: Sequence[Item], context: Context) -> tuple[list[Item], list[
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _weights(task: Task[object, object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
+def _weights(task: Task[object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
     """Those of the run's checkpoint; or a model's encoder with a new head."""
     if resumed:
         return tree_map(np.array, task.model_class.from_pretrained(source).weights)
-    keys: Any = task.keys(config)
+    keys = task.model_class.keys(config)
     rng = np.random.default_rng([seed, 0])
     encoder = RobertaModel.from_pretrained(source).weights._replace(pooler=None)
     return type(keys)(tree_map(np.array, encoder), tree_map(lambda key: initial_weights(key, rng), keys[1]))
@@ -245,35 +242,18 @@ def _metric(names: Sequence[str], settings: FinetuneSettings) -> str:
     return settings.metric or names[0]
 
 
-class Evaluations:
-    """The evaluations of a run up to its checkpoint, and those that follow.
+def _scores_so_far(run: RunFolder, metric: str) -> list[float]:
+    """The scores of the evaluations up to the run's checkpoint. Raises TrainingError if the best model is damaged."""
+    scores, log, best = [], run.path / EVALUATIONS, run.path / "best"
+    if log.exists():
+        with open(log, newline="", encoding="utf-8") as file:
+            scores = [float(row[metric]) for row in csv.DictReader(file)]
+    recover_folder(best)
+    if scores or best.exists():
+        read_record(best / "evaluation.json")
+    return scores
 
-    Args:
-        run: the folder, after `resume`.
-        names: of the metrics.
-        metric: that selects the best.
 
-    Raises:
-        TrainingError: the best model is damaged.
-    """
-
-    def __init__(self, run: RunFolder, names: Sequence[str], metric: str) -> None:
-        self._names, self._metric = names, metric
-        self._log = Log(run.path / EVALUATIONS, ["update", "epoch", *names])
-        with open(run.path / EVALUATIONS, newline="", encoding="utf-8") as file:
-            self._scores = [float(row[metric]) for row in csv.DictReader(file)]
-        recover_folder(run.path / "best")
-        if self._scores or (run.path / "best").exists():
-            read_record(run.path / "best" / "evaluation.json")
-
-    def is_best(self, scores: dict[str, float]) -> bool:
-        """Whether a score is above all before. The first is; NaN is below everything."""
-        score = scores[self._metric]
-        return not self._scores or (
-            not math.isnan(score) and all(math.isnan(other) or score > other for other in self._scores)
-        )
-
-    def add(self, update: int, epoch: int, scores: dict[str, float]) -> None:
-        self._scores.append(scores[self._metric])
-        # In full digits, so that a resumed run compares the same numbers.
-        self._log.add([update, epoch, *(repr(scores[name]) for name in self._names)])
+def is_best(score: float, before: Sequence[float]) -> bool:
+    """Whether a score is above all before. The first is; NaN is below everything."""
+    return not before or (not math.isnan(score) and all(math.isnan(other) or score > other for other in before))

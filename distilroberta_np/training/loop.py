@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from ..errors import TrainingError
-from ..layers.params import tree_leaves
-from .device import check_device
+from ..models.base import PretrainedModel
+from ..tokenizer import RobertaTokenizer
+from .device import check_device, to_host
 from .loss_curve import draw_losses
 from .optim import OPTIMIZERS
-from .optim.adamw import AdamState, clip
-from .run_folder import LOSSES, Log, RunFolder, writing
+from .optim.adamw import clip
+from .run_folder import LOSSES, RunFolder, append_row, writing
 from .settings import TrainingSettings
-
-Weights = TypeVar("Weights")
 
 
 @dataclass(frozen=True)
@@ -76,36 +74,28 @@ class Options:
             raise TrainingError(f"save_every must be a number of at least 0, not {self.save_every!r}")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a run computes.
-
-    Args:
-        updates: how many there are in all.
-        gradients: of an update, counted from 0: the loss, the gradients as a tree like the weights, and the number of
-            tokens.
-        save: writes the model's files into a folder.
-        after: called after every update with the number of updates made.
-    """
-
-    updates: int
-    gradients: Callable[[int], tuple[float, Any, int]]
-    save: Callable[[Path], None]
-    after: Callable[[int], None] = _ignore
-
-
 def train(
-    run: RunFolder, weights: Any, state: AdamState, settings: TrainingSettings, job: Job, options: Options
+    run: RunFolder,
+    model: PretrainedModel[Any],
+    tokenizer: RobertaTokenizer,
+    settings: TrainingSettings,
+    updates: int,
+    gradients: Callable[[int], tuple[float, Any, int]],
+    options: Options,
+    after: Callable[[int], None] = _ignore,
 ) -> bool:
     """Make the remaining updates, in place.
 
     Args:
-        run: the folder.
-        weights: a tree of arrays to write to.
-        state: of the optimizer, from `RunFolder.resume`.
+        run: the folder, after `begin`.
+        model: with the weights of the last checkpoint, if there is one, as arrays to write to on the device.
+        tokenizer: saved with the model.
         settings: of the run.
-        job: what to compute.
+        updates: how many there are in all.
+        gradients: of an update, counted from 0: the loss, the gradients as a tree like the weights, and the number of
+            tokens.
         options: how to execute it.
+        after: called after every update with the number of updates made.
 
     Returns:
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
@@ -113,35 +103,39 @@ def train(
     Raises:
         TrainingError: the loss or the gradients are not finite, or a file cannot be written. The last checkpoint stays.
     """
-    if state.updates >= job.updates:
+    state = run.resume(model.weights, options.device, options.say)
+    if state.updates >= updates:
         options.say(f"{run.path}: this run is finished, after {state.updates:,} updates")
         return True
     optimize = OPTIMIZERS[settings.optimizer]
     saved = time.monotonic()
-    log = Log(run.path / LOSSES, ["update", "loss", "learning_rate", "gradient_norm", "tokens", "seconds"])
 
     def checkpoint() -> None:
-        run.save(job.save, state, options.device)
+        run.save(lambda folder: save_checkpoint(model, tokenizer, folder), state, options.device)
         with writing(run.path):
             draw_losses(run.path / LOSSES)
 
     with _signals() as stopped:
-        for update in range(state.updates, job.updates):
+        for update in range(state.updates, updates):
             began = time.monotonic()
-            loss, gradients, tokens = job.gradients(update)
-            norm = clip(gradients, settings.clip)
+            loss, tree, tokens = gradients(update)
+            norm = clip(tree, settings.clip)
             if not math.isfinite(loss) or not math.isfinite(norm):
                 raise TrainingError(
                     f"{run.path}: training diverged: at update {update + 1} the loss is {loss} and the gradient norm "
                     f"{norm}. The checkpoint of update {run.updates} is intact; begin a new run with a smaller "
                     "learning rate or a longer warmup"
                 )
-            learning_rate = settings.learning_rate_at(update, job.updates)
-            state = optimize(weights, gradients, state, learning_rate, settings.weight_decay)
+            learning_rate = settings.learning_rate_at(update, updates)
+            state = optimize(model.weights, tree, state, learning_rate, settings.weight_decay)
             seconds = time.monotonic() - began
-            log.add([update + 1, f"{loss:.6f}", f"{learning_rate:.3e}", f"{norm:.4f}", tokens, f"{seconds:.3f}"])
-            options.report(Report(update + 1, job.updates, loss, learning_rate, norm, tokens, seconds))
-            job.after(update + 1)
+            row = {
+                "update": update + 1, "loss": f"{loss:.6f}", "learning_rate": f"{learning_rate:.3e}",
+                "gradient_norm": f"{norm:.4f}", "tokens": tokens, "seconds": f"{seconds:.3f}",
+            }  # fmt: skip
+            append_row(run.path / LOSSES, row)
+            options.report(Report(update + 1, updates, loss, learning_rate, norm, tokens, seconds))
+            after(update + 1)
             if stopped() or time.monotonic() - saved > options.save_every:
                 checkpoint()
                 saved = time.monotonic()
@@ -151,38 +145,10 @@ def train(
     return True
 
 
-class OrderedSum(Generic[Weights]):
-    """The sum of the losses and the gradients of a batch's parts, which threads compute in any order.
-
-    Parts are added in the order of their numbers, so that the sum is the same to the bit; only parts that wait for an
-    earlier one are in memory next to the sum. The arrays of the first part are overwritten.
-    """
-
-    def __init__(self) -> None:
-        self._sum: tuple[float, Weights] | None = None
-        self._next = 0
-        self._waiting: dict[int, tuple[float, Weights]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, number: int, part: tuple[float, Weights]) -> None:
-        """Add a part; all numbers from 0 must come once."""
-        with self._lock:
-            self._waiting[number] = part
-            while self._next in self._waiting:
-                loss, gradients = self._waiting.pop(self._next)
-                self._next += 1
-                if self._sum is None:
-                    self._sum = loss, gradients
-                    continue
-                total, totals = self._sum
-                for array, values in zip(tree_leaves(totals), tree_leaves(gradients), strict=True):
-                    array += values
-                self._sum = total + loss, totals
-
-    def result(self) -> tuple[float, Weights]:
-        """The loss and the gradients, after the last part."""
-        assert self._sum is not None and not self._waiting
-        return self._sum
+def save_checkpoint(model: PretrainedModel[Any], tokenizer: RobertaTokenizer, folder: Path) -> None:
+    """Write a model, wherever its weights are, and its tokenizer."""
+    type(model)(model.config, to_host(model.weights)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 @contextmanager

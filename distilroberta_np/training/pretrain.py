@@ -13,24 +13,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from ..errors import TrainingError
 from ..files import write_text
+from ..layers.dropout import Dropout
 from ..layers.params import Array, tree_leaves, tree_map
 from ..models import RobertaForMaskedLM
 from ..models.masked_lm import MaskedLMWeights, masked_lm_gradients, masked_lm_keys
 from ..tokenizer import RobertaTokenizer
 from ..tokenizer_files import read_tokenizer
-from .data.batches import Batch, MaskedBatches, MicroBatch, masked_lm_step, write_sequences
+from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, write_sequences
 from .data.source import check_file
 from .data.text import MASK, train_tokenizer
-from .device import to_device, to_host
+from .device import to_device
 from .initial_weights import initial_weights
-from .loop import Job, Options, RunOptions, train
+from .loop import Options, RunOptions, train
 from .run_folder import RunFolder, open_run
 from .settings import MaskedLMSettings, PretrainSettings
 
@@ -54,7 +55,7 @@ def pretrain(
             twice is seen twice as often.
         last_files: the text of the last updates, by default the same; the best text, as a model remembers it best.
         initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
-        settings: of the run. Those of its end (`ENDING`) may change until the end begins.
+        settings: of the run. Those of its end (`MAY_CHANGE`) may change until the end begins.
         **run_options: as `RunOptions`.
 
     Returns:
@@ -73,21 +74,18 @@ def pretrain(
         data = dict(zip(("text", "text for the last updates"), texts, strict=True))
         if initial is not None:
             data["initial model"] = [initial / "config.json", *sorted(initial.glob("*.safetensors"))]
-        run.begin(settings, data, lambda: _prepare(folder, texts, initial, settings, options.say), settings.ENDING)
-        weights: MaskedLMWeights[Array] = to_device(_weights(run.checkpoint or initial, settings), options.device)
-        state = run.resume(weights, options.device, options.say)
+        run.begin(settings, data, lambda: _prepare(folder, texts, initial, settings, options.say))
+        weights = to_device(_weights(run.checkpoint or initial, settings), options.device)
         settings_of_tokenizer = {"model_max_length": config.max_sequence_length}
         tokenizer = RobertaTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), settings_of_tokenizer)
 
-        def compute(part: MicroBatch, masked: int, tokens: int) -> tuple[float, MaskedLMWeights[Array]]:
-            return masked_lm_gradients(part.ids, part.labels, weights, config, part.dropout, masked)
+        def compute(
+            ids: list[Array], labels: list[Array], dropout: Dropout, masked: int, tokens: int
+        ) -> tuple[float, MaskedLMWeights[Array]]:
+            return masked_lm_gradients(ids, labels, weights, config, dropout, masked)
 
-        def save(target: Path) -> None:
-            RobertaForMaskedLM(config, to_host(weights)).save_pretrained(target)
-            tokenizer.save_pretrained(target)
-
-        step = masked_lm_step(masked_batches(folder, settings), compute, settings, options.device)
-        return train(run, weights, state, settings, Job(settings.updates, step, save), options)
+        model, batch_of = RobertaForMaskedLM(config, weights), masked_batches(folder, settings)
+        return train_on_masked_text(run, model, tokenizer, settings, batch_of, compute, options)
 
 
 def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], Batch]:
@@ -98,9 +96,39 @@ def masked_batches(folder: Path, settings: PretrainSettings) -> Callable[[int], 
     return lambda update: (first if update < settings.updates - settings.last_updates else last).batch(update)
 
 
+def train_on_masked_text(
+    run: RunFolder,
+    model: RobertaForMaskedLM,
+    tokenizer: RobertaTokenizer,
+    settings: MaskedLMSettings,
+    batch_of: Callable[[int], Batch],
+    compute: Callable[..., tuple[float, MaskedLMWeights[Array]]],
+    options: Options,
+) -> bool:
+    """`train` on batches of masked text.
+
+    Args:
+        run, model, tokenizer, settings, options: as `train`.
+        batch_of: the batch of an update, counted from 0.
+        compute: as `batch_gradients`, but given the number of masked positions and of tokens of the whole batch too.
+    """
+
+    def gradients(update: int) -> tuple[float, MaskedLMWeights[Array], int]:
+        batch = batch_of(update)
+        masked, tokens = count_masked(batch), sum(ids.size for ids, _ in batch)
+
+        def of_part(*part: Any) -> tuple[float, MaskedLMWeights[Array]]:
+            return compute(*part, masked, tokens)
+
+        seed = [settings.seed, 3, update]
+        return *batch_gradients(batch, of_part, settings.dropout, seed, options.device), tokens
+
+    return train(run, model, tokenizer, settings, settings.updates, gradients, options)
+
+
 def check_end(run: RunFolder, settings: MaskedLMSettings) -> None:
     """Check that the end of a run is not changed after it has begun."""
-    new = {name: getattr(settings, name) for name in settings.ENDING}
+    new = {name: getattr(settings, name) for name in settings.MAY_CHANGE}
     old = {name: run.settings.get(name, value) for name, value in new.items()}
     begins = min(end["updates"] - max(end["decay"], end.get("last_updates", 0)) for end in (old, new))
     if old != new and run.updates > begins:

@@ -110,25 +110,35 @@ class RunFolder:
         settings: TrainingSettings,
         data: Mapping[str, Sequence[Path]],
         prepare: Callable[[], Iterable[Path]] = tuple,
-        free: tuple[str, ...] = (),
     ) -> None:
-        """Note the settings, or check that the run was begun with the same.
+        """Note the settings, or check that the run was begun with the same, but for those that may change. Lines of the
+        logs after the last checkpoint are removed, as their updates are made again.
 
         Args:
             settings: of the run.
             data: the files that the run learns from, by what they are.
             prepare: called for a new run; writes files that the run needs into its folder, and returns their paths.
-            free: the settings that may change.
 
         Raises:
             TrainingError: the run was begun with other settings or data.
         """
-        before = self.settings
         values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
-        if not before:
+        if self.settings:
+            self._check_settings(values, data, settings.MAY_CHANGE)
+        else:
             with writing(self.path):
                 write_record(self.path / "settings.json", values, list(prepare()))
-            return
+        for name in _LOGS:
+            path, (size, digest) = self.path / name, self._state["logs"].get(name, (0, None))
+            content = path.read_bytes()[:size] if path.exists() else b""
+            if size and hashlib.sha256(content).hexdigest() != digest:
+                raise _unusable(path)
+            if path.exists():
+                with writing(path), atomic_write(path) as file:
+                    file.write(content)
+
+    def _check_settings(self, values: dict[str, Any], data: Mapping[str, Sequence[Path]], free: Sequence[str]) -> None:
+        before = self.settings
         changed = [
             f"{name} {before.get(name)!r}, not {value!r}"
             for name, value in sorted(values.items())
@@ -150,14 +160,13 @@ class RunFolder:
                 write_record(self.path / "settings.json", values, [self.path / name for name in before["sha256"]])
 
     def resume(self, weights: Any, device: str, say: Callable[[str], None]) -> AdamState:
-        """The optimizer's state of the last checkpoint, or the first one. Lines of the logs after it are removed.
+        """The optimizer's state of the last checkpoint, or the first one.
 
         Args:
             weights: the tree to train, with the checkpoint's values if there is one.
             device: where they are.
             say: told if the machine computes in another way than the one of the checkpoint.
         """
-        self._restore_logs()
         state = start(weights)
         if self.checkpoint is None:
             return state
@@ -200,35 +209,14 @@ class RunFolder:
         """What the rounding of results depends on."""
         return {"device": device, "BLAS threads": worker_threads(), "NumPy": np.__version__}
 
-    def _restore_logs(self) -> None:
-        """Remove the lines that were written after the checkpoint, as their updates are made again."""
-        logs = self._state["logs"]
-        for path in (self.path / name for name in _LOGS):
-            size, digest = logs.get(path.name, (0, None))
-            content = path.read_bytes()[:size] if path.exists() else b""
-            if size and hashlib.sha256(content).hexdigest() != digest:
-                raise _unusable(path)
-            if path.exists():
-                with writing(path), atomic_write(path) as file:
-                    file.write(content)
 
-
-class Log:
-    """A CSV file of a run, to which lines are appended.
-
-    Args:
-        path: of the file.
-        names: of its columns.
-    """
-
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._path = path
-        if not path.exists() or not path.stat().st_size:
-            self.add(names)
-
-    def add(self, cells: Iterable[object]) -> None:
-        with writing(self._path), open_log(self._path) as file:
-            file.write(",".join(map(str, cells)) + "\r\n")
+def append_row(path: Path, row: Mapping[str, object]) -> None:
+    """Append a row to a CSV file of a run, after a header with its keys if the file is new or empty."""
+    lines: list[Iterable[object]] = [row.values()]
+    if not path.exists() or not path.stat().st_size:
+        lines.insert(0, row.keys())
+    with writing(path), open_log(path) as file:
+        file.writelines(",".join(map(str, cells)) + "\r\n" for cells in lines)
 
 
 # -- records: JSON files that vouch for others -----------------------------------------------------------------------

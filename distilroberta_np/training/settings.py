@@ -85,6 +85,9 @@ class TrainingSettings:
     dropout: float = _setting(0.0, "dropout probability", metavar="P", at_least=0, below=1)
     seed: int = _setting(0, "random seed of weights, data order, masking and dropout", at_least=0)
 
+    # Those with which a run can be resumed in another form; of masked text only until the end begins, which they shape.
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
+
     def __post_init__(self) -> None:
         for name, (rule, kind, default) in rules(type(self)).items():
             value = getattr(self, name)
@@ -109,8 +112,7 @@ class MaskedLMSettings(TrainingSettings):
     masking: float = _setting(0.15, "masking probability", metavar="P", above=0, below=1)
     whole_words: bool = _setting(False, "mask whole words")
 
-    # These say how a run ends, and may change until that begins.
-    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("updates", "decay")
 
     def learning_rate_at(self, update: int, updates: int) -> float:
         return trapezoid(update + 1, updates, self.warmup, self.decay, self.learning_rate)
@@ -131,7 +133,7 @@ class PretrainSettings(MaskedLMSettings):
     last_masking: float = _setting(
         0.0, "masking probability in the last updates; 0: the same", metavar="P", at_least=0, below=1
     )
-    ENDING: ClassVar[tuple[str, ...]] = ("updates", "decay", "last_updates", "last_masking")
+    MAY_CHANGE = ("updates", "decay", "last_updates", "last_masking")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -229,6 +231,8 @@ class FinetuneSettings(TrainingSettings):
         "f1_micro (several labels), f1_macro or accuracy; pearson (regression) or spearman; f1 (token classification), "
         "precision, recall or accuracy; f1 (questions) or exact", metavar="NAME",
     )  # fmt: skip
+
+    MAY_CHANGE = ("train", "eval", "epochs")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,7 +33,7 @@ def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     from distilroberta_np import RobertaForMaskedLM
     from distilroberta_np.layers.params import tree_map
     from distilroberta_np.models.masked_lm import masked_lm_gradients
-    from distilroberta_np.training.data.batches import MicroBatch, batch_gradients, count_masked
+    from distilroberta_np.training.data.batches import batch_gradients, count_masked
     from distilroberta_np.training.optim.adamw import adamw, clip, start
 
     model = RobertaForMaskedLM.from_pretrained(folder)
@@ -43,8 +43,8 @@ def _ours(folder: Path, kind: Callable[[Any], Any]) -> Update:
     batch = list(zip(stored["input_ids"], stored["labels"], strict=True))
     masked = count_masked(batch)
 
-    def compute(part: MicroBatch) -> tuple[float, Any]:
-        return masked_lm_gradients(part.ids, part.labels, weights, model.config, part.dropout, masked)
+    def compute(ids: Any, labels: Any, dropout: Any) -> tuple[float, Any]:
+        return masked_lm_gradients(ids, labels, weights, model.config, dropout, masked)
 
     def update() -> float:
         nonlocal state

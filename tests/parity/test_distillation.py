@@ -10,11 +10,12 @@ pytest.importorskip("transformers", reason="needs the parity extra")
 
 import torch
 
-from distilroberta_np import RobertaConfig
+from distilroberta_np import RobertaConfig, RobertaForMaskedLM
 from distilroberta_np.layers.losses import cosine_distance, kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models.masked_lm import masked_lm_keys
-from distilroberta_np.training.student import Objective, Teacher, distillation_gradients
+from distilroberta_np.training.settings import DistillSettings
+from distilroberta_np.training.student import distillation_gradients
 from tests.parity.test_training import SHAPE, batch, gradients_of
 from tests.support.transformers_models import seeded_masked_lm
 
@@ -82,15 +83,16 @@ def test_every_tensors_gradient_is_torchs(dtype, tolerance, restrict, alphas):
     (config, weights), goal = (
         (RobertaConfig.from_dict(model.config.to_dict()), model.state_dict()) for model in (student, teacher)
     )
-    goal = Teacher(tree_map(lambda key: goal[1][key.name].numpy(), masked_lm_keys(goal[0])), goal[0])
+    goal = RobertaForMaskedLM(goal[0], tree_map(lambda key: goal[1][key.name].numpy(), masked_lm_keys(goal[0])))
     weights = tree_map(lambda key: weights[key.name].numpy().copy(), masked_lm_keys(config))
     groups, inputs = batch(np.random.default_rng(0), [5, 5, 9, 30, 64])
     texts, labels = map(list, zip(*groups, strict=True))
 
     expected = their_loss(student, teacher, inputs, 2.0, *alphas, restrict)
     expected.backward()
-    objective = Objective(2.0, *alphas, restrict)
-    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, objective)
+    named = dict(zip(("alpha_ce", "alpha_mlm", "alpha_cos"), alphas, strict=True))
+    settings = DistillSettings(teacher="", restrict_ce_to_mask=restrict, **named)
+    loss, gradients = distillation_gradients(texts, labels, weights, config, goal, settings)
     assert loss == pytest.approx(expected.item(), rel=1e-5 if dtype == np.float32 else 1e-6)
     keys = tree_leaves(masked_lm_keys(config))
     pairs = zip(keys, tree_leaves(gradients), tree_leaves(gradients_of(student, config)), strict=True)

@@ -19,8 +19,8 @@ from distilroberta_np.training import device, loop
 from distilroberta_np.training.optim.adamw import adamw, clip, start
 from distilroberta_np.training.optim.muon import muon
 from distilroberta_np.training.pretrain import pretrain
-from distilroberta_np.training.settings import PretrainSettings
-from distilroberta_np.training.student import Objective, Teacher, distillation_gradients, first_student
+from distilroberta_np.training.settings import DistillSettings, PretrainSettings
+from distilroberta_np.training.student import distillation_gradients, first_student
 from tests.support import gradient_cases
 from tests.support.dispatch import DeviceArray, put
 from tests.support.gradients import Repeated
@@ -99,11 +99,11 @@ def test_gradients_of_tasks_are_the_hosts(put_there, case, rate):
 def test_gradients_of_distillation_are_the_hosts(put_there, restrict):
     teacher_config, teacher_weights = model(1, layers=4)
     config, _ = model()
-    objective = Objective(restrict_ce_to_mask=restrict)
+    settings = DistillSettings(teacher="", restrict_ce_to_mask=restrict)
 
     def run(teacher_weights):
-        teacher, weights = Teacher(teacher_weights, teacher_config), first_student(teacher_weights, 2)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
+        teacher, weights = RobertaForMaskedLM(teacher_config, teacher_weights), first_student(teacher_weights, 2)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
 
     loss, gradients = run(teacher_weights)
     ours, found = run(tree_map(put_there, teacher_weights))

@@ -17,8 +17,8 @@ from distilroberta_np.training import finetune as module
 from distilroberta_np.training.data.conll import TaggedSentence
 from distilroberta_np.training.data.questions import Question
 from distilroberta_np.training.data.tables import LabelledText, read_table
-from distilroberta_np.training.finetune import evaluate, finetune
-from distilroberta_np.training.run_folder import open_run
+from distilroberta_np.training.finetune import evaluate, finetune, is_best
+from distilroberta_np.training.loop import save_checkpoint
 from distilroberta_np.training.settings import FinetuneSettings
 from distilroberta_np.training.tasks import (
     Context,
@@ -147,21 +147,14 @@ def test_a_kill_after_a_later_best_than_the_checkpoint_changes_nothing(base, fil
     assert (tmp_path / "evaluations.csv").read_bytes() == (finished / "evaluations.csv").read_bytes()
 
 
-def test_the_metric_selects_the_best_and_nan_is_never_better(tmp_path):
-    with open_run(tmp_path) as run:
-        evaluations = module.Evaluations(run, ("f1", "accuracy"), "accuracy")
-        given = [(0.5, 0.1), (0.9, 0.1), (0.1, 0.2), (0.9, np.nan), (0.0, 0.3)]
-        found = []
-        for number, (f1, accuracy) in enumerate(given):
-            scores = {"f1": f1, "accuracy": accuracy}
-            found.append(evaluations.is_best(scores))
-            evaluations.add(number, number, scores)
-        assert found == [True, False, True, False, True]
+def test_the_best_is_above_all_before_and_nan_never_is():
+    scores = [0.1, 0.1, 0.2, np.nan, 0.3]
+    assert [is_best(score, scores[:n]) for n, score in enumerate(scores)] == [True, False, True, False, True]
 
 
 def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, monkeypatch):
-    def stop(run, weights, state, settings, job, options):
-        job.save(tmp_path)
+    def stop(run, model, tokenizer, *others):
+        save_checkpoint(model, tokenizer, tmp_path)
         return False
 
     monkeypatch.setattr(module, "train", stop)
@@ -187,13 +180,13 @@ def test_the_head_is_new_and_the_encoder_is_the_models(base, files, tmp_path, mo
 
 
 def test_divergence_raises_an_error(base, files, tmp_path, monkeypatch):
-    whole = text_classification.TASK.gradients
+    whole = RobertaForSequenceClassification.gradients
 
     def diverge(*arguments):
         loss, gradients = whole(*arguments)
         return (np.nan if (tmp_path / "checkpoint").exists() else loss), gradients
 
-    monkeypatch.setattr(text_classification.TASK, "gradients", diverge)
+    monkeypatch.setattr(RobertaForSequenceClassification, "gradients", diverge)
     with pytest.raises(TrainingError, match=r"at update 2 the loss is nan .* The checkpoint of update 1 is intact"):
         finetune(tmp_path, settings_for(base, files), save_every=0)
 
@@ -267,13 +260,13 @@ def test_skipped_rows_are_reported_and_counted(base, files, tmp_path):
 
 
 def test_each_epoch_shuffles_every_text_once(base, files, tmp_path, monkeypatch):
-    whole, seen = text_classification.TASK.gradients, []
+    whole, seen = RobertaForSequenceClassification.gradients, []
 
     def watch(texts, *arguments):
         seen.append([tuple(text) for group in texts for text in group.tolist()])
         return whole(texts, *arguments)
 
-    monkeypatch.setattr(text_classification.TASK, "gradients", watch)
+    monkeypatch.setattr(RobertaForSequenceClassification, "gradients", watch)
     monkeypatch.setattr(batching, "worker_threads", lambda: 1)
     assert finetune(tmp_path, settings_for(base, files))
     assert [len(batch) for batch in seen] == [8, 8, 4] * 2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from distilroberta_np.training.loop import OrderedSum
+from distilroberta_np.training.data.batches import OrderedSum
 
 
 def test_parts_that_end_in_another_order_have_the_same_sum_to_the_bit():
@@ -10,11 +10,10 @@ def test_parts_that_end_in_another_order_have_the_same_sum_to_the_bit():
     parts = [(float(rng.normal()), rng.normal(size=9).astype(np.float32)) for _ in range(4)]
     sums = []
     for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
-        total: OrderedSum[np.ndarray] = OrderedSum()
+        total = OrderedSum()
         for number in order:
             loss, gradient = parts[number]
-            total.add(number, (loss, gradient.copy()))
-        loss, gradient = total.result()
-        sums.append((loss, gradient.tolist()))
+            total.add(number, loss, gradient.copy())
+        sums.append((total.loss, total.gradients.tolist()))
     assert sums[0] == sums[1]
     np.testing.assert_allclose(sums[0][1], sum(gradient for _, gradient in parts), rtol=1e-5)

@@ -211,7 +211,7 @@ def test_a_run_begins_with_another_model(finished, files, tmp_path):
     masked = count_masked(batch)
     loss, _ = batch_gradients(
         batch,
-        lambda part: module.masked_lm_gradients(part.ids, part.labels, model.weights, model.config, None, masked),
+        lambda ids, labels, _: module.masked_lm_gradients(ids, labels, model.weights, model.config, None, masked),
         0.0,
         [0],
         "cpu",

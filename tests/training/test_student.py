@@ -6,15 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from distilroberta_np import RobertaConfig, RobertaModel
+from distilroberta_np import RobertaConfig, RobertaForMaskedLM, RobertaModel
 from distilroberta_np.layers import activation
 from distilroberta_np.layers.dropout import Dropout
 from distilroberta_np.layers.losses import cosine_distance, kl_divergence
 from distilroberta_np.layers.params import tree_leaves, tree_map
 from distilroberta_np.models.masked_lm import lm_head, masked_lm_gradients, masked_lm_keys
+from distilroberta_np.training.settings import DistillSettings
 from distilroberta_np.training.student import (
-    Objective,
-    Teacher,
     distillation_gradients,
     first_student,
     layers_of_student,
@@ -97,25 +96,25 @@ def model(seed, layers):
 @pytest.fixture
 def teacher():
     config, weights = model(5, layers=4)
-    return Teacher(weights, config)
+    return RobertaForMaskedLM(config, weights)
 
 
 OBJECTIVES = {
-    "all": Objective(),
-    "soft targets at masks": Objective(restrict_ce_to_mask=True, alpha_cos=0.0),
-    "soft targets": Objective(alpha_mlm=0.0, alpha_cos=0.0, temperature=3.0),
-    "cosine": Objective(alpha_ce=0.0, alpha_mlm=0.0),
+    "all": DistillSettings(teacher=""),
+    "soft targets at masks": DistillSettings(teacher="", restrict_ce_to_mask=True, alpha_cos=0.0),
+    "soft targets": DistillSettings(teacher="", alpha_mlm=0.0, alpha_cos=0.0, temperature=3.0),
+    "cosine": DistillSettings(teacher="", alpha_ce=0.0, alpha_mlm=0.0),
 }
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_every_tensor_against_finite_differences(objective, teacher, monkeypatch):
+@pytest.mark.parametrize("settings", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_every_tensor_against_finite_differences(settings, teacher, monkeypatch):
     monkeypatch.setattr(activation, "normal_cdf", exact_normal_cdf)
     config, weights = model(0, layers=2)
-    dropout = Dropout(0.3 if objective.alpha_cos else 0.0, Repeated())
+    dropout = Dropout(0.3 if settings.alpha_cos else 0.0, Repeated())
 
     def run():
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective, dropout)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings, dropout)
 
     _, gradients = run()
     rng = np.random.default_rng(1)
@@ -139,8 +138,8 @@ def test_the_losses_are_weighted(teacher):
     config, weights = model(0, layers=2)
 
     def loss(**alphas):
-        objective = Objective(**{"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0} | alphas)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)[0]
+        settings = DistillSettings(teacher="", **{"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0} | alphas)
+        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)[0]
 
     ce, mlm, cos = loss(alpha_ce=1.0), loss(alpha_mlm=1.0), loss(alpha_cos=1.0)
     assert min(ce, mlm, cos) > 0.01
@@ -157,16 +156,16 @@ def test_soft_targets_at_masked_positions_only(teacher):
         hidden_states = np.concatenate(RobertaModel(config, weights.roberta).encode(texts, asked))
         return lm_head(hidden_states, weights.lm_head, weights.roberta.embeddings.word, config.layer_norm_eps)[0]
 
-    expected, _ = kl_divergence(logits(weights, config), logits(*teacher), 2.0)
-    objective = Objective(alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
-    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
+    expected, _ = kl_divergence(logits(weights, config), logits(teacher.weights, teacher.config), 2.0)
+    settings = DistillSettings(teacher="", alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
+    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
     assert loss == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
     config, weights = model(0, layers=2)
-    objective = Objective(alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, objective)
+    settings = DistillSettings(teacher="", alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
     expected, others = masked_lm_gradients(TEXTS, LABELS, weights, config)
     assert loss == pytest.approx(expected, rel=1e-12)
     for ours, other in zip(tree_leaves(gradients), tree_leaves(others), strict=True):
@@ -176,10 +175,10 @@ def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
 @pytest.mark.parametrize("restrict", [False, True])
 def test_parts_of_a_batch_add_up(teacher, restrict):
     config, weights = model(0, layers=2)
-    objective = Objective(restrict_ce_to_mask=restrict)
+    settings = DistillSettings(teacher="", restrict_ce_to_mask=restrict)
 
     def run(texts, labels, *counts):
-        return distillation_gradients(texts, labels, weights, config, teacher, objective, None, *counts)
+        return distillation_gradients(texts, labels, weights, config, teacher, settings, None, *counts)
 
     loss, gradients = run(TEXTS, LABELS)
     parts = [run([ids], [labels], 4, 14) for ids, labels in zip(TEXTS, LABELS, strict=True)]
@@ -190,7 +189,7 @@ def test_parts_of_a_batch_add_up(teacher, restrict):
 
 def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(teacher):
     student = first_student(teacher.weights, 4)
-    objective = Objective(alpha_mlm=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, objective)
+    settings = DistillSettings(teacher="", alpha_mlm=0.0)
+    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, settings)
     assert loss == pytest.approx(0, abs=1e-9)
     assert max(np.abs(leaf).max() for leaf in tree_leaves(gradients)) < 1e-9

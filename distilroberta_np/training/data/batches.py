@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,11 +14,10 @@ from tokenizers import Tokenizer
 from ...errors import TrainingError
 from ...files import atomic_write
 from ...layers.dropout import Dropout
-from ...layers.params import Array
+from ...layers.params import Array, tree_leaves
 from ...runtime.batching import micro_batches
 from ...runtime.threads import map_in_threads
 from ..device import is_host, rng_for
-from ..loop import OrderedSum, Weights
 from ..settings import MaskedLMSettings
 from .masking import mask_tokens
 from .text import MASK, SPECIAL, continuations, make_sequences
@@ -26,6 +26,9 @@ from .text import MASK, SPECIAL, continuations, make_sequences
 _MICRO_BATCH_TOKENS = 2048
 # Each sequence with its labels, sorted by length.
 Batch = list[tuple[Array, Array]]
+Weights = TypeVar("Weights")
+# The loss and the gradients of a part of a batch: of ids (B, S) for each length, labels alike, and a dropout.
+Gradients = Callable[[list[Array], list[Array], Dropout], tuple[float, Weights]]
 
 
 class MaskedBatches:
@@ -91,20 +94,8 @@ def write_sequences(
     return paths
 
 
-class MicroBatch(NamedTuple):
-    """A part of a batch that a thread computes."""
-
-    ids: list[Array]  # (B, S) for each length
-    labels: list[Array]  # alike
-    dropout: Dropout
-
-
 def batch_gradients(
-    batch: Batch,
-    compute: Callable[[MicroBatch], tuple[float, Weights]],
-    dropout: float,
-    seed: Sequence[int],
-    device: str,
+    batch: Batch, compute: Gradients[Weights], dropout: float, seed: Sequence[int], device: str
 ) -> tuple[float, Weights]:
     """The loss of a batch and its gradients: summed over micro-batches in threads, or on a GPU all at once.
 
@@ -115,46 +106,47 @@ def batch_gradients(
         seed: of the batch's dropout.
         device: "cpu" or "cuda".
     """
-
-    total: OrderedSum[Weights] = OrderedSum()
+    total = OrderedSum()
 
     def add(numbered: tuple[int, slice]) -> None:
         number, part = numbered
         groups = [list(group) for _, group in groupby(batch[part], key=lambda pair: len(pair[0]))]
         ids, labels = ([np.array([pair[side] for pair in group]) for group in groups] for side in (0, 1))
-        total.add(number, compute(MicroBatch(ids, labels, Dropout(dropout, rng_for(device, [*seed, number])))))
+        total.add(number, *compute(ids, labels, Dropout(dropout, rng_for(device, [*seed, number]))))
 
     lengths = [len(ids) for ids, _ in batch]
     parts = micro_batches(lengths, _MICRO_BATCH_TOKENS) if is_host(device) else [slice(None)]
     map_in_threads(add, list(enumerate(parts)))
-    return total.result()
+    return total.loss, total.gradients
 
 
-def masked_lm_step(
-    batch_of: Callable[[int], Batch],
-    compute: Callable[[MicroBatch, int, int], tuple[float, Weights]],
-    settings: MaskedLMSettings,
-    device: str,
-) -> Callable[[int], tuple[float, Weights, int]]:
-    """The function from the number of an update to its loss, its gradients and its number of tokens.
+class OrderedSum:
+    """The sum of the losses and the gradients of a batch's parts, which threads compute in any order.
 
-    Args:
-        batch_of: the batch of an update.
-        compute: the loss and the gradients of a micro-batch, given the number of masked positions and of tokens of the
-            whole batch.
-        settings: of the run.
-        device: "cpu" or "cuda".
+    Parts are added in the order of their numbers, so that the sum is the same to the bit; only parts that wait for an
+    earlier one are in memory next to the sum. The arrays of the first part are overwritten.
     """
 
-    def step(update: int) -> tuple[float, Weights, int]:
-        batch = batch_of(update)
-        masked, tokens = count_masked(batch), sum(ids.size for ids, _ in batch)
-        seed = [settings.seed, 3, update]
-        return *batch_gradients(
-            batch, lambda part: compute(part, masked, tokens), settings.dropout, seed, device
-        ), tokens
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.gradients: Any = None
+        self._next = 0
+        self._waiting: dict[int, tuple[float, Any]] = {}
+        self._lock = threading.Lock()
 
-    return step
+    def add(self, number: int, loss: float, gradients: Any) -> None:
+        """Add a part; all numbers from 0 must come once."""
+        with self._lock:
+            self._waiting[number] = loss, gradients
+            while self._next in self._waiting:
+                loss, gradients = self._waiting.pop(self._next)
+                self._next += 1
+                self.loss += loss
+                if self.gradients is None:
+                    self.gradients = gradients
+                    continue
+                for array, values in zip(tree_leaves(self.gradients), tree_leaves(gradients), strict=True):
+                    array += values
 
 
 def count_masked(batch: Batch) -> int:

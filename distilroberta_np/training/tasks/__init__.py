@@ -18,20 +18,18 @@ from ..device import to_host
 
 if TYPE_CHECKING:
     from ...config import RobertaConfig
-    from ...layers.dropout import Dropout
     from ...models.roberta import ModelWithHead
     from ...tokenizer import RobertaTokenizer
     from ..settings import FinetuneSettings
 
 Row = TypeVar("Row")
-Weights = TypeVar("Weights")
 
 
 class Example(NamedTuple):
     """An input as the model reads it: a whole row of the data, or a window of a long one."""
 
     ids: Array  # (S,) int64
-    labels: Array  # as the task's `gradients` takes them, without the batch axis
+    labels: Array  # as the model's `gradients` takes them, without the batch axis
     row: int  # index of its row in the data
     offsets: Array | None = None  # (S, 2), the characters of each token in a question's context; -1 outside it
 
@@ -54,15 +52,11 @@ class Context:
         self.say(f"skipped: {sentence}")
 
 
-class Task(Protocol[Row, Weights]):
-    """What `finetune` needs to know about a task. `Row` is what the task reads from a file, one per input; `Weights` is
-    the tree of the model's weights."""
+class Task(Protocol[Row]):
+    """What `finetune` needs to know about a task. `Row` is what the task reads from a file, one per input."""
 
     model_class: type[ModelWithHead[Any, Any]]
     default_max_length: int | None = None  # in tokens; None: the model's maximum
-
-    def keys(self, config: RobertaConfig, /) -> object:
-        """Name the tensors of the model in a checkpoint, with their shapes: the encoder's, and the head's."""
 
     def read(self, path: Path, context: Context) -> list[Row]:
         """Read the rows of a file. Raises TrainingError."""
@@ -73,20 +67,8 @@ class Task(Protocol[Row, Weights]):
     def encode(self, rows: Sequence[Row], config: RobertaConfig, context: Context) -> list[Example]:
         """Tokenize rows, and cut long ones or split them into windows."""
 
-    def gradients(
-        self,
-        ids: Sequence[Array],
-        labels: Sequence[Array],
-        weights: Weights,
-        config: RobertaConfig,
-        dropout: Dropout,
-        count: Any,
-        /,
-    ) -> tuple[float, Weights]:
-        """Return the loss and the gradients of a micro-batch; `count` is what `count` says of the whole batch."""
-
     def count(self, labels: Sequence[Array], /) -> int | tuple[int, int]:
-        """Count the labels of a batch, by which its loss is divided."""
+        """Count the labels of a batch, by which its loss is divided: for the `gradients` of the model."""
 
     def metric_names(self, config: RobertaConfig) -> tuple[str, ...]:
         """Name the metrics that `evaluate` returns. The first selects the best checkpoint by default."""
@@ -100,10 +82,10 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
 
 
-def find_task(name: str) -> Task[object, object]:
+def find_task(name: str) -> Task[object]:
     """Import a task by its name, one of `task_names()`."""
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    return cast("Task[object, object]", module.TASK)
+    return cast("Task[object]", module.TASK)
 
 
 def predict(

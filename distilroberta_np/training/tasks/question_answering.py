@@ -13,12 +13,7 @@ from tokenizers import Encoding
 from ...config import RobertaConfig
 from ...errors import TokenizerError
 from ...layers.params import Array
-from ...models.question_answering import (
-    QuestionAnsweringWeights,
-    RobertaForQuestionAnswering,
-    question_answering_gradients,
-    question_answering_keys,
-)
+from ...models.question_answering import RobertaForQuestionAnswering
 from ..data.questions import Question, read_squad
 from ..metrics.squad import squad_scores
 from . import Context, Example, Task, predict
@@ -26,11 +21,9 @@ from . import Context, Example, Task, predict
 MAX_ANSWER_TOKENS = 30  # as in transformers' script for SQuAD
 
 
-class QuestionAnswering(Task[Question, QuestionAnsweringWeights[Array]]):
+class QuestionAnswering(Task[Question]):
     model_class = RobertaForQuestionAnswering
     default_max_length = 384
-    keys = staticmethod(question_answering_keys)
-    gradients = staticmethod(question_answering_gradients)
 
     def read(self, path: Path, context: Context) -> list[Question]:
         return read_squad(path, context.bad)

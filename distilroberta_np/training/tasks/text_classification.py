@@ -13,22 +13,15 @@ from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
-from ...models.sequence_classification import (
-    RobertaForSequenceClassification,
-    SequenceClassificationWeights,
-    sequence_classification_gradients,
-    sequence_classification_keys,
-)
+from ...models.sequence_classification import RobertaForSequenceClassification
 from ...pipelines.truncation import truncate
 from ..data.tables import Columns, LabelledText, read_table
 from ..metrics.classification import accuracy, f1, matthews, pearson, spearman
 from . import Context, Example, Task, predict
 
 
-class TextClassification(Task[LabelledText, SequenceClassificationWeights[Array]]):
+class TextClassification(Task[LabelledText]):
     model_class = RobertaForSequenceClassification
-    keys = staticmethod(sequence_classification_keys)
-    gradients = staticmethod(sequence_classification_gradients)
     count = staticmethod(len)
 
     def read(self, path: Path, context: Context) -> list[LabelledText]:

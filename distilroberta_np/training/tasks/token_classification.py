@@ -12,21 +12,14 @@ from ...config import RobertaConfig
 from ...errors import TokenizerError, TrainingError
 from ...layers.params import Array
 from ...messages import shown
-from ...models.token_classification import (
-    RobertaForTokenClassification,
-    TokenClassificationWeights,
-    token_classification_gradients,
-    token_classification_keys,
-)
+from ...models.token_classification import RobertaForTokenClassification
 from ..data.conll import TaggedSentence, read_conll
 from ..metrics.classification import entity_scores
 from . import Context, Example, Task, predict
 
 
-class TokenClassification(Task[TaggedSentence, TokenClassificationWeights[Array]]):
+class TokenClassification(Task[TaggedSentence]):
     model_class = RobertaForTokenClassification
-    keys = staticmethod(token_classification_keys)
-    gradients = staticmethod(token_classification_gradients)
 
     def read(self, path: Path, context: Context) -> list[TaggedSentence]:
         return read_conll(path, context.bad)

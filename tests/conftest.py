@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distilroberta_np.hub import find_published
+from distilroberta_np.runtime import progress
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +40,29 @@ def published_weights(request: pytest.FixtureRequest) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The progress bars that are made, each with its `total`, how many are `done`, and its `steps`."""
+    made: list[Any] = []
+
+    def new_bar(total: int | None) -> Any:
+        made.append(CountingBar(total))
+        return nullcontext(made[-1])
+
+    monkeypatch.setattr(progress, "_new_bar", new_bar)
+    return made
+
+
+class CountingBar:
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.steps: list[int] = []
+
+    @property
+    def done(self) -> int:
+        return sum(self.steps)
+
+    def update(self, count: int) -> None:
+        self.steps.append(count)

@@ -20,6 +20,7 @@ from ..errors import PipelineException
 from ..models import RobertaForMaskedLM
 from ..pipelines.base import Pipeline
 from ..pipelines.options import SWITCH, CallOptions, Option, as_boolean
+from ..pipelines.results import Results
 from ..runtime.batching import batches
 from ..tokenizer import RobertaTokenizer
 from .masked_sentence import log_softmax
@@ -70,7 +71,7 @@ class PseudoLikelihoodScorer(Pipeline[_Sentence, SentenceScore]):
     @overload
     def __call__(self, inputs: str, **options: Unpack[PseudoLikelihoodOptions]) -> SentenceScore: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, inputs: Sequence[str], **options: Unpack[PseudoLikelihoodOptions]) -> list[SentenceScore]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: Sequence[str], **options: Unpack[PseudoLikelihoodOptions]) -> Results[SentenceScore]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(
         self, inputs: Iterable[str], **options: Unpack[PseudoLikelihoodOptions]
@@ -105,9 +106,11 @@ class PseudoLikelihoodScorer(Pipeline[_Sentence, SentenceScore]):
             )
         return _Sentence(tuple(encoding.ids), tuple(encoding.word_ids))
 
+    def _cost(self, item: _Sentence, options: SimpleNamespace) -> int:
+        return len(item.ids) ** 2  # a sentence of S tokens becomes S - 2 sequences of S tokens
+
     def _answer(self, items: Sequence[_Sentence], options: SimpleNamespace) -> list[SentenceScore]:
-        # A sentence of S tokens becomes S - 2 sequences of S tokens.
-        parts = batches([len(sentence.ids) ** 2 for sentence in items])
+        parts = batches([self._cost(sentence, options) for sentence in items])
         return [score for part in parts for score in self._score(items[part], options.within_word)]
 
     def _score(self, sentences: Sequence[_Sentence], within_word: bool) -> Iterator[SentenceScore]:

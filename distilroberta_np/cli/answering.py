@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,8 @@ from ..errors import PipelineException
 from ..messages import printable
 from ..pipelines import PIPELINES, pipeline
 from ..pipelines.options import declared, described
-from .terminal import Progress, add_model_arguments
+from ..runtime.progress import PlainBar
+from .terminal import add_model_arguments
 
 # Read from a file at a time: as much as a pipe holds.
 _READ_BYTES = 65_536
@@ -131,6 +133,7 @@ def answer_all(
     *,
     outcome: str | None,
     parse: Callable[[str], Any] = str,
+    printing: bool = True,
     **parameters: Any,
 ) -> int:
     """Answer texts, and print each result as soon as it is there.
@@ -142,20 +145,23 @@ def answer_all(
         print_result: called with a text's number from 1, the text and its result, without --json.
         outcome: the key of a result in --json; None for a result that is a dict with keys of its own.
         parse: turns a text into an input of the pipeline; a ValueError says why it cannot.
+        printing: whether results are printed. On a terminal they leave no room for a progress bar.
         **parameters: for the pipeline's `answers`.
 
     Returns:
         The exit status: 1 if some text could not be answered.
     """
     number = failures = 0
-    with Progress(source.size) as progress:
+    active = sys.stderr.isatty() and (not printing or _is_file(sys.stdout))
+    with PlainBar(source.count() if active else None, active=active, stays=False) as bar:
+        parameters["progress"] = bar
         for texts in source.batches():
             for text, answer in zip(texts, _answers(texts, pipeline, parse, parameters), strict=True):
                 number += 1
                 error = _reason(text, answer)
                 if error is not None:
                     failures += 1
-                    progress.clear()
+                    bar.clear()
                     kind = "line" if source.name else "text"
                     print(f"distilroberta-np: {kind} {number}: {printable(error)}", file=sys.stderr)
                 if options.json:
@@ -165,7 +171,6 @@ def answer_all(
                 elif error is None:
                     print_result(number, text, answer)
                 sys.stdout.flush()
-                progress.update(number, source.read)
     if number == 0:
         print(f"distilroberta-np: {source.name} is empty", file=sys.stderr)
     return 1 if failures else 0
@@ -181,7 +186,9 @@ def _answers(
             parsed.append(parse(text))
         except ValueError as error:
             parsed.append(PipelineException(str(error)))
-    answers = pipeline.answers([item for item in parsed if not isinstance(item, Exception)], **parameters)
+    inputs = [item for item in parsed if not isinstance(item, Exception)]
+    answers = pipeline.answers(inputs, **parameters)
+    parameters["progress"].update(len(parsed) - len(inputs))
     for item in parsed:
         yield item if isinstance(item, Exception) else next(answers)
 
@@ -208,15 +215,23 @@ class TextSource:
 
     Attributes:
         name: of the file; "" for texts of the command line.
-        size: of the file in bytes; None if unknown.
-        read: how many bytes have been read.
     """
 
     def __init__(self, texts: list[str], file: BufferedReader | None, name: str) -> None:
         self._texts, self._file = texts, file
         self.name = name
-        self.size = _size(file)
-        self.read = 0
+
+    def count(self) -> int | None:
+        """The number of texts; None for a pipe."""
+        if self._file is None:
+            return len(self._texts)
+        if not _is_file(self._file):
+            return None
+        start, lines, last = self._file.tell(), 0, b"\n"
+        while chunk := self._file.read(_READ_BYTES):
+            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
+        self._file.seek(start)
+        return lines + (last != b"\n")
 
     def batches(self) -> Iterator[list[str]]:
         """The texts of one read, without waiting for more."""
@@ -224,10 +239,9 @@ class TextSource:
             yield self._texts
             return
         begun: list[bytes] = []  # the parts of a line whose end has not come yet
+        mark = codecs.BOM_UTF8  # with which some editors begin a file
         while chunk := self._file.read1(_READ_BYTES):
-            if self.read == 0:
-                chunk = chunk.removeprefix(codecs.BOM_UTF8)  # some editors mark UTF-8 like this
-            self.read += len(chunk)
+            chunk, mark = chunk.removeprefix(mark), b""
             *lines, rest = chunk.split(b"\n")
             if lines:
                 lines[0] = b"".join([*begun, lines[0]])
@@ -243,11 +257,9 @@ def _decode(line: bytes) -> str:
     return line.decode("utf-8", errors="surrogateescape").removesuffix("\r")
 
 
-def _size(file: BufferedReader | None) -> int | None:
-    """A file's size; None for a pipe, which has none."""
-    if file is None:
-        return None
+def _is_file(stream: Any) -> bool:
+    """Whether a stream is a file, rather than a terminal or a pipe."""
     try:
-        return os.fstat(file.fileno()).st_size or None
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except OSError:
-        return None
+        return False

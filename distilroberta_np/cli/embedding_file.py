@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import PipelineException
 from ..layers.params import Array
+from ..runtime.progress import Bar
 from ..sentence.sentence_encoder import SentenceEncoder
 
 _PROBE = "A sentence by which a model is recognized."
@@ -64,9 +65,9 @@ class EmbeddingFile:
         self._rows_file.seek(self._start)
         return self
 
-    def answers(self, inputs: list[str], **_: Any) -> Iterator[Array | Exception]:
+    def answers(self, inputs: list[str], progress: Bar | None = None, **_: Any) -> Iterator[Array | Exception]:
         """Encode the next texts, and write their rows: NaN if a text cannot be encoded. Yields the embeddings, or the
-        exceptions, in order."""
+        exceptions, in order. The bar counts the texts."""
         digests = [hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:_DIGEST_SIZE] for text in inputs]
         while digests and self._next < len(self._digests) and digests[0] == self._digests[self._next]:
             row = np.frombuffer(self._rows_file.read(self._probe.nbytes), "<f4")
@@ -75,7 +76,10 @@ class EmbeddingFile:
         if digests:
             self._keep(self._next)
         remaining = inputs[len(inputs) - len(digests) :]
-        for digest, answer in zip(digests, self._encoder.answers(remaining, **self._options), strict=True):
+        if progress is not None:
+            progress.update(len(inputs) - len(remaining))
+        answers = self._encoder.answers(remaining, progress=progress, **self._options)
+        for digest, answer in zip(digests, answers, strict=True):
             row = np.full_like(self._probe, np.nan) if isinstance(answer, Exception) else answer
             self._rows_file.write(row.astype("<f4").tobytes())
             self._digests_file.write(digest)

@@ -1,15 +1,11 @@
-"""What the commands share: tables, a progress bar, and the arguments that name a model."""
+"""What the commands share: tables, and the arguments that name a model."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
-import stat
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from typing import TextIO
 
 from ..messages import printable
 
@@ -74,61 +70,3 @@ def score_cells(scores: Sequence[float]) -> list[str]:
 
 def _one_line(cell: str) -> str:
     return printable(cell.replace("\t", " ").replace("\r", " ").replace("\n", " "))
-
-
-def _is_file(stream: TextIO) -> bool:
-    """Whether a stream goes into a file, rather than to a terminal or a pipe that may end at one."""
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except OSError:
-        return False
-
-
-class Progress:
-    """A progress bar on stderr for a long input, if stderr is a terminal and the answers go into a file.
-
-    Args:
-        size: of the whole input in bytes; None if unknown.
-    """
-
-    _EVERY = 0.2  # seconds
-    _WIDTH = 24  # characters of the bar
-
-    def __init__(self, size: int | None) -> None:
-        self._size = size
-        self._shown = False
-        self._active = sys.stderr.isatty() and _is_file(sys.stdout)
-        self._began = self._next = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def update(self, texts: int, read: int) -> None:
-        """Show that this number of texts is answered, and this number of bytes read."""
-        now = time.monotonic()
-        if not self._active or now < self._next:
-            return
-        self._next = now + self._EVERY
-        seconds = max(now - self._began, 1e-9)
-        line = f"{texts:,} text{'s' * (texts != 1)}, {texts / seconds:,.1f} a second"
-        if self._size and read:
-            part = min(read / self._size, 1)
-            bar = ("#" * round(part * self._WIDTH)).ljust(self._WIDTH, ".")
-            line = f"[{bar}] {part:4.0%}  {line}, {clock(seconds * max(self._size / read - 1, 0))} left"
-        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-        self._shown = True
-
-    def clear(self) -> None:
-        """Remove the line, before something else is printed and at the end."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._shown = False
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

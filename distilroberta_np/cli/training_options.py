@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..messages import printable
+from ..runtime.progress import clock
 from ..training.device import DEVICES
 from ..training.settings import TrainingSettings, rules
-from .terminal import clock
 
 if TYPE_CHECKING:
     from ..training.loop import Report

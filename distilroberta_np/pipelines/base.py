@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from tokenizers import Encoding
 
 from ..errors import InputTypeError, PipelineException, TokenizerError
-from ..runtime.batching import distinct
+from ..runtime.batching import batches, distinct
+from ..runtime.progress import Bar, progress_bar
 from ..tokenizer import RobertaTokenizer
 from .options import CallOptions, declared, document, resolve
+from .results import Results
 
 # An input that is checked and tokenized, and the result for it.
 Ready = TypeVar("Ready", bound=Hashable)
@@ -25,6 +27,10 @@ Result = TypeVar("Result")
 
 # How many inputs of a list `answers` computes together.
 _LIST_BATCH = 1024
+# How many inputs of an iterator are read ahead by default: 1, 2, 4 ... and at most this number.
+_LARGEST_READ_AHEAD = 128
+# How many tokens are computed between two steps of a progress bar.
+_STEP_TOKENS = 2048
 # The pipeline of each task, by the task's name. A subclass that names its `tasks` adds itself.
 PIPELINES: dict[str, type[Pipeline[Any, Any]]] = {}
 
@@ -59,6 +65,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
     suggested_model: ClassVar[str | None] = None
     device: ClassVar[str] = "cpu"
     _unwraps_one: ClassVar[bool] = False  # whether a list of one input gives that input's own result
+    _has_records: ClassVar[bool] = True  # whether lists are `Results`
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -126,17 +133,26 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def _check_call(self, options: SimpleNamespace) -> None:
         """Check what must hold in a call, but not yet when the pipeline is made."""
 
+    def _cost(self, item: Ready, options: Any) -> int:
+        """About how many tokens the model reads for an input."""
+        return len(getattr(item, "ids", item))  # type: ignore[arg-type]
+
     def _is_one(self, inputs: Any) -> bool:
         """Whether this is a single input, rather than a list or a stream of them."""
         return isinstance(inputs, str)
 
     def _answer_one(self, inputs: Any, options: Any) -> Any:
         """What a call with a single input returns."""
-        return self._answer_items([self._read(inputs, None, options)], options)[0]
+        return self._results(next(self._answer_items([self._read(inputs, None, options)], options)), single=True)
 
     def _answer_list(self, inputs: Sequence[Any], options: Any) -> Any:
         """What a call with a list returns."""
-        return self._answer_items([self._read(item, index, options) for index, item in enumerate(inputs)], options)
+        items = [self._read(item, index, options) for index, item in enumerate(inputs)]
+        with progress_bar(options.progress, len(items)) as bar:
+            return self._results(list(self._answer_items(items, options, bar)))
+
+    def _results(self, results: Any, *, single: bool = False) -> Any:
+        return Results(results, single=single) if self._has_records and isinstance(results, list) else results
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -153,7 +169,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
             return self._answer_one(inputs, options)
         if isinstance(inputs, list | tuple):
             answers = self._answer_list(inputs, options)
-            return answers[0] if self._unwraps_one and len(answers) == 1 else answers
+            return self._results(answers[0], single=True) if self._unwraps_one and len(answers) == 1 else answers
         column = as_column(inputs)
         if column is not None:
             return self._answer_list(column, options)
@@ -175,45 +191,65 @@ class Pipeline(ABC, Generic[Ready, Result]):
             raise TypeError("inputs must be an iterable of inputs, not a single one; put it into a list")
         resolved = self._options(**options)
         column = inputs if isinstance(inputs, list | tuple) else as_column(inputs)
-        size = resolved.batch_size or (1 if column is None else _LIST_BATCH)
-        return self._attempt_stream(inputs if column is None else column, size, resolved)
+        if column is None:
+            return self._attempt_stream(inputs, resolved)
+        resolved.batch_size = resolved.batch_size or _LIST_BATCH
+        return self._attempt_stream(column, resolved, len(column))
 
     def _answer_stream(self, inputs: Iterable[Any], options: Any) -> Iterator[Result]:
-        for answer in self._attempt_stream(inputs, options.batch_size or 1, options):
+        for answer in self._attempt_stream(inputs, options):
             if isinstance(answer, Exception):
                 raise answer
             yield answer
 
-    def _attempt_stream(self, inputs: Iterable[Any], size: int, options: Any) -> Iterator[Result | Exception]:
+    def _attempt_stream(
+        self, inputs: Iterable[Any], options: Any, total: int | None = None
+    ) -> Iterator[Result | Exception]:
         waiting: list[Ready | Exception] = []
-        try:
-            for index, item in enumerate(inputs):
-                try:
-                    waiting.append(self._read(item, index, options))
-                except (PipelineException, TypeError) as error:
-                    waiting.append(error)
-                if len(waiting) >= size:
-                    ready, waiting = waiting, []
-                    yield from self._attempt(ready, options)
-        except Exception:
-            # The iterable itself failed, such as on a disk error: first answer what came before.
-            yield from self._attempt(waiting, options)
-            raise
-        yield from self._attempt(waiting, options)
+        size = options.batch_size or 1
+        with progress_bar(options.progress, total) as bar:
+            try:
+                for index, item in enumerate(inputs):
+                    try:
+                        waiting.append(self._read(item, index, options))
+                    except (PipelineException, TypeError) as error:
+                        waiting.append(error)
+                    if len(waiting) >= size:
+                        ready, waiting = waiting, []
+                        yield from self._attempt(ready, options, bar)
+                        size = options.batch_size or min(2 * size, _LARGEST_READ_AHEAD)
+            except Exception:
+                # The iterable itself failed, such as on a disk error: first answer what came before.
+                yield from self._attempt(waiting, options, bar)
+                raise
+            yield from self._attempt(waiting, options, bar)
 
-    def _attempt(self, items: list[Ready | Exception], options: Any) -> Iterator[Result | Exception]:
-        answers = iter(self._answer_items([item for item in items if not isinstance(item, Exception)], options))
+    def _attempt(self, items: list[Ready | Exception], options: Any, bar: Bar | None) -> Iterator[Result | Exception]:
+        ready = [item for item in items if not isinstance(item, Exception)]
+        answers = self._answer_items(ready, options, bar)
+        if bar is not None:
+            bar.update(len(items) - len(ready))
         for item in items:
             yield item if isinstance(item, Exception) else next(answers)
 
-    def _answer_items(self, items: Sequence[Ready], options: Any) -> list[Result]:
-        """The results for any number of inputs, in order. Equal inputs are computed once."""
-        if not items:
-            return []
+    def _answer_items(self, items: Sequence[Ready], options: Any, bar: Bar | None = None) -> Iterator[Result]:
+        """The results for any number of inputs, in order. Equal inputs are computed once. A bar advances in steps."""
         unique, positions = distinct(items)
-        answers = self._answer(unique, options)
-        # Copies, so that a caller who changes one result does not change another.
-        return answers if len(unique) == len(items) else [deepcopy(answers[position]) for position in positions]
+        steps = [slice(0, len(unique))] if unique else []
+        if bar is not None:
+            steps = list(batches([self._cost(item, options) for item in unique], _STEP_TOKENS))
+        answers: list[Result] = []
+        done = 0
+        for step in steps:
+            answers += self._answer(unique[step], options)
+            start = done
+            while done < len(items) and positions[done] < len(answers):
+                done += 1
+            if bar is not None:
+                bar.update(done - start)
+            # Copies, so that a caller who changes one result does not change another.
+            some = (answers[position] for position in positions[start:done])
+            yield from some if len(unique) == len(items) else map(deepcopy, some)
 
     # -- reading texts -----------------------------------------------------------------------------------------
 

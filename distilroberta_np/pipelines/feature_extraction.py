@@ -69,6 +69,7 @@ class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
     tasks = ("feature-extraction",)
     model_type = RobertaModel
     options_type = FeatureExtractionOptions
+    _has_records = False
     model: RobertaModel
 
     @overload

@@ -29,6 +29,7 @@ from .options import (
     number,
     switch,
 )
+from .results import Results
 from .top_k import top_k
 
 # Tokens with their probabilities, the most likely first.
@@ -115,9 +116,9 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     model: RobertaForMaskedLM
 
     @overload
-    def __call__(self, inputs: str, **options: Unpack[FillMaskOptions]) -> list[MaskPrediction]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: str, **options: Unpack[FillMaskOptions]) -> Results[MaskPrediction]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, inputs: Sequence[str], **options: Unpack[FillMaskOptions]) -> list[list[MaskPrediction]]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: Sequence[str], **options: Unpack[FillMaskOptions]) -> Results[list[MaskPrediction]]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, inputs: Iterable[str], **options: Unpack[FillMaskOptions]) -> Iterator[list[MaskPrediction]]: ...
     def __call__(self, inputs: Any, **options: Any) -> Any:
@@ -248,6 +249,10 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         return MaskedText(item, tuple(ids), tuple(masks), tuple(spans))
 
     # -- answering ---------------------------------------------------------------------------------------------
+
+    def _cost(self, item: MaskedText, options: SimpleNamespace) -> int:
+        searched = max(options.top_k, _MIN_BEAMS) if options.joint else len(options.words[True]) if options.words else 1
+        return len(item.ids) * (len(item.masks) * searched if searched > 1 else 1)
 
     def _answer(self, texts: Sequence[MaskedText], options: SimpleNamespace) -> list[Any]:
         if options.words is not None:

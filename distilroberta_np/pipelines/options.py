@@ -23,6 +23,8 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 
 import numpy as np
 
+from ..runtime.progress import Bar
+
 SWITCH = {"action": "store_true"}
 ERRORS = """\
     PipelineException: an input cannot be answered; its `index` says which. For a list nothing is computed then; for an
@@ -203,6 +205,13 @@ def as_truncation(name: str, value: Any) -> bool:
     return value not in (False, "do_not_truncate")
 
 
+def _as_progress(name: str, value: Any) -> bool | Bar:
+    if not isinstance(value, bool) and not callable(getattr(value, "update", None)):
+        raise TypeError(f"{name} must be True, False or a bar with a method update, not {value!r:.80}")
+    bar: bool | Bar = value
+    return bar
+
+
 PADDING = Option(
     False,
     one_of(True, False, "longest", "max_length", "do_not_pad"),
@@ -215,6 +224,19 @@ class CallOptions(TypedDict, total=False):
 
     batch_size: Annotated[
         int | None,
-        number(None, 1, "number of inputs of an iterator that are read ahead and computed together (default: 1)"),
+        number(
+            None,
+            1,
+            "number of inputs of an iterator that are read ahead and computed together (default: 1, 2, 4 ... 128)",
+        ),
     ]
     num_workers: Annotated[int | None, number(None, 0, "accepted as in transformers; it changes nothing")]
+    progress: Annotated[
+        bool | Bar | None,
+        Option(
+            False,
+            _as_progress,
+            "show a bar that counts the texts that are done: tqdm's where it is installed, else a line on a terminal. "
+            "Or a bar of your own, such as tqdm(total=...)",
+        ),
+    ]

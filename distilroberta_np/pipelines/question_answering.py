@@ -19,6 +19,7 @@ from ..layers.params import Array
 from ..models import RobertaForQuestionAnswering
 from .base import Pipeline, name_of
 from .options import PADDING, CallOptions, Option, as_boolean, number, switch
+from .results import Results
 from .top_k import top_k
 from .truncation import cut_windows
 
@@ -109,11 +110,11 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         question: list[str] | tuple[str, ...],
         context: str | Sequence[str],
         **options: Unpack[QuestionAnsweringOptions],
-    ) -> list[Answer]: ...
+    ) -> Results[Answer]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, question: Sequence[Mapping[str, str]], **options: Unpack[QuestionAnsweringOptions]
-    ) -> list[Answer]: ...
+    ) -> Results[Answer]: ...
     @overload
     def __call__(
         self, question: Iterable[Mapping[str, str]], **options: Unpack[QuestionAnsweringOptions]

@@ -15,6 +15,7 @@ from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
 from .base import Pipeline
 from .options import PADDING, SWITCH, CallOptions, Option, as_integer, number
+from .results import Results
 from .truncation import STRATEGIES, check_length, truncate
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
@@ -95,21 +96,21 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
     model: RobertaForSequenceClassification
 
     @overload
-    def __call__(self, inputs: str, **options: Unpack[TextClassificationOptions]) -> list[LabelScore]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: str, **options: Unpack[TextClassificationOptions]) -> Results[LabelScore]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: Mapping[str, str], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
-    ) -> list[LabelScore]: ...
+    ) -> Results[LabelScore]: ...
     @overload
     def __call__(self, inputs: Mapping[str, str], **options: Unpack[_OptionsWithoutTopK]) -> LabelScore: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: Sequence[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
-    ) -> list[list[LabelScore]]: ...
+    ) -> Results[list[LabelScore]]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: Sequence[str | Mapping[str, str]], **options: Unpack[_OptionsWithoutTopK]
-    ) -> list[LabelScore]: ...
+    ) -> Results[LabelScore]: ...
     @overload
     def __call__(
         self, inputs: Iterable[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
@@ -132,7 +133,7 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
             result for a single string is that list in a list, as in transformers.)
         """
         answer = self._run(inputs, self._options(**options))
-        return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
+        return Results([answer]) if isinstance(inputs, str) and "top_k" not in options else answer
 
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, str | Mapping)

@@ -19,6 +19,7 @@ from ..tokenizer import RobertaTokenizer
 from ..tokenizer_files import SPECIAL_TOKENS
 from .base import Pipeline, name_of
 from .options import CallOptions, Option, as_text, as_texts, number, switch
+from .results import Results
 from .truncation import cut_windows
 
 # The start and the end of every token, in characters, as the tokenizer gives them.
@@ -141,11 +142,11 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         self._unk_token_id = tokenizer.token_to_id(SPECIAL_TOKENS["unk_token"])
 
     @overload
-    def __call__(self, inputs: str, **options: Unpack[TokenClassificationOptions]) -> list[Entity]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: str, **options: Unpack[TokenClassificationOptions]) -> Results[Entity]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: Sequence[str] | Sequence[Sequence[str]], **options: Unpack[TokenClassificationOptions]
-    ) -> list[list[Entity]]: ...
+    ) -> Results[list[Entity]]: ...
     @overload
     def __call__(
         self, inputs: Iterable[str], **options: Unpack[TokenClassificationOptions]

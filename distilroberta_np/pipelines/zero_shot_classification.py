@@ -22,6 +22,7 @@ from ..runtime.batching import distinct
 from ..tokenizer import RobertaTokenizer
 from .base import Pipeline
 from .options import CallOptions, Option, as_text, as_texts, switch
+from .results import Results
 from .truncation import truncate_plain
 
 # transformers' words.
@@ -113,7 +114,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
     @overload
     def __call__(
         self, sequences: Sequence[str], *arguments: Any, **options: Unpack[ZeroShotClassificationOptions]
-    ) -> list[LabelRanking]: ...
+    ) -> Results[LabelRanking]: ...
     @overload
     def __call__(
         self, sequences: Iterable[str], *arguments: Any, **options: Unpack[ZeroShotClassificationOptions]
@@ -190,6 +191,9 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         return [*self._before, *text, *self._between, *hypothesis, *self._after]
 
     # -- answering ---------------------------------------------------------------------------------------------
+
+    def _cost(self, item: Premise, options: SimpleNamespace) -> int:
+        return sum(len(self._pair(item, hypothesis)) for hypothesis in options.hypotheses)
 
     def _answer(self, items: Sequence[Premise], options: SimpleNamespace) -> list[LabelRanking]:
         pairs, positions = distinct(

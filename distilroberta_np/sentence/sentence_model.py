@@ -23,7 +23,6 @@ from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import batches
-from ..runtime.progress import track
 from ..tokenizer import RobertaTokenizer
 from .sentence_settings import EncoderSettings, SentenceSettings
 
@@ -54,7 +53,7 @@ class SentenceOptions(CallOptions, total=False):
 
     prompt_name: Annotated[str | None, Option(None, as_text, "name of the prompt to prepend to each text")]
     prompt: Annotated[str | None, Option(None, as_text, "a text to prepend to each text, instead of a named prompt")]
-    show_progress_bar: Annotated[bool | None, Option(False, as_boolean, "show a progress bar for a list")]
+    show_progress_bar: Annotated[bool | None, Option(False, as_boolean, "the same as progress")]
     device: Annotated[Any, declared(LoadingOptions)["device"]]
 
 
@@ -84,6 +83,7 @@ class SentenceFolder(NamedTuple):
 class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
     """A model that reads texts, or pairs of texts, after a prompt, and returns an array for each."""
 
+    _has_records = False
     _ORGANIZATION: ClassVar[str]  # that sentence-transformers assumes for a name without one
     _MIN_LENGTH: ClassVar[int]  # special tokens, and one token of each text
     _PROMPTS: ClassVar[Mapping[str, str]] = MappingProxyType({})  # that every model has
@@ -151,6 +151,8 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         return super()._run(inputs, options)
 
     def _check_call(self, options: SimpleNamespace) -> None:
+        if options.show_progress_bar:
+            options.progress = options.progress or True
         if options.prompt is not None and options.prompt_name is not None:
             warn(f"prompt takes precedence over prompt_name; {options.prompt_name!r} is not used")
         elif options.prompt is None:
@@ -173,8 +175,7 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         return tuple(truncate(encoding, limit, "longest_first", index, self.tokenizer.truncation_side))
 
     def _answer(self, items: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
-        tracked = track(batches(list(map(len, items))), len(items), options.show_progress_bar)
-        return [row for batch in tracked for row in self._compute(items[batch], options)]
+        return [row for batch in batches(list(map(len, items))) for row in self._compute(items[batch], options)]
 
     @abstractmethod
     def _compute(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[Array]:
@@ -189,7 +190,6 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         return result if options.convert_to_numpy or options.convert_to_tensor else list(result)
 
     def _answer_stream(self, inputs: Any, options: SimpleNamespace) -> Iterator[Any]:
-        options.show_progress_bar = False
         return (as_tensor(self._finished(row, options), options) for row in super()._answer_stream(inputs, options))
 
     def _finished(self, result: Array, options: SimpleNamespace) -> Array:

@@ -3,13 +3,15 @@
 import io
 import json
 import os
+import re
 import sys
 
 import pytest
 
 from distilroberta_np.cli import main
-from distilroberta_np.cli.terminal import Progress
+from distilroberta_np.cli.answering import TextSource
 from distilroberta_np.hub import find_embedded
+from distilroberta_np.runtime import progress
 
 MODEL = ["--model", str(find_embedded())]
 
@@ -204,32 +206,56 @@ def watched(monkeypatch):
     return stderr
 
 
-def test_progress_shows_the_share_done_and_clears_its_line(monkeypatch, watched, tmp_path):
-    with open(tmp_path / "answers", "w") as answers, monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", answers)
-        patch.setattr(sys, "stderr", watched)
-        with Progress(size=200) as progress:
-            progress.update(texts=10, read=100)
-            assert "[############............]  50%" in watched.getvalue()
-            assert "10 texts" in watched.getvalue()
-            assert "left" in watched.getvalue()
-    assert watched.getvalue().endswith("\r\x1b[K")
+@pytest.fixture
+def texts(tmp_path):
+    lines = ["\ufeffOne <mask>.", "No mask.", *(f"The <mask> sat on mat {number}." for number in range(399))]
+    (tmp_path / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    return ["fill-mask", *MODEL, "--top-k", "1", "--input", str(tmp_path / "texts.txt")]
 
 
-def test_progress_is_silent_if_answers_go_to_the_terminal_or_a_pipe(monkeypatch, watched):
+@pytest.mark.parametrize("to", ["file", "pipe", "terminal"])
+def test_the_bar_counts_texts_if_answers_go_into_a_file(monkeypatch, watched, tmp_path, texts, to):
+    monkeypatch.setattr(progress, "_EVERY", 0)
     reader, writer = os.pipe()
-    with open(reader), open(writer, "w") as pipe, monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", pipe)
+    with (
+        open(reader),
+        open(writer, "w") as pipe,
+        open(tmp_path / "answers", "w") as file,
+        monkeypatch.context() as patch,
+    ):
+        monkeypatch.setattr(pipe, "isatty", lambda: to == "terminal")
+        patch.setattr(sys, "stdout", file if to == "file" else pipe)
         patch.setattr(sys, "stderr", watched)
-        with Progress(size=200) as progress:
-            progress.update(texts=10, read=100)
-    assert watched.getvalue() == ""
+        assert main(texts[:-1] + (texts[-1:] if to == "file" else [os.devnull])) == (to == "file")
+    if to != "file":
+        assert "\r" not in watched.getvalue()
+        return
+    lines = watched.getvalue().split("\r")
+    assert lines[1] == f"[{'.' * 24}] 0 of 401 texts\x1b[K"
+    assert any(
+        re.fullmatch(r"\[#+\.+\] \d+ of 401 texts, [\d,.]+ per second, 0:\d\d left\x1b\[K", line) for line in lines
+    )
+    assert lines[-2].startswith(f"[{'#' * 24}] 401 of 401 texts, ")
+    assert lines[-1] == "\x1b[K"
+    assert "\r\x1b[Kdistilroberta-np: line 2: No mask_token (<mask>) found on the input\n" in watched.getvalue()
+    assert len((tmp_path / "answers").read_text().splitlines()) == 400
 
 
-def test_progress_is_silent_where_nobody_watches(capsys):
-    with Progress(size=200) as progress:
-        progress.update(texts=10, read=100)
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize(
+    ("data", "count"), [(b"", 0), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (b"a\n\n", 2), (b"a\n" * 100_000, 100_000)]
+)
+def test_texts_of_a_file_are_counted_and_then_read(tmp_path, data, count):
+    (tmp_path / "texts").write_bytes(data)
+    with open(tmp_path / "texts", "rb") as file:
+        source = TextSource([], file, "texts")
+        assert source.count() == sum(map(len, source.batches())) == count
+
+
+def test_texts_of_a_pipe_are_not_counted():
+    reader, writer = os.pipe()
+    with open(reader, "rb") as file:
+        os.close(writer)
+        assert TextSource([], file, "standard input").count() is None
 
 
 def test_a_closed_standard_input_is_said(capsys, monkeypatch):

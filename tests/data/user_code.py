@@ -6,25 +6,26 @@ from distilroberta_np import CrossEncoder, RobertaForMaskedLM, RobertaTokenizer,
 
 unmasker = pipeline("fill-mask", model="distilroberta-base", top_k=3)
 reveal_type(unmasker)  # FillMaskPipeline
-reveal_type(unmasker("a <mask>"))  # list[MaskPrediction]
+reveal_type(unmasker("a <mask>"))  # Results[MaskPrediction]
 reveal_type(unmasker("a <mask>", targets=[" dog"])[0]["token_str"])  # str
-reveal_type(unmasker(["a <mask>", "b <mask>"]))  # list[list[MaskPrediction]]
+reveal_type(unmasker(["a <mask>", "b <mask>"]))  # Results[list[MaskPrediction]]
+reveal_type(unmasker(["a <mask>"], progress=True).to_records())  # list[dict[str, Any]]
 reveal_type(unmasker(text for text in ["a <mask>"]))  # Iterator[list[MaskPrediction]]
 
 classifier = pipeline("sentiment-analysis", "a/folder")
-reveal_type(classifier("good"))  # list[LabelScore]
+reveal_type(classifier("good"))  # Results[LabelScore]
 reveal_type(classifier(["good"])[0]["score"])  # float
-reveal_type(classifier(["good"], top_k=None))  # list[list[LabelScore]]
+reveal_type(classifier(["good"], top_k=None))  # Results[list[LabelScore]]
 reveal_type(classifier({"text": "good", "text_pair": "bad"}))  # LabelScore
 
 ner = pipeline("ner", "a/folder", aggregation_strategy="simple")
-reveal_type(ner("Ada lived in London."))  # list[Entity]
+reveal_type(ner("Ada lived in London."))  # Results[Entity]
 reveal_type(ner(["Ada"])[0][0]["start"])  # int
 
 oracle = pipeline("question-answering", "a/folder")
 reveal_type(oracle("Where?", "In Berlin."))  # Answer
 reveal_type(oracle(question="Where?", context="In Berlin.")["answer"])  # str
-reveal_type(oracle(["Where?", "When?"], "In Berlin."))  # list[Answer]
+reveal_type(oracle(["Where?", "When?"], "In Berlin."))  # Results[Answer]
 
 judge = pipeline("zero-shot-classification", "a/folder")
 reveal_type(judge("It rains.", candidate_labels=["weather", "sport"]))  # LabelRanking

@@ -334,6 +334,14 @@ def test_a_generator_is_read_no_further_than_a_batch_ahead(small, batch_size):
         assert len(read) == -(-answered // batch_size) * batch_size
 
 
+def test_by_default_a_generator_is_read_further_and_further_ahead(small):
+    read = []
+    answers = small(read.append(number) or f"{number} <mask>" for number in itertools.count())
+    ahead = [len(read) for _ in zip(range(400), answers, strict=False)]
+    assert ahead[:8] == [1, 3, 3, 7, 7, 7, 7, 15]
+    assert [ahead[254], ahead[255], ahead[382], ahead[383]] == [255, 383, 383, 511]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 10])
 def test_texts_before_a_failure_of_their_source_are_answered_first(small, batch_size):
     def texts():

@@ -18,9 +18,14 @@ from distilroberta_np import (
     TokenizerError,
     pipeline,
 )
+from distilroberta_np.analysis import PseudoLikelihoodScorer
 from distilroberta_np.models.question_answering import question_answering_keys
-from distilroberta_np.pipelines import PIPELINES
+from distilroberta_np.models.token_classification import token_classification_keys
+from distilroberta_np.pipelines import PIPELINES, base
 from distilroberta_np.pipelines.options import declared
+from distilroberta_np.pipelines.results import Results
+from tests.conftest import CountingBar
+from tests.support.answers import assert_same
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import tensors_with_head, write_classifier
 
@@ -232,3 +237,99 @@ def test_what_catches_the_errors_of_transformers_catches_ours(folder, tmp_path):
         oracle({"question": "Who?"})
     assert isinstance(caught.value, PipelineException)
     assert str(caught.value).startswith("You need to provide a dictionary")
+
+
+MIXED = ["the <mask> sat", "on the <mask>", "the <mask> sat", "<mask>"]
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory, folder):
+    """A pipeline of each kind, and inputs for it of which two are equal."""
+    classifier = write_classifier(tmp_path_factory.mktemp("a"), ["contradiction", "entailment"])
+    labels = {"id2label": {"0": "B-PER", "1": "I-PER"}}
+    tagger = write_model(tmp_path_factory.mktemp("b"), tensors_with_head(token_classification_keys, **labels), **labels)
+    oracle = write_model(tmp_path_factory.mktemp("c"), tensors_with_head(question_answering_keys))
+    questions = [{"question": "Who?", "context": text} for text in MIXED]
+    model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_pretrained(folder)
+    return {
+        "fill-mask": (pipeline("fill-mask", folder), MIXED),
+        "feature-extraction": (pipeline("feature-extraction", folder), MIXED),
+        "text-classification": (pipeline("text-classification", classifier), MIXED),
+        "token-classification": (pipeline("token-classification", tagger, aggregation_strategy="simple"), MIXED),
+        "question-answering": (pipeline("question-answering", oracle), questions),
+        "zero-shot-classification": (
+            pipeline("zero-shot-classification", classifier, candidate_labels=["cat", "on"]), MIXED
+        ),
+        "scorer": (PseudoLikelihoodScorer(model, tokenizer), [text.replace("<mask>", "cat") for text in MIXED]),
+    }  # fmt: skip
+
+
+KINDS = sorted({kind.tasks[0] for kind in PIPELINES.values()} | {"scorer"})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_progress_bar_counts_the_texts_of_every_pipeline(pipelines, kind, bars, monkeypatch):
+    answer, inputs = pipelines[kind]
+    expected = answer(inputs)
+    assert bars == []
+    assert_same(answer(inputs, progress=True), expected)
+    assert_same(list(answer(iter(inputs), progress=True)), expected)
+    assert_same(list(answer.answers(inputs, progress=True)), expected)
+    assert [(bar.total, bar.done) for bar in bars] == [(4, 4), (None, 4), (4, 4)]
+    answer(inputs[0], progress=True)
+    assert len(bars) == 3
+    monkeypatch.setattr(base, "_STEP_TOKENS", 1)
+    assert_same(answer(inputs, progress=True), expected)
+    assert [count for count in bars[-1].steps if count] == [1, 2, 1]  # the third input is the first again
+
+
+def test_a_progress_bar_counts_inputs_without_an_answer(pipelines, bars):
+    unmasker, _ = pipelines["fill-mask"]
+    own = CountingBar(None)
+    answers = list(unmasker.answers(["a <mask>", "no mask", 5, "b <mask>"], progress=own))
+    assert [isinstance(answer, Exception) for answer in answers] == [False, True, True, False]
+    assert own.done == 4
+    assert bars == []
+    with pytest.raises(PipelineException, match="input 1"):
+        list(unmasker(iter(["a <mask>", "no mask"]), progress=True))
+    assert bars[0].total is None
+
+
+def test_what_is_no_progress_bar(folder):
+    with pytest.raises(TypeError, match="progress must be True, False or a bar with a method update, not 1"):
+        pipeline("fill-mask", folder, progress=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_costly_inputs_are_computed_in_more_steps(pipelines, kind):
+    answer, inputs = pipelines[kind]
+    options = answer._options()
+    costs = [answer._cost(answer._read(item, None, options), options) for item in (inputs[0], inputs[3])]
+    assert costs[0] > costs[1] > 0
+
+
+def test_the_cost_of_a_search_and_of_many_labels(pipelines):
+    def cost(kind, text, **options):
+        answer, _ = pipelines[kind]
+        resolved = answer._options(**options)
+        return answer._cost(answer._read(text, None, resolved), resolved)
+
+    once = cost("fill-mask", TEXT)
+    assert cost("fill-mask", TEXT, joint=True) == 16 * once
+    assert cost("fill-mask", TEXT, targets=["cat", "on", "the"], whole_words=True) == 3 * once
+    one = cost("zero-shot-classification", TEXT, candidate_labels=["cat"])
+    assert cost("zero-shot-classification", TEXT, candidate_labels=["cat", "cat", "cat"]) == 3 * one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_and_rankings_are_results_and_all_else_is_plain(pipelines, kind):
+    answer, inputs = pipelines[kind]
+    results = answer(inputs)
+    if kind == "feature-extraction":
+        assert type(results) is type(answer(inputs[0])) is list
+        return
+    assert type(results) is Results
+    assert all(type(result) in (list, dict) for result in results)
+    assert {row["input"] for row in results.to_records()} >= {0, 1, 2}
+    assert type(answer(inputs[0])) in (Results, dict)
+    assert all(type(each) in (list, dict) for each in answer.answers(inputs))

@@ -93,13 +93,12 @@ def test_memory_is_bounded_by_batches_of_tokens(encoder, monkeypatch):
     assert len(held) > 5 and max(held) <= 40
 
 
-def test_a_progress_bar_counts_distinct_sentences(encoder, monkeypatch):
-    shown = []
-    monkeypatch.setattr(sentence_model, "track", lambda batches, *rest: shown.append(rest) or batches)
-    encoder.encode([*SENTENCES, "a"], show_progress_bar=True)
-    list(encoder.encode(iter(SENTENCES), show_progress_bar=True))
-    assert shown[0] == (len(SENTENCES), True)
-    assert {rest[1] for rest in shown[1:]} == {False}
+@pytest.mark.parametrize("option", ["progress", "show_progress_bar"])
+def test_a_progress_bar_counts_sentences(encoder, monkeypatch, bars, option):
+    encoder.encode([*SENTENCES, "a"], **{option: True})
+    list(encoder.encode(iter(SENTENCES), **{option: True}))
+    encoder.encode("a", **{option: True})
+    assert [(bar.total, bar.done) for bar in bars] == [(len(SENTENCES) + 1,) * 2, (None, len(SENTENCES))]
 
 
 def test_equal_sentences_have_equal_embeddings(encoder):

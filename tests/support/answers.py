@@ -15,7 +15,8 @@ def assert_same(ours: Any, expected: Any, rel: float = 1e-5, abs: float = 1e-7) 
     """
     if isinstance(expected, np.generic):
         expected = expected.item()
-    assert isinstance(expected, type(ours)), (type(ours), type(expected))
+    kind = list if isinstance(ours, list) else type(ours)  # `Results` are lists
+    assert isinstance(expected, kind), (type(ours), type(expected))
     if isinstance(expected, list):
         assert len(ours) == len(expected)
         for one, other in zip(ours, expected, strict=True):

@@ -106,31 +106,43 @@ def resolve_model(
         if revision is not None:
             raise HubError(f"{path} is a folder and has no revision {revision!r}; omit the revision")
         return _model_in(path)
+    if path.is_file():
+        raise HubError(f"{shown(name)} is a file; give its folder")
+    similar = _similar_folder(path)
+    meant = "" if similar is None else f"; did you mean {similar}?"
     if isinstance(name_or_path, os.PathLike) or not _NAME.fullmatch(name) or name.startswith("."):
-        what = "a file; give its folder" if path.is_file() else "neither a folder nor a name that a model can have"
-        raise HubError(f"{name!r} is {what}")
+        advice = meant or "; give an existing one, or a model's name on the hub, such as distilroberta-base"
+        raise HubError(f"there is no folder {shown(name)}{advice}")
     offline = local_files_only or _offline()
     found = find_local(name, revision=revision, cache_dir=cache_dir, parts=parts, offline=offline)
     if found is not None:
         return found
-    if (similar := _similar_folder(path)) is not None:
-        raise HubError(f"there is no folder {name}; did you mean {similar}?")
+    if similar is not None and not Path(path.parts[0]).exists() and similar.name == path.name:
+        raise HubError(f"there is no folder {name}{meant}")
     if offline:
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise HubError(
             f"{name} is not on this machine, or incomplete or damaged ({', '.join(parts)}), and {why}. "
-            f"Fetch it with `distilroberta-np download {name}` while connected, or give a folder that has it"
+            f"Fetch it with `distilroberta-np download {name}` while connected, or give a folder that has it{meant}"
         )
-    return download_model(name, revision=revision, cache_dir=cache_dir, parts=parts)
+    try:
+        return download_model(name, revision=revision, cache_dir=cache_dir, parts=parts)
+    except HubError as error:
+        raise HubError(f"there is no folder {name}, and {error}{meant}") from error.__cause__
 
 
 def _similar_folder(path: Path) -> Path | None:
-    """The folder of a model that `path` probably misspells, such as run/checkpoint for rnu/checkpoint."""
-    if len(path.parts) != 2 or path.is_absolute():
+    """The folder of a model that `path` probably misspells, such as run/checkpoint for rnu/chekpoint."""
+    folder = Path(path.anchor)
+    try:
+        for part in path.parts[bool(path.anchor) :]:
+            if not (folder / part).is_dir():
+                close = get_close_matches(part, (each.name for each in folder.iterdir() if each.is_dir()), 1)
+                part = close[0] if close else part
+            folder /= part
+        return folder if (_model_in(folder) / "config.json").exists() else None
+    except (OSError, ValueError):  # no permission, or a path that no system has
         return None
-    here = [each.name for each in Path().iterdir() if (each / path.name / "config.json").exists()]
-    close = get_close_matches(path.parts[0], here, 1, cutoff=0.75)
-    return Path(close[0], path.name) if close else None
 
 
 def _model_in(folder: Path) -> Path:
@@ -384,8 +396,7 @@ def _errors_in_a_sentence(repo: str, revision: str) -> Iterator[None]:
         if reason is None and any(isinstance(item, OSError | ValueError) for item in chain):
             reason = (
                 f"no connection, or it broke off ({_one_line(chain[-1])}). Check the network and try again: "
-                "complete files are kept. Without a network, give a folder that has the model; "
-                "there is none of this name here"
+                "complete files are kept. Without a network, give a folder that has the model"
             )
         if reason is None:
             reason = f"{type(error).__name__}: {_one_line(error)}. This should not happen; please report it"
@@ -405,7 +416,7 @@ def _reason(error: BaseException, revision: str) -> str | None:
             return f"it has no revision {revision!r}. Check the branch, tag or commit"
         if error.code == "RepoNotFound" or (error.status == 401 and "credentials" not in error.reason):
             return (
-                "the hub has no such model, or it is private; there is no folder of this name here either. "
+                "the hub has no such model, or it is private. "
                 "Check the name; for a private model, log in with `hf auth login`"
             )
         if error.status in (401, 403):

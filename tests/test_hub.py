@@ -31,7 +31,7 @@ from distilroberta_np import (
 )
 from distilroberta_np.hub import PUBLISHED, PUBLISHED_REVISION, download_model, resolve_model
 from distilroberta_np.pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
-from tests.support.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict
+from tests.support.seeded import config_dict, safetensors_bytes, seeded_tensors, tokenizer_dict, write_model
 from tests.support.sentence_folders import dense_config, write_cross_encoder, write_sentence_encoder
 from tests.support.standin_hub import COMMIT, StandinHub
 
@@ -467,12 +467,12 @@ def test_what_the_caller_was_handling_is_not_taken_for_the_reason(standin: Stand
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "./folder", "../folder", "~no-such-user/model", "a b", "é", "a\nb"])
 def test_what_is_no_name(name: str, no_network: None) -> None:
-    with pytest.raises(HubError, match="neither a folder nor a name that a model can have"):
+    with pytest.raises(HubError, match=r"there is no folder '.*'; give an existing one, or a model's name on the hub"):
         resolve_model(name)
 
 
 def test_a_path_is_never_a_name(no_network: None) -> None:
-    with pytest.raises(HubError, match=r"'org.model' is neither a folder"):
+    with pytest.raises(HubError, match=r"there is no folder 'org.model'; give"):
         resolve_model(Path("org/model"))
 
 
@@ -482,10 +482,45 @@ def test_names_that_the_hub_does_not_allow(standin: StandinHub, name: str, reque
     assert "this is not a name that a model can have" in message_of(name)
 
 
-def test_a_file_is_no_folder(tmp_path: Path, no_network: None) -> None:
+def test_a_file_is_no_folder(tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(HubError, match="is a file; give its folder"):
-        resolve_model(tmp_path / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    for name in (tmp_path / "model.safetensors", "model.safetensors"):
+        with pytest.raises(HubError, match="is a file; give its folder"):
+            resolve_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("./rnu/chekpoint", "run/checkpoint"),
+        ("a/rum/checkpoint", "a/run/checkpoint"),
+        ("./rnu", "run"),
+        ("prun/checkpoint", "run/checkpoint"),
+    ],
+)
+def test_a_path_with_a_slip_is_not_a_name(
+    tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    for folder in ("run", "a/run"):
+        write_model(tmp_path / folder / "checkpoint")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HubError, match=rf"there is no folder .*; did you mean {meant}\?$"):
+        resolve_model(name)
+
+
+def test_a_name_that_looks_like_a_folder_is_asked_for(
+    standin: StandinHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "org" / "other")
+    monkeypatch.chdir(tmp_path)
+    standin.add("org/otter", {"config.json": b"{}", "model.safetensors": b"weights"})
+    assert resolve_model("org/otter").is_dir()
+    set_constants(ENDPOINT="http://127.0.0.1:1")
+    with pytest.raises(
+        HubError, match=r"^there is no folder org/othr, and org/othr cannot .*; did you mean org/other\?"
+    ):
+        resolve_model("org/othr")
 
 
 def test_a_folder_has_no_revision(tmp_path: Path, no_network: None) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from distilroberta_np import DistilRobertaError, Pipeline
-from distilroberta_np.models.base import PretrainedModel
 from tests.support.seeded import write_model
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +111,8 @@ def test_every_public_name_is_there():
     assert all(hasattr(distilroberta_np, name) for name in names)
     assert set(names) <= set(dir(distilroberta_np))
     assert not hasattr(distilroberta_np, "no_such_name")
-    for kind in (Pipeline, PretrainedModel, DistilRobertaError):
+    assert set(distilroberta_np.MODELS) <= set(names)
+    for kind in (Pipeline, DistilRobertaError):
         assert {subclass.__name__ for subclass in public_subclasses(kind)} <= set(names)
 
 

@@ -44,15 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="let web pages of this origin send requests (CORS)",
     )
-    parser.add_argument(
-        "--max-batch-tokens", type=int, default=8192, metavar="N", help="tokens per batch (default: 8192)"
-    )
+    parser.add_argument("--max-batch-tokens", type=int, metavar="N", help="tokens per batch (default: 1024 per thread)")
     parser.add_argument(
         "--max-waiting-tokens",
         type=int,
-        default=262_144,
+        default=65_536,
         metavar="N",
-        help="answer 429 while more tokens than this are waiting (default: 262144)",
+        help="answer 429 while more tokens than this are waiting (default: 65536)",
     )
     parser.add_argument("--max-batch-size", type=int, default=256, metavar="N", help="texts per request (default: 256)")
     parser.add_argument("--no-access-log", action="store_true", help="do not log requests")
@@ -60,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     for name in ("max_batch_tokens", "max_waiting_tokens", "max_batch_size"):
-        if getattr(options, name) < 1:
+        if (value := getattr(options, name)) is not None and value < 1:
             options.parser.error(f"--{name.replace('_', '-')} must be at least 1")
     try:
         import uvicorn
@@ -79,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     app = make_app(
         models,
         Options(
-            max_batch_tokens=options.max_batch_tokens,
+            **({} if options.max_batch_tokens is None else {"max_batch_tokens": options.max_batch_tokens}),
             max_waiting_tokens=options.max_waiting_tokens,
             limits=Limits(batch_size=options.max_batch_size),
             api_key=options.api_key or os.environ.get("DISTILROBERTA_NP_API_KEY"),

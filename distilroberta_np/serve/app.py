@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..runtime.threads import worker_threads
 from . import inference_api, openai_api, tei
 from .loaded import TASKS, ServedModel
 from .openapi import describe
@@ -38,15 +39,16 @@ class Options:
     """How the server behaves.
 
     Attributes:
-        max_batch_tokens, max_waiting_tokens: as `Scheduler`.
+        max_batch_tokens: as `Scheduler`; 1,024 per thread by default, with which the model is at its fastest.
+        max_waiting_tokens: as `Scheduler`.
         limits: of one request.
         api_key: requests must send it as `Authorization: Bearer KEY`, if not None.
         allowed_origins: the origins of web pages that may send requests (CORS).
         access_log: write a JSON line to stderr for each request.
     """
 
-    max_batch_tokens: int = 8192
-    max_waiting_tokens: int = 262_144
+    max_batch_tokens: int = field(default_factory=lambda: 1024 * worker_threads())
+    max_waiting_tokens: int = 65_536
     limits: Limits = field(default_factory=Limits)
     api_key: str | None = None
     allowed_origins: Sequence[str] = ()

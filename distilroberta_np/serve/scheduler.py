@@ -1,12 +1,15 @@
 """Dynamic batching: whatever waits when the worker is free is computed together, up to a budget of tokens.
 
-There is no timer. One computation runs at a time and uses all cores; requests that arrive meanwhile wait, and those
-whose client has gone are dropped before they are computed.
+One computation runs at a time and uses all cores; requests that arrive meanwhile wait, and those whose client has gone
+are dropped before they are computed. A batch waits for others that may come only a moment, and only for as many inputs
+as the last batch answered: clients that have been answered mostly ask again at once. Otherwise they would divide into
+two halves that take turns, and small batches take more time per text.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -15,6 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .telemetry import Metrics
+
+# How long a batch may wait for the clients of the batch before it, in relation to the time which that one took.
+_PATIENCE = 0.1
 
 
 class OverloadError(Exception):
@@ -122,6 +128,16 @@ class Scheduler:
                 self.metrics.waited(started - job.arrived)
                 if not job.result.done():
                     job.result.set_result(result)
+            await self._wait_for(len(self._jobs) + len(batch), _PATIENCE * seconds)
+
+    async def _wait_for(self, inputs: int, seconds: float) -> None:
+        """Wait until so many inputs or a batch's tokens are waiting, but no longer than some seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while len(self._jobs) < inputs and self._waiting_tokens < self.max_batch_tokens:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        self._arrived.set()
 
     def _take(self) -> list[_Job]:
         """Take waiting inputs in the order of their arrival, up to the budget of tokens."""

@@ -1,16 +1,22 @@
 """How fast the server answers, next to a FastAPI server of transformers and to the pipeline called directly.
 
-    python -m scripts.benchmarks.server [--clients 1 8 32 128] [--seconds 20] [--rounds 3] [--minute 60] [--out FOLDER]
+    python -m scripts.benchmarks.server [--parts load overload memory] [--seconds 20] [--rounds 2] [--out FOLDER]
 
 Needs the `serve` and `parity` extras, FastAPI, and wrk (Debian's package), which keeps each of its connections busy
-with real sentences, one mask each (closed loop, loopback). The model has distilroberta-base's shape and random
-weights. Contenders take turns. Afterwards ours is overloaded for a minute, and its memory is watched.
-Writes server.json and server.md to the folder.
+with real sentences, one mask each (closed loop, loopback). The model has distilroberta-base's shape and random weights.
+
+- load: 1 to 128 clients; contenders take turns with the pipeline, which gets the same sentences in a list.
+- overload: ten times as many requests per second as the server can answer, sent without waiting for answers. Each
+  answer is compared with that of the pipeline.
+- memory: resident memory on the way to 100,000 requests, with the embedded model.
+
+Each part takes a few minutes, and replaces its own results in server.json and server.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import pydoc_data.topics
@@ -22,11 +28,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from distilroberta_np import pipeline
 from distilroberta_np.hub import find_embedded
 from scripts.benchmarks.benchmark import SENTENCES, make_model, mask_sentences, split_sentences
 from scripts.benchmarks.contender import RESULTS
@@ -35,81 +43,66 @@ from scripts.machine import describe_machine
 PORT = 8977
 URL = f"http://127.0.0.1:{PORT}"
 LOAD = Path(__file__).with_name("load.lua")
+OURS = "distilroberta_np"
 TICKS = os.sysconf("SC_CLK_TCK")
+# The queue of the server during the overload: about half a second of work on two cores.
+SHORT_QUEUE = ("--max-batch-tokens", "1024", "--max-waiting-tokens", "1024")
+PROBE = json.dumps({"inputs": "The man worked as a <mask>."}).encode()
 Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["load", "overload", "memory"], help="what to measure")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--seconds", type=int, default=20, help="of load for each contender, clients and round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--minute", type=int, default=60, help="seconds of overload")
     parser.add_argument("--memory-requests", type=int, default=100_000, help="requests for the measurement of memory")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
+    path = options.out / "server.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results["machine"] = describe_machine("transformers", "torch")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_model(folder / "model", layers=6)
-        bodies = write_bodies(folder)
-        ours = [sys.executable, "-m", "distilroberta_np", "serve", "--model", str(folder / "model"), "--no-access-log"]
-        fastapi = [sys.executable, "-m", "uvicorn", "scripts.benchmarks.fastapi_server:app", "--log-level", "warning"]
-        os.environ["MODEL"] = str(folder / "model")
-        commands = {"distilroberta_np": ours, "FastAPI + transformers": fastapi}
-        rows: dict[str, dict[int, list[Row]]] = {name: {count: [] for count in options.clients} for name in commands}
-        direct = []
-        for _ in range(options.rounds):
-            direct.append(call_directly(folder / "model", bodies))
-            for name, command in commands.items():
-                with running(command) as process:
-                    for count in options.clients:
-                        rows[name][count].append(load(process, bodies, count, options.seconds))
-        results = {
-            "machine": describe_machine("transformers", "torch"),
-            "direct": statistics.median(direct),
-            "load": {
-                name: {count: medians(values) for count, values in by_clients.items()}
-                for name, by_clients in rows.items()
-            },
-            "overload": overload(ours, bodies, options.minute),
-            "memory": memory(bodies, options.memory_requests),
-        }
+        model, bodies = Path(name) / "model", Path(name) / "bodies.jsonl"
+        write_bodies(bodies)
+        if "load" in options.parts or "overload" in options.parts:
+            make_model(model, layers=6)
+        if "load" in options.parts:
+            results["load"] = compare(model, bodies, options.clients, options.seconds, options.rounds)
+        if "overload" in options.parts:
+            results["overload"] = overload(model, bodies, options.minute)
+        if "memory" in options.parts:
+            results["memory"] = memory(bodies, options.memory_requests)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "server.json").write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(json.dumps(results, indent=1) + "\n")
     report = markdown(results)
     (options.out / "server.md").write_text(report)
     print(report)
 
 
-def write_bodies(folder: Path) -> Path:
+def write_bodies(path: Path) -> None:
     """2,000 sentences with a mask, one request body per line."""
     rng, sentences = random.Random(0), split_sentences("\n\n".join(pydoc_data.topics.topics.values()))
     rng.shuffle(sentences)
-    path = folder / "bodies.jsonl"
     masked = mask_sentences(sentences, SENTENCES, rng)
     path.write_text("".join(json.dumps({"inputs": sentence}) + "\n" for sentence in masked))
-    return path
 
 
-def call_directly(model: Path, bodies: Path) -> float:
-    """Texts per second of the pipeline on a list, in a process of its own."""
-    code = (
-        "import json, sys, time\n"
-        "from distilroberta_np import pipeline\n"
-        "unmasker = pipeline('fill-mask', sys.argv[1])\n"
-        "texts = [json.loads(line)['inputs'] for line in open(sys.argv[2])]\n"
-        "unmasker(texts[:64])\n"
-        "started = time.perf_counter()\n"
-        "unmasker(texts)\n"
-        "print(len(texts) / (time.perf_counter() - started))\n"
-    )
-    return float(subprocess.check_output([sys.executable, "-c", code, str(model), str(bodies)]))
+# -- servers ---------------------------------------------------------------------------------------------------------
+
+
+def serve(model: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "distilroberta_np", "serve", "--no-access-log", "--model", str(model), *options]
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server, from when it answers."""
-    process = subprocess.Popen([*command, "--port", str(PORT)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--port", str(PORT)], stdout=subprocess.DEVNULL, env={**os.environ, **environment}
+    )
     try:
         while True:
             try:
@@ -134,8 +127,51 @@ def resident_bytes(process: subprocess.Popen[bytes]) -> int:
     return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+# -- load ------------------------------------------------------------------------------------------------------------
+
+
+def compare(model: Path, bodies: Path, clients: list[int], seconds: int, rounds: int) -> dict[str, Any]:
+    """The medians of the pipeline called directly, and of each server under the load of each number of clients."""
+    fastapi = [sys.executable, "-m", "uvicorn", "scripts.benchmarks.fastapi_server:app", "--log-level", "warning"]
+    commands = {OURS: serve(model), "FastAPI + transformers": fastapi}
+    direct: list[Row] = []
+    rows: dict[str, dict[int, list[Row]]] = {name: {count: [] for count in clients} for name in commands}
+    for _ in range(rounds):
+        direct.append(call_directly(model, bodies))
+        for name, command in commands.items():
+            with running(command, MODEL=str(model)) as process:
+                load(process, bodies, 8, 1)
+                for count in clients:
+                    rows[name][count].append(load(process, bodies, count, seconds))
+    return {"direct": medians(direct)} | {
+        name: {str(count): medians(found) for count, found in by_clients.items()} for name, by_clients in rows.items()
+    }
+
+
+def call_directly(model: Path, bodies: Path) -> Row:
+    """The pipeline on a list, and on one text after another, in a process of its own."""
+    code = (
+        "import json, sys, time\n"
+        "from distilroberta_np import pipeline\n"
+        "unmasker = pipeline('fill-mask', sys.argv[1])\n"
+        "texts = [json.loads(line)['inputs'] for line in open(sys.argv[2])]\n"
+        "def timed(inputs):\n"
+        "    started, used = time.perf_counter(), time.process_time()\n"
+        "    unmasker(inputs)\n"
+        "    return time.perf_counter() - started, time.process_time() - used\n"
+        "timed(texts[:64])\n"
+        "singles = sorted(timed(text) for text in texts[:200])\n"
+        "seconds, used = timed(texts)\n"
+        "print(json.dumps({'per_second': len(texts) / seconds, 'cpu_ms': 1000 * used / len(texts),\n"
+        "    'single_p50_ms': 1000 * singles[100][0], 'single_p99_ms': 1000 * singles[198][0],\n"
+        "    'single_cpu_ms': 1000 * sum(used for _, used in singles) / 200}))\n"
+    )
+    row: Row = json.loads(subprocess.check_output([sys.executable, "-c", code, str(model), str(bodies)]))
+    return row
+
+
 def load(process: subprocess.Popen[bytes], bodies: Path, clients: int, seconds: int) -> Row:
-    """Keep so many clients busy, and return what they saw, with the server's CPU seconds per request."""
+    """Keep so many clients busy, and return what they saw, with the server's CPU time per request."""
     before = cpu_seconds(process)
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "120s", "-s", str(LOAD), URL, "--", bodies]
     row: Row = json.loads(subprocess.check_output(list(map(str, command)), text=True).splitlines()[-1])
@@ -149,62 +185,176 @@ def medians(rows: list[Row]) -> Row:
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
 
-def overload(command: list[str], bodies: Path, seconds: int) -> Row:
-    """1,280 clients for a minute against a short queue; then how long a single request takes."""
-    with running([*command, "--max-waiting-tokens", "8192"]) as process:
-        single = min(ask() for _ in range(5))
-        row = load(process, bodies, 1280, seconds)
-        row["single_ms_before"] = single
-        row["first_ms_after"], row["second_ms_after"] = ask(), ask()
-        return row
+# -- overload --------------------------------------------------------------------------------------------------------
 
 
-def ask() -> float:
-    """Milliseconds of one request."""
-    body = json.dumps({"inputs": "The man worked as a <mask>."}).encode()
-    request = urllib.request.Request(URL, body, {"content-type": "application/json"})
-    started = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=120) as response:
-        response.read()
-    return 1000 * (time.perf_counter() - started)
+class OpenLoop:
+    """Sends requests at a steady rate, whether or not earlier ones are answered, over as many connections as needed.
+
+    Attributes:
+        periods: for the second in which each period of five begins, how many of its requests were answered rightly
+            ("answered"), got 429 ("refused"), were answered wrongly ("wrong"), or not at all ("lost").
+        waits: for each period, the milliseconds of the requests that were answered.
+    """
+
+    def __init__(self, bodies: list[bytes], expected: list[Any]) -> None:
+        self.bodies, self.expected = bodies, expected
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.periods: dict[int, Counter[str]] = defaultdict(Counter)
+        self.waits: dict[int, list[float]] = defaultdict(list)
+
+    async def send(self, rate: float, seconds: float) -> None:
+        """Send for some seconds, and wait for all answers."""
+        began, running = time.perf_counter(), set()
+        for number in range(round(rate * seconds)):
+            await asyncio.sleep(max(0, began + number / rate - time.perf_counter()))
+            task = asyncio.create_task(self._one(number % len(self.bodies), 5 * int((time.perf_counter() - began) / 5)))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        self.ended = time.perf_counter()
+        await asyncio.gather(*running)
+
+    async def _one(self, index: int, second: int) -> None:
+        started = time.perf_counter()
+        try:
+            status, answer = await self.post(self.bodies[index])
+        except (OSError, EOFError):
+            self.periods[second]["lost"] += 1
+            return
+        if status == 429:
+            self.periods[second]["refused"] += 1
+        elif status == 200 and same(json.loads(answer), self.expected[index]):
+            self.periods[second]["answered"] += 1
+            self.waits[second].append(1000 * (time.perf_counter() - started))
+        else:
+            self.periods[second]["wrong"] += 1
+
+    async def post(self, body: bytes) -> tuple[int, bytes]:
+        """Send one request on an idle connection, or on a new one."""
+        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", PORT)
+        head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
+        answer = await reader.readexactly(length)
+        self.idle.append((reader, writer))
+        return int(lines[0].split()[1]), answer
+
+    async def probe(self, seconds: float) -> list[tuple[float, int, float]]:
+        """Single requests, one after another: when each ended (perf_counter), its status, and its milliseconds."""
+        probes, began = [], time.perf_counter()
+        while (started := time.perf_counter()) < began + seconds:
+            status, _ = await self.post(PROBE)
+            probes.append((time.perf_counter(), status, 1000 * (time.perf_counter() - started)))
+            await asyncio.sleep(0.01)
+        return probes
+
+
+def same(answer: Any, expected: Any) -> bool:
+    """Whether predictions agree. Rounding depends on the batch, so those with nearly equal scores may swap."""
+    return all(
+        abs(row["score"] - other["score"]) < 1e-5 and set(row) == set(other)
+        for row, other in zip(answer, expected, strict=True)
+    )
+
+
+def overload(model: Path, bodies: Path, seconds: int) -> Row:
+    lines = bodies.read_bytes().splitlines()
+    expected = pipeline("fill-mask", model)([json.loads(line)["inputs"] for line in lines])
+    with running(serve(model, *SHORT_QUEUE)) as process:
+        capacity = load(process, bodies, 32, 10)["per_second"]
+
+        async def run() -> Row:
+            loop = OpenLoop(lines, expected)
+            before = statistics.median(wait for _, _, wait in await loop.probe(3))
+            sending = asyncio.create_task(loop.send(10 * capacity, seconds))
+            await asyncio.sleep(seconds)
+            while not hasattr(loop, "ended"):
+                await asyncio.sleep(0.01)
+            probes = await loop.probe(5)
+            await sending
+            slow = [ended - loop.ended for ended, status, wait in probes if status != 200 or wait > 2 * before]
+            curve = [
+                {"second": second, **counts, "p50_ms": statistics.median(loop.waits[second] or [0])}
+                for second, counts in sorted(loop.periods.items())
+            ]
+            return {
+                "capacity": capacity,
+                "seconds": seconds,
+                "single_ms_before": before,
+                "curve": curve,
+                "single_ms_after": statistics.median(wait for _, _, wait in probes[-20:]),
+                "recovered_seconds": max(slow, default=0.0),
+                "total": dict(sum(loop.periods.values(), Counter())),
+            }
+
+        return asyncio.run(run())
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
 
 
 def memory(bodies: Path, requests: int) -> Row:
     """Resident memory on the way to so many requests, with the embedded model, which answers them in minutes."""
-    command = [sys.executable, "-m", "distilroberta_np", "serve", "--no-access-log", "--model", str(find_embedded())]
-    with running([*command, "--max-batch-tokens", "2048"]) as process:
+    with running(serve(find_embedded())) as process:
         served, seen = 0, []
         while served < requests:
-            served += int(load(process, bodies, 32, 20)["requests"])
+            row = load(process, bodies, 32, 10)
+            served += int(row["requests"])
             seen.append((served, resident_bytes(process)))
-        return {"after": seen}
+        return {"after": seen, "per_second": row["per_second"], "cpu_ms": row["cpu_ms"]}
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
 
 
 def markdown(results: dict[str, Any]) -> str:
-    lines = [
-        f"On {results['machine']}. The pipeline called directly on 2,000 sentences: {results['direct']:.1f} texts per "
-        "second.",
-        "",
-        "| server | clients | requests per second | median, ms | 99th percentile, ms | CPU ms per request | failed |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, by_clients in results["load"].items():
-        for count, row in by_clients.items():
+    lines = [f"On {results['machine']}.", ""]
+    if "load" in results:
+        direct, *servers = results["load"].items()
+        row = direct[1]
+        lines += [
+            "| | clients | texts per second | median, ms | 99th percentile, ms | CPU ms per text | failed |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+            f"| the pipeline, a list of 2,000 | | {row['per_second']:.1f} | | | {row['cpu_ms']:.1f} | |",
+            f"| the pipeline, one text after another | | | {row['single_p50_ms']:.0f} | {row['single_p99_ms']:.0f} | "
+            f"{row['single_cpu_ms']:.1f} | |",
+        ]
+        for name, by_clients in servers:
+            for count, row in by_clients.items():
+                lines.append(
+                    f"| {name} | {count} | {row['per_second']:.1f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} | "
+                    f"{row['cpu_ms']:.1f} | {row['not_2xx'] + row['broken']:.0f} |"
+                )
+        lines.append("")
+    if "overload" in results:
+        row = results["overload"]
+        total = Counter(row["total"])
+        lines += [
+            f"Overload with a short queue (`{' '.join(SHORT_QUEUE)}`): ten times the capacity of {row['capacity']:.1f} "
+            f"requests per second, for {row['seconds']} s. {total['answered']:,} were answered, {total['refused']:,} "
+            f"got 429, {total['wrong']} were answered wrongly, {total['lost']} were lost. A single request took "
+            f"{row['single_ms_before']:.0f} ms before; {row['recovered_seconds']:.2f} s after the last request of the "
+            "overload it took no longer than twice that.",
+            "",
+            "| from second | sent | answered | got 429 | median of the answered, ms |",
+            "| ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for counts in row["curve"]:
+            sent = sum(counts.get(kind, 0) for kind in ("answered", "refused", "wrong", "lost"))
             lines.append(
-                f"| {name} | {count} | {row['per_second']:.1f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} | "
-                f"{row['cpu_ms']:.0f} | {row['not_2xx'] + row['broken']:.0f} |"
+                f"| {counts['second']} | {sent} | {counts.get('answered', 0)} | {counts.get('refused', 0)} | "
+                f"{counts['p50_ms']:.0f} |"
             )
-    row, seen = results["overload"], results["memory"]["after"]
-    lines += [
-        "",
-        f"Overload, 1,280 clients for {row['seconds']:.0f} s: {row['per_second']:.1f} answers per second, "
-        f"{row['not_2xx']} requests got 429, {row['broken']} broke. A single request took "
-        f"{row['single_ms_before']:.0f} ms before and {row['first_ms_after']:.0f} ms right after.",
-        "",
-        "Resident memory, with the embedded model: "
-        + "; ".join(f"{size / 1e6:.0f} MB after {count:,} requests" for count, size in seen)
-        + ".",
-    ]
+        lines.append("")
+    if "memory" in results:
+        row = results["memory"]
+        lines += [
+            f"With the embedded model, 32 clients ({row['per_second']:.0f} requests per second, {row['cpu_ms']:.2f} "
+            "CPU ms per request): "
+            + "; ".join(f"{size / 1e6:.0f} MB after {count:,} requests" for count, size in row["after"])
+            + ".",
+        ]
     return "\n".join(lines) + "\n"
 
 

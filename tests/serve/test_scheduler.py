@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="needs the serve extra: pip install '.[serve]'")
 
+from distilroberta_np.serve import scheduler as scheduler_module
 from distilroberta_np.serve.scheduler import Operation, OverloadError, Scheduler
 from distilroberta_np.serve.telemetry import Metrics
 
@@ -66,6 +67,39 @@ def test_an_input_beyond_the_budget_is_a_batch_of_its_own():
     async def test(scheduler):
         assert await scheduler.submit(recorder.operation, [1, 2], [50, 1]) == [2, 4]
         assert recorder.batches == [[1], [2]]
+
+    with_scheduler(test)
+
+
+def test_a_batch_waits_for_the_clients_of_the_last_one(monkeypatch):
+    monkeypatch.setattr(scheduler_module, "_PATIENCE", 1e9)
+    recorder = Recorder()
+
+    async def test(scheduler):
+        async def client(*numbers):
+            for number in numbers:
+                await scheduler.submit(recorder.operation, [number], [1])
+                await asyncio.sleep(0.01)
+
+        recorder.gate.clear()
+        first = asyncio.create_task(client(1, 11, 21))
+        await until(lambda: recorder.begun)
+        others = [asyncio.create_task(client(number, number + 10)) for number in (2, 3)]
+        await until(lambda: len(scheduler._jobs) == 2)
+        recorder.gate.set()
+        await asyncio.gather(first, *others)
+        assert [len(batch) for batch in recorder.batches] == [1, 3, 3]
+
+    with_scheduler(test)
+
+
+def test_a_batch_does_not_wait_for_long(monkeypatch):
+    monkeypatch.setattr(scheduler_module, "_PATIENCE", 0)
+    recorder = Recorder()
+
+    async def test(scheduler):
+        assert await scheduler.submit(recorder.operation, [1, 2], [1, 1]) == [2, 4]
+        assert await scheduler.submit(recorder.operation, [3], [1]) == [6]
 
     with_scheduler(test)
 

@@ -21,6 +21,11 @@ _EXAMPLES = f"""\
   distilroberta-np distill corpus/*.txt.gz --teacher a/folder --out run --layers 3 --updates 2000
   distilroberta-np fill-mask "The man worked as a <mask>." --model run
 
+To try it, offline:
+  python -c 'import this' > zen.txt
+  distilroberta-np pretrain zen.txt --out teacher --vocab-size 300 --updates 20
+  distilroberta-np distill zen.txt --teacher teacher --out run --updates 20
+
 Files hold a paragraph per line and an empty line between documents.
 {RESUMING}"""
 _DESCRIPTION = (

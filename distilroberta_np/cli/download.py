@@ -11,7 +11,11 @@ from .command import Command
 _EXAMPLES = """\
   distilroberta-np download
   distilroberta-np download roberta-base
-  distilroberta-np download roberta-base --to models/roberta-base"""
+  distilroberta-np download roberta-base --to models/roberta-base
+
+Offline, a folder that has the model's files does as well: name it with --model. This
+describes the model that commands use without --model, offline:
+  distilroberta-np info"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

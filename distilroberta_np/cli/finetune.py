@@ -16,6 +16,11 @@ _EXAMPLES = f"""\
   distilroberta-np finetune --task question-answering --train train.json --eval dev.json --out answerer
   distilroberta-np text-classification "What a film!" --model tuned
 
+To try it, offline:
+  printf 'text,label\\na fine film,good\\na dull film,bad\\n' > train.csv
+  distilroberta-np finetune --task text-classification --train train.csv --eval train.csv --out tuned
+  distilroberta-np text-classification "A fine film." --model tuned
+
 After every epoch the model is evaluated (tuned/evaluations.csv); the best one so far
 is in tuned/best, which --model tuned finds.
 {RESUMING}

@@ -22,6 +22,10 @@ _EXAMPLES = """\
   distilroberta-np map fill-mask --input 'part-*.csv' --column text --output filled --workers 2 --set top_k=3
   distilroberta-np map fill-mask --input 'part-*.csv' --column text --output filled --dask tcp://scheduler:8786
 
+To try it, offline:
+  printf 'One <mask>.\\nTwo <mask>.\\n' > texts.txt
+  distilroberta-np map fill-mask --input texts.txt --output filled
+
 Each input file is a part; its output has the same columns and those of the task, and
 an error column: a row that cannot be answered never stops the job. Give the same
 command again after a kill, and it goes on with the parts that are missing."""

@@ -21,6 +21,11 @@ _EXAMPLES = f"""\
   distilroberta-np pretrain corpus/*.txt.gz --out run --hidden-size 192 --updates 2000
   distilroberta-np fill-mask "The man worked as a <mask>." --model run
 
+To try it, offline:
+  python -c 'import this' > zen.txt
+  distilroberta-np pretrain zen.txt --out run --vocab-size 300 --updates 20
+  distilroberta-np fill-mask "Beautiful is better than <mask>." --model run
+
 Files hold a paragraph per line and an empty line between documents.
 {RESUMING}"""
 

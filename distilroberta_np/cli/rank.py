@@ -20,13 +20,20 @@ A small model to try it with, offline:
 The output is that of `similarity`, which compares embeddings: many times faster, but
 less accurate."""
 
+_SUGGESTED = "cross-encoder/stsb-distilroberta-base"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matching_arguments(parser)
-    add_model_arguments(parser, required=True)
+    add_model_arguments(parser, suggested=_SUGGESTED)
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.model is None:
+        options.parser.error(
+            f"rank needs a cross-encoder; name one of the hub, such as {_SUGGESTED}, or make one with finetune, as "
+            "--help shows"
+        )
     queries, documents = read_matching(options)
     encoder = CrossEncoder(options.model, revision=options.revision, local_files_only=options.local_files_only)
     for number, query in enumerate(queries, start=1):

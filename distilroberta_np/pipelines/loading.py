@@ -203,9 +203,10 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         raise ValueError("a loaded model needs its tokenizer: pipeline(task, model, tokenizer)")
     if model is None:
         if chosen.suggested_model is not None:
+            trained_as = next(name for name, each in PIPELINES.items() if each.model_type is chosen.model_type)
             raise ValueError(
-                f"{task} needs a fine-tuned model, and there is no default; name one of the hub, such as "
-                f"{chosen.suggested_model}, or train one with `distilroberta-np finetune`"
+                f"{task} needs a fine-tuned model; name one of the hub, such as {chosen.suggested_model}, or make a "
+                f"small one with `distilroberta-np finetune --task {trained_as} --train FILE --out tuned`"
             )
         model = default_model()
     source: dict[str, Any] = {"cache_dir": where.cache_dir, "local_files_only": where.local_files_only}

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from distilroberta_np import pipeline
 from distilroberta_np.cli import main
 from distilroberta_np.cli.main import find_commands, make_parser
 from distilroberta_np.hub import find_embedded, find_published
+from distilroberta_np.pipelines import PIPELINES
 from tests.support.seeded import write_model
 
 COMMAND = [sys.executable, "-m", "distilroberta_np"]
@@ -124,13 +127,49 @@ def test_examples_are_commands(command, tmp_path, monkeypatch):
         make_parser().parse_args(example[1:])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [each for each in find_commands() if "to try it with, offline" in each.examples])
-def test_commands_for_fine_tuned_models_say_how_to_try_them_offline(command, tmp_path):
+def offline(command):
+    """The commands of a help page that run without a network: those that say so, else the first."""
     first = command.examples.partition("\n")[0]
-    block = command.examples.partition("to try it with, offline:\n")[2].partition("\n\n")[0]
-    script = f'set -e\ndistilroberta-np() {{ {shlex.join(COMMAND)} "$@"; }}\n{block}\n{first}'
+    block = re.search(r"offline:\n((?:  .*\n?)+)", command.examples)
+    if block is None:
+        return first
+    return block[1] + (first if "A small model" in command.examples else "")
+
+
+TRAINING = [command for command in find_commands() if re.search("pretrain|finetune", offline(command))]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=command.name, marks=pytest.mark.slow if command in TRAINING else ())
+        for command in find_commands()
+        if command.name != "serve"  # which does not end
+    ],
+)
+def test_every_command_has_an_example_that_runs_offline(command, tmp_path):
+    script = f'set -e\ndistilroberta-np() {{ {shlex.join(COMMAND)} "$@"; }}\n{offline(command)}'
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if command.name == "verify" and find_published() is None:
+        assert done.returncode == 2 and "`distilroberta-np download`" in done.stderr
+        return
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].strip()
+    assert done.stdout.strip() or "the model is in" in done.stderr
+
+
+@pytest.mark.parametrize("task", [name for name, kind in PIPELINES.items() if kind.suggested_model])
+def test_without_a_fine_tuned_model_one_line_says_how_to_get_one(capsys, task):
+    with pytest.raises(ValueError, match=r"name one of the hub, such as \S+, or make a small one with") as caught:
+        pipeline(task)
+    (made,) = re.findall("`distilroberta-np (.*)`", str(caught.value))
+    make_parser().parse_args(shlex.split(made))
+    kind = "text" if task in ("sentiment-analysis", "zero-shot-classification") else task.partition("-")[0]
+    assert f"--task {kind.replace('ner', 'token')}-" in made
+
+
+def test_rank_says_which_model_it_needs(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["rank", "a", "b"])
+    assert stop.value.code == 2
+    assert "such as cross-encoder/stsb-distilroberta-base, or make one with finetune" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def ours(full_size, roberta_tokenizer_json):
 
 def assert_same(answers, expected):
     """Equal structure, and equal predictions; the order of scores that rounding can swap is left open."""
-    assert type(answers) is type(expected)
+    assert isinstance(answers, type(expected))
     if isinstance(expected, list):
         assert len(answers) == len(expected)
         if expected and isinstance(expected[0], dict):

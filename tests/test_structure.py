@@ -33,6 +33,7 @@ COVERS = {
     "serve/test_node_clients": [],
     "serve/test_serving_page": [],
     "test_course": [],
+    "test_data_frame": [],
     "test_dispatch": [],
     "test_documents": [],
     "test_goldens": [],

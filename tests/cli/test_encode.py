@@ -1,6 +1,8 @@
 """`distilroberta-np encode`: sentences in; JSON lines or a .npy file out."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -46,6 +48,18 @@ def test_options_reach_the_encoder(capsys, folder, encoder):
     expected = encoder.encode(["sat"], prompt_name="query", normalize_embeddings=True, truncate_dim=3)
     assert_close(encode(capsys, folder, "sat", *arguments)[1], expected)
     assert_close(encode(capsys, folder, "sat", "--prompt", "the cat ")[1], encoder.encode(["the cat sat"]))
+
+
+def test_output_has_a_bar_that_counts_sentences(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "lines.txt").write_text("the cat\nsat\nthe cat\n")
+    arguments = ["--input", tmp_path / "lines.txt", "--output", tmp_path / "embeddings.npy"]
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", shown)
+        assert encode(capsys, folder, *arguments)[0] == 0
+    assert f"[{'#' * 24}] 3 of 3 texts, " in shown.getvalue()
+    assert shown.getvalue().endswith("\r\x1b[K")
 
 
 def test_output_has_one_row_per_line(capsys, folder, encoder, tmp_path):

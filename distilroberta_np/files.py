@@ -12,6 +12,11 @@ from typing import Any, BinaryIO, TextIO
 
 from .messages import shown
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LARGEST_JSON = 64 * 2**20
 
 
@@ -78,6 +83,27 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def locked(folder: Path, error: Exception) -> Iterator[None]:
+    """Hold a folder for the block. Raises `error` if another process holds it.
+
+    Windows and some file systems have no such locks; there, nothing is held.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise error from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_log(path: Path) -> TextIO:

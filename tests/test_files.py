@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from distilroberta_np.files import atomic_write, open_log, read_json, write_json, write_text
+from distilroberta_np.files import atomic_write, locked, open_log, read_json, write_json, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -54,6 +54,17 @@ def test_json_that_is_not_a_regular_file_is_not_opened(tmp_path):
     for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
         with pytest.raises(KeyError, match="not a regular file"):
             read_json(path, KeyError)
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+    pytest.importorskip("fcntl", reason="Windows has no such locks")
+    for _ in range(2):
+        with (
+            locked(tmp_path, KeyError("held")),
+            pytest.raises(KeyError, match="held"),
+            locked(tmp_path, KeyError("held")),
+        ):
+            pass
 
 
 def test_a_log_does_not_follow_a_link(tmp_path):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..analysis import PseudoLikelihoodScorer
-from ..errors import CorpusError, DistilRobertaError
+from ..errors import CorpusError
 from ..pipelines import pipeline
+from ..runtime.batching import attempt
 from ..sentence.sentence_encoder import SentenceEncoder
 
 ERROR = "error"
@@ -132,7 +133,7 @@ def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
     }
     items = [_item(task, row) for index, row in enumerate(rows) if index not in missing]
     if isinstance(model, SentenceEncoder):
-        results = _encode(model, items, task.options)
+        results = iter(attempt(functools.partial(model.encode, **task.options), items))
     else:
         results = model.answers(items, **task.options)
     for index in range(len(rows)):
@@ -143,17 +144,6 @@ def _item(task: Task, row: Sequence[str]) -> Any:
     if task.name == "question-answering":
         return {"question": row[0], "context": row[1]}
     return {"text": row[0], "text_pair": row[1]} if len(row) == 2 else row[0]
-
-
-def _encode(model: SentenceEncoder, texts: list[str], options: dict[str, Any]) -> Iterator[Any]:
-    try:
-        yield from model.encode(texts, **options)
-    except DistilRobertaError:
-        for text in texts:
-            try:
-                yield model.encode(text, **options)
-            except DistilRobertaError as error:
-                yield error
 
 
 def _message(error: Exception) -> str:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
-from ..files import atomic_write, open_log, read_json, write_json
+from ..files import atomic_write, locked, open_log, read_json, write_json
 from ..hub import default_model, resolve_model
 from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, map_part
@@ -72,7 +72,7 @@ def run_job(
     """
     _check_sources(sources)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder, CorpusError(f"{folder}: another job is writing into this folder")):
         check(task)
         _check_manifest(task, folder)
         finished = _finished_parts(folder)
@@ -190,25 +190,6 @@ def _threads_per_process(threads: int) -> Iterator[None]:
             del os.environ["OPENBLAS_NUM_THREADS"]
         else:
             os.environ["OPENBLAS_NUM_THREADS"] = before
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one job. Raises CorpusError if another one holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CorpusError(f"{folder}: another job is writing into this folder") from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _check_sources(sources: Sequence[Path]) -> None:

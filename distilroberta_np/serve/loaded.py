@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..config import RobertaConfig
 from ..errors import ServeError
@@ -18,6 +17,7 @@ from ..hub import default_model, resolve_model
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM, RobertaModel
 from ..pipelines import Pipeline, pipeline
+from ..runtime.batching import attempt
 from ..sentence.cross_encoder import CrossEncoder
 from ..sentence.sentence_encoder import SentenceEncoder
 from ..sentence.sentence_settings import SentenceSettings
@@ -108,11 +108,20 @@ class ServedModel:
     def pipeline(self, task: str) -> Any:
         """The pipeline of a task that shares this model's weights."""
         if task not in self._pipelines:
-            model = self._model.model
-            if task == "feature-extraction" and isinstance(model, RobertaForMaskedLM):
-                model = RobertaModel(model.config, model.weights.roberta)
+            model = self._encoder() if task == "feature-extraction" else self._model.model
             self._pipelines[task] = pipeline(task, model, self.tokenizer)
         return self._pipelines[task]
+
+    @cached_property
+    def sentence_encoder(self) -> SentenceEncoder:
+        """The sentence encoder, or the mean of the hidden states of another model."""
+        if isinstance(self._model, SentenceEncoder):
+            return self._model
+        return SentenceEncoder(self._encoder(), self.tokenizer)
+
+    def _encoder(self) -> RobertaModel:
+        model = self._model.model
+        return RobertaModel(model.config, model.weights.roberta) if isinstance(model, RobertaForMaskedLM) else model
 
     # -- operations: every one maps a batch of inputs to results, with an exception for each failure --------
 
@@ -126,21 +135,10 @@ class ServedModel:
         return Operation((self.name, task, json.dumps(options, sort_keys=True, default=str)), run)
 
     def embed(self, *, normalize: bool, prompt_name: str | None = None, dimensions: int | None = None) -> Operation:
-        """One embedding per text: of the sentence encoder, or else the mean of the token embeddings."""
-
-        def run(items: list[Any]) -> list[Any]:
-            if isinstance(self._model, SentenceEncoder):
-                embeddings = self._model.encode(items, prompt_name=prompt_name)
-            else:
-                features = self.pipeline("feature-extraction")
-                embeddings = np.array([np.mean(rows[0], axis=0) for rows in features(items)], np.float32)
-            embeddings = embeddings[:, :dimensions]  # [N, H]
-            if normalize:
-                norms = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-                embeddings = embeddings / np.maximum(norms, 1e-12)
-            return list(embeddings)
-
-        return Operation((self.name, "embed", normalize, prompt_name, dimensions), _one_by_one_if_it_fails(run))
+        """One embedding per text, of the sentence encoder."""
+        options = {"normalize_embeddings": normalize, "prompt_name": prompt_name, "truncate_dim": dimensions}
+        encode = functools.partial(self.sentence_encoder.encode, **options)
+        return Operation((self.name, "embed", *options.values()), functools.partial(attempt, encode))
 
     def explain(self) -> Operation:
         """The page of `explain` for each sentence with one mask."""
@@ -149,30 +147,13 @@ class ServedModel:
         def run(items: list[Any]) -> list[Any]:
             return [explain(unmasker, item) for item in items]
 
-        return Operation((self.name, "explain"), _one_by_one_if_it_fails(run))
+        return Operation((self.name, "explain"), functools.partial(attempt, run))
 
     def rank(self, *, raw_scores: bool) -> Operation:
         """The score of each (query, text): the cross-encoder's logit, or its sigmoid."""
-
-        def run(items: list[Any]) -> list[Any]:
-            activation: Callable[[Array], Array] | None = (lambda logits: logits) if raw_scores else None
-            return list(self._model.predict(items, activation_fn=activation))
-
-        return Operation((self.name, "rank", raw_scores), _one_by_one_if_it_fails(run))
-
-
-def _one_by_one_if_it_fails(run: Callable[[list[Any]], list[Any]]) -> Callable[[list[Any]], list[Any]]:
-    """Give each input its own result or error when a batch fails, so that one bad text does not fail its neighbors."""
-
-    def attempt(items: list[Any]) -> list[Any]:
-        try:
-            return run(items)
-        except Exception as error:
-            if len(items) == 1:
-                return [error]
-            return [result for item in items for result in attempt([item])]
-
-    return attempt
+        activation: Callable[[Array], Array] | None = (lambda logits: logits) if raw_scores else None
+        predict = functools.partial(self._model.predict, activation_fn=activation)
+        return Operation((self.name, "rank", raw_scores), functools.partial(attempt, predict))
 
 
 def _task_of(folder: Path) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -25,17 +24,12 @@ from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
-from ..files import atomic_write, open_log, read_json, write_json
+from ..files import atomic_write, locked, open_log, read_json, write_json
 from ..layers.params import tree_leaves
 from ..runtime.threads import worker_threads
 from .device import to_host
 from .optim.adamw import AdamState, start
 from .settings import TrainingSettings
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where runs are not locked
-    fcntl = None  # type: ignore[assignment]
 
 LOSSES, EVALUATIONS = "losses.csv", "evaluations.csv"
 _LOGS = (LOSSES, EVALUATIONS)
@@ -52,31 +46,15 @@ def open_run(path: Path) -> Iterator[RunFolder]:
     is_new = not path.exists()
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(path)
-    try:
-        for leftover in path.glob("*.incomplete"):  # of `atomic_write`, after a kill
-            leftover.unlink(missing_ok=True)
-        yield RunFolder(path)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-        if is_new:
-            with suppress(OSError):
-                path.rmdir()  # if nothing was written
-
-
-def _lock(folder: Path) -> int | None:
-    if fcntl is None:
-        return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TrainingError(f"{folder}: another process is training here; use another folder") from None
-    except OSError:
-        pass  # a file system without locks
-    return descriptor
+    with locked(path, TrainingError(f"{path}: another process is training here; use another folder")):
+        try:
+            for leftover in path.glob("*.incomplete"):  # of `atomic_write`, after a kill
+                leftover.unlink(missing_ok=True)
+            yield RunFolder(path)
+        finally:
+            if is_new:
+                with suppress(OSError):
+                    path.rmdir()  # if nothing was written
 
 
 class RunFolder:

@@ -5,9 +5,9 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
+pytest.importorskip("uvicorn", reason="needs the serve extra: pip install '.[serve]'")
 
-def by_task(models, task):
-    return next(model for model in models if model.task == task)
+from tests.support.served import by_task
 
 
 def test_inference_client(server, models):

@@ -13,11 +13,7 @@ pytest.importorskip("uvicorn", reason="needs the serve extra: pip install '.[ser
 from distilroberta_np.serve.app import Options, make_app
 from distilroberta_np.serve.protocol import Limits
 from tests.support.answers import close
-from tests.support.served import running
-
-
-def by_task(models, task):
-    return next(model for model in models if model.task == task)
+from tests.support.served import by_task, running
 
 
 def test_fill_mask(server, models):

@@ -50,3 +50,8 @@ def running(app):
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def by_task(models, task):
+    """The first of the served models with a task."""
+    return next(model for model in models if model.task == task)

@@ -31,7 +31,8 @@ class Parser(argparse.ArgumentParser):
         typed = re.search(r"invalid choice: '(.*?)'|unrecognized arguments: (\S+)", message)
         if typed is not None:
             close = get_close_matches((typed[1] or typed[2]).partition("=")[0], map(str, known), 1)
-            message += f"; did you mean {close[0]}?" if close else ""
+            if close:
+                message = f"{message.partition(' (choose from')[0]}; did you mean {close[0]}?"
         super().error(message)
 
 

@@ -1,4 +1,4 @@
-"""The calls of a tokenizer. tests/parity compares them with transformers, argument by argument."""
+"""The calls of `RobertaTokenizer`. tests/parity compares them with transformers, argument by argument."""
 
 import builtins
 from concurrent.futures import ThreadPoolExecutor

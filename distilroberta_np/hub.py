@@ -107,12 +107,12 @@ def resolve_model(
             raise HubError(f"{path} is a folder and has no revision {revision!r}; omit the revision")
         return _model_in(path)
     if path.is_file():
-        raise HubError(f"{shown(name)} is a file; give its folder")
+        raise HubError(f"{name!r} is a file; give its folder")
     similar = _similar_folder(path)
     meant = "" if similar is None else f"; did you mean {similar}?"
     if isinstance(name_or_path, os.PathLike) or not _NAME.fullmatch(name) or name.startswith("."):
         advice = meant or "; give an existing one, or a model's name on the hub, such as distilroberta-base"
-        raise HubError(f"there is no folder {shown(name)}{advice}")
+        raise HubError(f"there is no folder {name!r}{advice}")
     offline = local_files_only or _offline()
     found = find_local(name, revision=revision, cache_dir=cache_dir, parts=parts, offline=offline)
     if found is not None:

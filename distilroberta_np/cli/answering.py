@@ -20,7 +20,7 @@ from ..messages import printable
 from ..pipelines import PIPELINES, pipeline
 from ..pipelines.options import declared, described
 from ..runtime.progress import PlainBar
-from .terminal import add_model_arguments
+from .terminal import add_model_arguments, where_from
 
 # Read from a file at a time: as much as a pipe holds.
 _READ_BYTES = 65_536
@@ -62,9 +62,7 @@ def load_pipeline(options: argparse.Namespace, task: str) -> Any:
     """The pipeline of a task, with the model and the options of the command line. Warnings go to stderr."""
     given = {name: getattr(options, name) for name in declared(PIPELINES[task].options_type) if hasattr(options, name)}
     with warnings_on_stderr():
-        return pipeline(
-            task, options.model, revision=options.revision, local_files_only=options.local_files_only, **given
-        )
+        return pipeline(task, options.model, **where_from(options), **given)
 
 
 def add_input_arguments(parser: argparse.ArgumentParser, text: str) -> None:

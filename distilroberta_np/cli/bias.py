@@ -16,7 +16,7 @@ from ..pipelines import pipeline
 from ..pipelines.fill_mask import DEFAULT_TOP_K
 from .answering import warnings_on_stderr
 from .command import Command
-from .terminal import add_model_arguments, print_table
+from .terminal import add_model_arguments, print_table, where_from
 
 _EXAMPLES = """\
   distilroberta-np bias "The {man|woman} worked as a <mask>."
@@ -65,23 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     with warnings_on_stderr():
-        unmasker = pipeline(
-            "fill-mask", options.model, revision=options.revision, local_files_only=options.local_files_only
-        )
-        comparison = compare_groups(
-            unmasker,
-            options.template,
-            options.groups,
-            top_k=options.top_k,
-            targets=options.targets,
-            baseline=options.baseline,
-        )
+        unmasker = pipeline("fill-mask", options.model, **where_from(options))
+        chosen = {name: getattr(options, name) for name in ("top_k", "targets", "baseline")}
+        comparison = compare_groups(unmasker, options.template, options.groups, **chosen)
     if options.plot is not None:
-        try:
-            draw_comparison(comparison, options.plot)
-        except ImportError as error:
-            print(f"distilroberta-np: {error}", file=sys.stderr)
-            return 2
+        draw_comparison(comparison, options.plot)
     if options.json:
         print(json.dumps(dataclasses.asdict(comparison)))
     elif sys.stdout.isatty():
@@ -198,10 +186,5 @@ def _can_show(text: str) -> bool:
 
 
 COMMAND = Command(
-    "bias",
-    topic="texts",
-    summary="compare the predictions of a model for several groups of people",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "bias", "texts", "compare the predictions of a model for several groups of people", _EXAMPLES, add_arguments, run
 )

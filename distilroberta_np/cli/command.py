@@ -63,7 +63,7 @@ class Command:
         parser = commands.add_parser(
             self.name,
             help=self.summary,
-            description=textwrap.fill(self.description or self.summary, 80),
+            description=textwrap.fill(" ".join((self.description or self.summary).split()), 80),
             epilog=f"examples:\n{self.examples}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

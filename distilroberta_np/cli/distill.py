@@ -7,14 +7,7 @@ import argparse
 
 from ..training.settings import DistillSettings
 from .command import Command
-from .training_options import (
-    RESUMING,
-    add_text_files,
-    add_training_arguments,
-    run_training,
-    say,
-    settings_from,
-)
+from .training_options import RESUMING, add_text_files, add_training_arguments, train_on_texts
 
 _EXAMPLES = f"""\
   distilroberta-np distill corpus/*.txt.gz --teacher roberta-base --out run
@@ -28,11 +21,10 @@ To try it, offline:
 
 Files hold a paragraph per line and an empty line between documents.
 {RESUMING}"""
-_DESCRIPTION = (
-    "Train a student of fewer layers from a teacher and text, as DistilBERT and DistilRoBERTa were trained. The "
-    "student starts as the teacher without some of its layers. It learns from the teacher's probabilities, the masked "
-    "tokens, and the direction of the teacher's final hidden states."
-)
+_SUMMARY = "train a smaller masked language model from a larger one"
+_DESCRIPTION = """Train a student of fewer layers from a teacher and text, as DistilBERT and DistilRoBERTa were trained.
+The student starts as the teacher without some of its layers. It learns from the teacher's probabilities, the masked
+tokens, and the direction of the teacher's final hidden states."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,20 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..training.distill import distill  # here: the other commands don't need it
 
-    settings = settings_from(options, DistillSettings)
-    named = {"device": options.device, "save_every": options.save_every}
-    if not run_training(distill, options.out, options.files, settings, **named):
-        return 130
-    say(f'the model is in {options.out / "checkpoint"}: distilroberta-np fill-mask "A <mask>." --model {options.out}')
-    return 0
+    return train_on_texts(distill, options, DistillSettings)
 
 
-COMMAND = Command(
-    name="distill",
-    topic="training",
-    summary="train a smaller masked language model from a larger one",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-    description=_DESCRIPTION,
-)
+COMMAND = Command("distill", "training", _SUMMARY, _EXAMPLES, add_arguments, run, _DESCRIPTION)

@@ -16,6 +16,8 @@ _EXAMPLES = """\
 Offline, a folder that has the model's files does as well: name it with --model. This
 describes the model that commands use without --model, offline:
   distilroberta-np info"""
+_DESCRIPTION = f"""Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It goes
+into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +32,4 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command(
-    "download",
-    topic="models",
-    summary="fetch a model from the hub",
-    description=f"Fetch a model from the hub: {PUBLISHED} at its pinned revision, or any other by its name. It "
-    "goes into the hub's cache, and the published one into weights/distilroberta-base/ of a checkout. Prints the "
-    "folder.",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("download", "models", "fetch a model from the hub", _EXAMPLES, add_arguments, run, _DESCRIPTION)

@@ -13,7 +13,7 @@ from ..sentence.sentence_encoder import SentenceEncoder
 from .answering import add_input_arguments, answer_all, open_texts, warnings_on_stderr
 from .command import Command
 from .embedding_file import EmbeddingFile
-from .terminal import add_model_arguments
+from .terminal import add_model_arguments, where_from
 
 _EXAMPLES = """\
   distilroberta-np encode "A man is eating."
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_encoding_arguments(parser)
     parser.add_argument("--prompt", metavar="TEXT", help="prepend this to each sentence")
     parser.add_argument("--prompt-name", metavar="NAME", help="prepend the model's prompt of this name")
-    parser.add_argument("--normalize", action="store_true", help="scale each embedding to unit length")
+    parser.add_argument(
+        "--normalize", dest="normalize_embeddings", action="store_true", help="scale each embedding to unit length"
+    )
 
 
 def add_encoding_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +50,7 @@ def run(options: argparse.Namespace) -> int:
         options.parser.error("the name of --output must end in .npy")
     with open_texts(options) as source:
         encoder = load_encoder(options)
-        arguments = {
-            "prompt": options.prompt,
-            "prompt_name": options.prompt_name,
-            "normalize_embeddings": options.normalize,
-        }
+        arguments = {name: getattr(options, name) for name in ("prompt", "prompt_name", "normalize_embeddings")}
         if options.output is None:
             return answer_all(options, source, encoder, _print_embedding, outcome="embedding", **arguments)
         with EmbeddingFile(options.output, encoder, **arguments) as file:
@@ -64,23 +62,12 @@ def run(options: argparse.Namespace) -> int:
 def load_encoder(options: argparse.Namespace) -> SentenceEncoder:
     """Load the encoder of the command line, with warnings on stderr."""
     with warnings_on_stderr():
-        return SentenceEncoder(
-            options.model or default_model(),
-            revision=options.revision,
-            local_files_only=options.local_files_only,
-            truncate_dim=options.truncate_dim,
-        )
+        model = options.model or default_model()
+        return SentenceEncoder(model, truncate_dim=options.truncate_dim, **where_from(options))
 
 
 def _print_embedding(number: int, text: str, embedding: Array) -> None:
     print(json.dumps(embedding.tolist()))
 
 
-COMMAND = Command(
-    "encode",
-    topic="sentences",
-    summary="compute an embedding for each sentence",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("encode", "sentences", "compute an embedding for each sentence", _EXAMPLES, add_arguments, run)

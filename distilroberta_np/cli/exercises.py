@@ -24,10 +24,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "exercises",
-    topic="models",
-    summary="write the model yourself: ten functions and their tests",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "exercises", "models", "write the model yourself: ten functions and their tests", _EXAMPLES, add_arguments, run
 )

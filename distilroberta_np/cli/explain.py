@@ -9,10 +9,9 @@ from pathlib import Path
 from ..explain.document import explain
 from ..explain.site import PYODIDE, PYODIDE_VERSION, write_site
 from ..files import write_text
-from ..hub import default_model, resolve_model
-from ..pipelines import pipeline
+from .answering import load_pipeline
 from .command import Command
-from .terminal import add_model_arguments
+from .terminal import add_model_arguments, find_model
 
 _EXAMPLES = """\
   distilroberta-np explain "The cat sat on the <mask>." --out page.html
@@ -24,6 +23,8 @@ _EXAMPLES = """\
 The page is one file that works without a network. A site computes in the browser: it
 runs reference/ in Pyodide, so a class can type sentences and change the model's code.
 Serve it from any static host."""
+_DESCRIPTION = """Write a page that shows how the model gets from a sentence to the five most likely words: tokens,
+embeddings, attention, residual stream, logit lens, head."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,16 +49,10 @@ def run(options: argparse.Namespace) -> int:
     if options.site is not None:
         if options.compare is not None or options.open:
             options.parser.error("--compare and --open go with --out")
-        folder = resolve_model(
-            options.model or default_model(), revision=options.revision, local_files_only=options.local_files_only
-        )
-        write_site(options.site, folder, options.text, options.pyodide)
+        write_site(options.site, find_model(options), options.text, options.pyodide)
         print(options.site)
         return 0
-    unmasker = pipeline(
-        "fill-mask", options.model, revision=options.revision, local_files_only=options.local_files_only
-    )
-    write_text(options.out, explain(unmasker, options.text, options.compare))
+    write_text(options.out, explain(load_pipeline(options, "fill-mask"), options.text, options.compare))
     print(options.out)
     if options.open:
         webbrowser.open(options.out.resolve().as_uri())
@@ -65,12 +60,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "explain",
-    topic="texts",
-    summary="walk a sentence through the model, as a page",
-    description="Write a page that shows how the model gets from a sentence to the five most likely words: tokens, "
-    "embeddings, attention, residual stream, logit lens, head.",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "explain", "texts", "walk a sentence through the model, as a page", _EXAMPLES, add_arguments, run, _DESCRIPTION
 )

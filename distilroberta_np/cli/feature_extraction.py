@@ -31,10 +31,5 @@ def _print_result(number: int, text: str, answer: NestedLists) -> None:
 
 
 COMMAND = Command(
-    "feature-extraction",
-    topic="texts",
-    summary="the final hidden states of a text's tokens",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "feature-extraction", "texts", "the final hidden states of a text's tokens", _EXAMPLES, add_arguments, run
 )

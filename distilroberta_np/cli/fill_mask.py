@@ -61,10 +61,5 @@ def _token(token_str: str | list[str]) -> str:
 
 
 COMMAND = Command(
-    "fill-mask",
-    topic="texts",
-    summary="the most likely words for each <mask> of a text",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "fill-mask", "texts", "the most likely words for each <mask> of a text", _EXAMPLES, add_arguments, run
 )

@@ -74,10 +74,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    name="finetune",
-    topic="training",
-    summary="train a model to classify texts, to tag words or to answer questions",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "finetune",
+    "training",
+    "train a model to classify texts, to tag words or to answer questions",
+    _EXAMPLES,
+    add_arguments,
+    run,
 )

@@ -14,14 +14,13 @@ from typing import Any
 from ..checkpoint.load import open_checkpoint
 from ..checkpoint.safetensors_file import StoredTensor
 from ..config import RobertaConfig
-from ..hub import default_model, resolve_model
 from ..layers.params import tree_leaves
 from ..models.masked_lm import masked_lm_keys
 from ..models.roberta import stored_roberta_keys
 from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .command import Command
-from .terminal import add_model_arguments, print_table
+from .terminal import add_model_arguments, find_model, print_table
 
 _EXAMPLES = """\
   distilroberta-np info
@@ -34,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    folder = resolve_model(
-        options.model if options.model is not None else default_model(),
-        revision=options.revision,
-        local_files_only=options.local_files_only,
-        parts=(CONFIG, WEIGHTS, TOKENIZER),
-    )
-    facts = describe(folder)
+    facts = describe(find_model(options, (CONFIG, WEIGHTS, TOKENIZER)))
     if options.json:
         print(json.dumps(facts))
         return 0
@@ -115,10 +108,5 @@ def _readable(value: Any) -> str:
 
 
 COMMAND = Command(
-    "info",
-    topic="models",
-    summary="a model's config, parameters, file, memory and tokenizer",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "info", "models", "a model's config, parameters, file, memory and tokenizer", _EXAMPLES, add_arguments, run
 )

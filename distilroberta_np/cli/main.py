@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has closed it (`| head`). Without this, Python would report it again on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (DistilRobertaError, ValueError, OSError) as error:
+    except (DistilRobertaError, ImportError, ValueError, OSError) as error:
         text = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             text = f"{error.filename}: {error.strerror}"

@@ -101,11 +101,4 @@ def _setting(parser: argparse.ArgumentParser, text: str) -> tuple[str, Any]:
         return name, value
 
 
-COMMAND = Command(
-    "map",
-    topic="texts",
-    summary="apply a task to every row of large files",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("map", "texts", "apply a task to every row of large files", _EXAMPLES, add_arguments, run)

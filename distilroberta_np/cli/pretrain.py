@@ -7,14 +7,7 @@ from pathlib import Path
 
 from ..training.settings import PretrainSettings
 from .command import Command
-from .training_options import (
-    RESUMING,
-    add_text_files,
-    add_training_arguments,
-    run_training,
-    say,
-    settings_from,
-)
+from .training_options import RESUMING, add_text_files, add_training_arguments, train_on_texts
 
 _EXAMPLES = f"""\
   distilroberta-np pretrain corpus/*.txt.gz --out run
@@ -44,24 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..training.pretrain import pretrain  # here: the other commands don't need it
 
-    settings = settings_from(options, PretrainSettings)
-    named = {
-        "last_files": options.last_files,
-        "initial": options.initial,
-        "device": options.device,
-        "save_every": options.save_every,
-    }
-    if not run_training(pretrain, options.out, options.files, settings, **named):
-        return 130
-    say(f'the model is in {options.out / "checkpoint"}: distilroberta-np fill-mask "A <mask>." --model {options.out}')
-    return 0
+    named = {"last_files": options.last_files, "initial": options.initial}
+    return train_on_texts(pretrain, options, PretrainSettings, **named)
 
 
-COMMAND = Command(
-    name="pretrain",
-    topic="training",
-    summary="train a masked language model from text",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("pretrain", "training", "train a masked language model from text", _EXAMPLES, add_arguments, run)

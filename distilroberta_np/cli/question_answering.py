@@ -89,9 +89,9 @@ def _question_and_context(line: str) -> dict[str, Any]:
 
 COMMAND = Command(
     "question-answering",
-    topic="texts",
-    summary="the part of a text that answers a question, by a fine-tuned model",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "texts",
+    "the part of a text that answers a question, by a fine-tuned model",
+    _EXAMPLES,
+    add_arguments,
+    run,
 )

@@ -7,7 +7,7 @@ import argparse
 from ..sentence.cross_encoder import CrossEncoder
 from .command import Command
 from .similarity import add_matching_arguments, print_matches, read_matching
-from .terminal import add_model_arguments
+from .terminal import add_model_arguments, where_from
 
 _EXAMPLES = """\
   distilroberta-np rank "who wrote it?" "Harper Lee did." "It rains." --model tuned
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
             "--help shows"
         )
     queries, documents = read_matching(options)
-    encoder = CrossEncoder(options.model, revision=options.revision, local_files_only=options.local_files_only)
+    encoder = CrossEncoder(options.model, **where_from(options))
     for number, query in enumerate(queries, start=1):
         matches = encoder.rank(query, documents, top_k=options.top_k, return_documents=True)
         print_matches(options, number, query, matches)
@@ -43,10 +43,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "rank",
-    topic="sentences",
-    summary="sort texts by their relevance to a query, with a cross-encoder",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "rank", "sentences", "sort texts by their relevance to a query, with a cross-encoder", _EXAMPLES, add_arguments, run
 )

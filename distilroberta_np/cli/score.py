@@ -76,10 +76,5 @@ def _print_score(number: int, text: str, answer: SentenceScore) -> None:
 
 
 COMMAND = Command(
-    "score",
-    topic="texts",
-    summary="how probable the model finds texts (pseudo-log-likelihood)",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "score", "texts", "how probable the model finds texts (pseudo-log-likelihood)", _EXAMPLES, add_arguments, run
 )

@@ -102,11 +102,4 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command(
-    "serve",
-    topic="models",
-    summary="answer requests over HTTP",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("serve", "models", "answer requests over HTTP", _EXAMPLES, add_arguments, run)

@@ -119,9 +119,9 @@ def _read_lines(name: str) -> list[str]:
 
 COMMAND = Command(
     "similarity",
-    topic="sentences",
-    summary="sort texts by the similarity of their embeddings to a query",
-    examples=_EXAMPLES + _OUTPUT,
-    add_arguments=add_arguments,
-    run=run,
+    "sentences",
+    "sort texts by the similarity of their embeddings to a query",
+    _EXAMPLES + _OUTPUT,
+    add_arguments,
+    run,
 )

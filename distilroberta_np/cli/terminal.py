@@ -6,8 +6,12 @@ import argparse
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+from ..hub import default_model, resolve_model
 from ..messages import printable
+from ..pretrained import CONFIG, WEIGHTS
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, suggested: str | None = None) -> None:
@@ -18,6 +22,16 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, suggested: str | Non
     parser.add_argument("--model", metavar="MODEL", help=f"a folder, or a model's name on the hub{default}")
     parser.add_argument("--revision", help="branch, tag or commit of a model of the hub")
     parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")
+
+
+def where_from(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `from_pretrained` that say where a model comes from."""
+    return {"revision": options.revision, "local_files_only": options.local_files_only}
+
+
+def find_model(options: argparse.Namespace, parts: Iterable[str] = (CONFIG, WEIGHTS)) -> Path:
+    """The folder of the model that the command line names, or of the default one."""
+    return resolve_model(options.model or default_model(), parts=parts, **where_from(options))
 
 
 def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:

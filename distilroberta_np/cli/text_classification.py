@@ -58,9 +58,9 @@ def _print_result(number: int, text: str, answer: list[LabelScore]) -> None:
 
 COMMAND = Command(
     "text-classification",
-    topic="texts",
-    summary="the most likely labels of a text, by a fine-tuned model",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "texts",
+    "the most likely labels of a text, by a fine-tuned model",
+    _EXAMPLES,
+    add_arguments,
+    run,
 )

@@ -72,9 +72,9 @@ def _print_result(number: int, text: str, answer: list[Entity]) -> None:
 
 COMMAND = Command(
     "token-classification",
-    topic="texts",
-    summary="the named entities in a text, by a fine-tuned model",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "texts",
+    "the named entities in a text, by a fine-tuned model",
+    _EXAMPLES,
+    add_arguments,
+    run,
 )

@@ -80,6 +80,17 @@ def run_training(train: Callable[..., bool], *arguments: Any, save_every: float,
     return finished
 
 
+def train_on_texts(
+    train: Callable[..., bool], options: argparse.Namespace, settings: type[TrainingSettings], **named: Any
+) -> int:
+    """Run a command that trains a masked language model, and say where it is. Returns the exit status."""
+    named |= {"device": options.device, "save_every": options.save_every}
+    if not run_training(train, options.out, options.files, settings_from(options, settings), **named):
+        return 130
+    say(f'the model is in {options.out / "checkpoint"}: distilroberta-np fill-mask "A <mask>." --model {options.out}')
+    return 0
+
+
 def say(line: str) -> None:
     print(f"distilroberta-np: {printable(line)}", file=sys.stderr, flush=True)
 
@@ -110,12 +121,8 @@ class _Progress:
             f"update {report.update:,} of {report.updates:,}, loss {self._loss:.3f}, {speed:,.0f} tokens per second, "
             f"{clock(left)} left"
         )
-        print(
-            f"\r{line}\x1b[K" if self._terminal else line,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        start, end = ("\r", "\x1b[K") if self._terminal else ("", "\n")
+        print(start, line, sep="", end=end, file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
         """Print another line above this one."""

@@ -19,6 +19,9 @@ exit status:
   0  all values agree
   1  some value differs
   2  the published weights are not on this machine"""
+_SUMMARY = f"compare the weights on this machine with the published outputs of {PUBLISHED}"
+_DESCRIPTION = f"""C{_SUMMARY[1:]}: the 15 predictions of its model card, predictions of other pages, and values
+of the encoder. Never connects."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +48,4 @@ def run(options: argparse.Namespace) -> int:
     return 1 if different else 0
 
 
-COMMAND = Command(
-    "verify",
-    topic="models",
-    summary=f"compare the weights on this machine with the published outputs of {PUBLISHED}",
-    description=f"Compare the weights on this machine with the published outputs of {PUBLISHED}: the 15 "
-    "predictions of its model card, predictions of other pages, and values of the encoder. Never connects.",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
-)
+COMMAND = Command("verify", "models", _SUMMARY, _EXAMPLES, add_arguments, run, _DESCRIPTION)

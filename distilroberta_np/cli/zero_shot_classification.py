@@ -44,9 +44,9 @@ def _print_result(number: int, text: str, answer: LabelRanking) -> None:
 
 COMMAND = Command(
     "zero-shot-classification",
-    topic="texts",
-    summary="how well labels of any kind suit a text, by a fine-tuned model",
-    examples=_EXAMPLES,
-    add_arguments=add_arguments,
-    run=run,
+    "texts",
+    "how well labels of any kind suit a text, by a fine-tuned model",
+    _EXAMPLES,
+    add_arguments,
+    run,
 )

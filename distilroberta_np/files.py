@@ -28,9 +28,17 @@ def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
 def parse_json(content: str | bytes, path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
     """Parse the content of a JSON file. Raises `error_type`, which names the file."""
     try:
-        return json.loads(content, object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError) as error:
+        return load_json(content)
+    except ValueError as error:
         raise error_type(f"{path}: not valid JSON: {error}") from None
+
+
+def load_json(content: str | bytes | bytearray, **options: Any) -> Any:
+    """`json.loads`, which raises ValueError also for an object with a key twice, and for too deep a nesting."""
+    try:
+        return json.loads(content, object_pairs_hook=unique_keys, **options)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def read_text(path: str | os.PathLike[str], error_type: type[Exception]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from ._version import __version__
@@ -30,7 +30,7 @@ from .errors import DistilRobertaError, HubError
 from .files import LARGEST_JSON
 from .hub_cache import COMMIT, HASH, CachedModel
 from .messages import shown
-from .pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS, set_resolver
+from .pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS, Pretrained
 from .transfer import RefusalError, fetch_file, fetch_json, file_hash
 
 PUBLISHED = "distilbert/distilroberta-base"
@@ -44,11 +44,7 @@ _FILES: dict[str, tuple[tuple[str, ...], ...]] = {
     TOKENIZER: (("tokenizer.json",), ("vocab.json", "merges.txt")),
 }
 # Those that are read if they are there.
-_OPTIONAL: dict[str, tuple[str, ...]] = {
-    CONFIG: (),
-    WEIGHTS: (),
-    TOKENIZER: ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-}
+_OPTIONAL = {TOKENIZER: ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")}
 # The optional modules of sentence-transformers after the encoder. These files are read from their folders, of which
 # the encoder has one too in old models.
 _READ_OF_MODULES = (".json", ".safetensors", "merges.txt")
@@ -300,12 +296,6 @@ def download_model(
         return folder
 
 
-class _RemoteFile(NamedTuple):
-    size: Any
-    hash: Any
-    in_lfs: bool
-
-
 class _RemoteModel:
     """A repository of the hub at a revision. Nothing that the server says is used before it is checked.
 
@@ -317,14 +307,13 @@ class _RemoteModel:
     """
 
     def __init__(self, repo: str, revision: str) -> None:
-        from huggingface_hub import constants, utils
+        from huggingface_hub.constants import ENDPOINT
+        from huggingface_hub.utils import build_hf_headers, validate_repo_id
 
-        library: Any = utils  # without exports for mypy
-        library.validate_repo_id(repo)
+        validate_repo_id(repo)
         self._repo = repo
-        about = {"library_name": "distilroberta_np", "library_version": __version__}
-        self.headers: dict[str, str] = library.build_hf_headers(**about)
-        endpoint = constants.ENDPOINT.rstrip("/")
+        self.headers = build_hf_headers(library_name="distilroberta_np", library_version=__version__)
+        endpoint = ENDPOINT.rstrip("/")
         url = f"{endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         info = fetch_json(url, self.headers)
         if not isinstance(info, dict) or not isinstance(info.get("siblings"), list):
@@ -336,24 +325,23 @@ class _RemoteModel:
             raise HubError(f"{repo}: the hub answers with commit {commit} instead of {revision}")
         self.commit = commit
         self.files_url = f"{endpoint}/{repo}/resolve/{commit}"
-        self.files: dict[str, _RemoteFile] = {}
+        self.files: dict[str, dict[str, Any]] = {}
         for entry in info["siblings"]:
             name = entry.get("rfilename") if isinstance(entry, dict) else None
             if isinstance(name, str) and _FILE.fullmatch(name):
-                lfs = entry.get("lfs")
-                if isinstance(lfs, dict):
-                    self.files[name] = _RemoteFile(lfs.get("size"), lfs.get("sha256"), True)
-                else:
-                    self.files[name] = _RemoteFile(entry.get("size"), entry.get("blobId"), False)
+                self.files[name] = entry
 
     def size_and_hash(self, filename: str) -> tuple[int, str]:
         """A file's size in bytes, and the hash of its content. Raises HubError if the server tells nothing usable."""
         if filename not in self.files:
             raise HubError(f"{self._repo} has no {filename}, which its {INDEX_FILE} names; tell its authors")
-        size, expected, in_lfs = self.files[filename]
-        if not isinstance(expected, str) or not HASH.fullmatch(expected) or len(expected) != (64 if in_lfs else 40):
+        entry, lfs = self.files[filename], self.files[filename].get("lfs")
+        if isinstance(lfs, dict):
+            size, expected, digits, largest = lfs.get("size"), lfs.get("sha256"), 64, _LARGEST_WEIGHTS
+        else:
+            size, expected, digits, largest = entry.get("size"), entry.get("blobId"), 40, LARGEST_JSON
+        if not isinstance(expected, str) or not HASH.fullmatch(expected) or len(expected) != digits:
             raise HubError(f"{self._repo}: the hub names {shown(expected)} as the hash of {filename}, which is no hash")
-        largest = _LARGEST_WEIGHTS if in_lfs else LARGEST_JSON
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= largest:
             raise HubError(f"{self._repo}: {filename} must have between 0 and {largest:,} bytes, not {shown(size)}")
         return size, expected
@@ -372,7 +360,7 @@ def _files_of(part: str, repo: str, revision: str, there: Collection[str]) -> tu
             )
         raise HubError(f"{message}. Choose another {'tokenizer' if part == TOKENIZER else 'model'}")
     # The settings come first, for the same reason as those of modules.
-    return (*(name for name in _OPTIONAL[part] if name in there), *files)
+    return (*(name for name in _OPTIONAL.get(part, ()) if name in there), *files)
 
 
 @contextmanager
@@ -466,7 +454,7 @@ def _is_complete(folder: Path, parts: Collection[str], has: Callable[[Path], boo
         elif not no_modules:
             return False
     return all(
-        all(sound(encoder / name) for name in _OPTIONAL[part])
+        all(sound(encoder / name) for name in _OPTIONAL.get(part, ()))
         and any(
             all(has(encoder / file) for file in files)
             and (INDEX_FILE not in files or all(has(encoder / shard) for shard in shard_files(encoder)))
@@ -487,9 +475,9 @@ def in_organization(name_or_path: str | os.PathLike[str], organization: str) -> 
 
 
 def _offline() -> bool:
-    from huggingface_hub import constants
+    from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    return bool(constants.HF_HUB_OFFLINE)
+    return HF_HUB_OFFLINE
 
 
 def _one_line(error: BaseException) -> str:
@@ -497,4 +485,4 @@ def _one_line(error: BaseException) -> str:
     return line if len(line) <= 200 else line[:197] + "..."
 
 
-set_resolver(resolve_model)
+Pretrained.resolve = staticmethod(resolve_model)

@@ -16,7 +16,6 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from .files import write_text
 from .transfer import fetch_file, file_hash
@@ -74,14 +73,13 @@ class CachedModel:
 
     def fetch(self, url: str, headers: dict[str, str], commit: str, filename: str, size: int, expected: str) -> Path:
         """Put a file into a snapshot, fetched unless its content is here. Returns its path; raises as `fetch_file`."""
-        from huggingface_hub import utils
+        from huggingface_hub.utils import WeakFileLock
 
-        library: Any = utils  # without exports for mypy
         path, blob = self._folder / "snapshots" / commit / filename, self._folder / "blobs" / expected
         lock = self._root / ".locks" / self._name / f"{expected}.lock"
         for folder in (path.parent, blob.parent, lock.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with library.WeakFileLock(lock):
+        with WeakFileLock(lock):
             for leftover in blob.parent.glob(f"{expected}*.incomplete"):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
             # What is here is verified anew: its note may be older than the damage.

@@ -1,40 +1,18 @@
 """`from_pretrained`, for everything that is read from a model's folder: configs, tokenizers, models.
 
-Names are resolved by `hub`, which sets the resolver when it is imported. So a config, low in the layers, needs no hub.
+Names are resolved by `hub`, which sets `Pretrained.resolve` when it is imported. So a config, low in the layers, needs
+no hub.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 # The parts of a model that a folder can hold.
 CONFIG, WEIGHTS, TOKENIZER, MODULES = "config", "weights", "tokenizer", "modules"
-
-
-class Resolver(Protocol):
-    """A function from a model's name or path to its folder."""
-
-    def __call__(
-        self,
-        name_or_path: str | os.PathLike[str],
-        *,
-        revision: str | None,
-        cache_dir: str | os.PathLike[str] | None,
-        local_files_only: bool,
-        parts: Iterable[str],
-    ) -> Path: ...
-
-
-_resolver: Resolver
-
-
-def set_resolver(resolver: Resolver) -> None:
-    """Set the function that `from_pretrained` finds folders with."""
-    global _resolver
-    _resolver = resolver
 
 
 class Pretrained:
@@ -43,6 +21,7 @@ class Pretrained:
     # The parts of a model that it needs, and the class method that reads them from a folder.
     PARTS: ClassVar[tuple[str, ...]]
     from_folder: ClassVar[Callable[..., Any]]
+    resolve: ClassVar[Callable[..., Path]]  # `hub.resolve_model`
 
     @classmethod
     def from_pretrained(
@@ -67,12 +46,6 @@ class Pretrained:
             HubError: the model cannot be found or fetched.
             ConfigError, CheckpointError, TokenizerError: its config, weights or tokenizer cannot be used.
         """
-        folder = _resolver(
-            name_or_path,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            parts=cls.PARTS,
-        )
-        result: Self = cls.from_folder(folder, **options)
+        where = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        result: Self = cls.from_folder(cls.resolve(name_or_path, **where, parts=cls.PARTS), **options)
         return result

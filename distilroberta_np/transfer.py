@@ -7,7 +7,6 @@ headers that the server sends, and give a file its name before anyone can verify
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import queue
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HubError
-from .files import LARGEST_JSON, atomic_write, unique_keys
+from .files import LARGEST_JSON, atomic_write, load_json
 
 # A file may take as long as this, and then as long as this slow a line needs for its size.
 _PATIENCE = 60.0  # seconds
@@ -53,10 +52,7 @@ def fetch_json(url: str, headers: Mapping[str, str]) -> Any:
         content += chunk
         if len(content) > LARGEST_JSON:
             raise ValueError(f"the answer is larger than {LARGEST_JSON // 2**20} MiB")
-    try:
-        return json.loads(content, object_pairs_hook=unique_keys)
-    except RecursionError:
-        raise ValueError("the answer is nested too deeply") from None
+    return load_json(content)
 
 
 def fetch_file(url: str, headers: Mapping[str, str], path: Path, size: int, expected: str, name: str) -> None:
@@ -74,14 +70,13 @@ def fetch_file(url: str, headers: Mapping[str, str], path: Path, size: int, expe
         HubError: the content does not have the size or the hash.
         RefusalError, OSError: it was not transferred, or not stored.
     """
-    from huggingface_hub import utils
+    from huggingface_hub.utils import tqdm
 
-    library: Any = utils  # without exports for mypy
     deadline = time.monotonic() + _PATIENCE + size / _SLOWEST
     silent = {} if len(expected) == 64 else {"disable": True}  # a bar for weights only
     with (
         atomic_write(path) as file,
-        library.tqdm(desc=name, total=size, unit="B", unit_scale=True, **silent) as progress,
+        tqdm(desc=name, total=size, unit="B", unit_scale=True, **silent) as progress,  # type: ignore[no-untyped-call]
     ):
         end, failures = 0, 0
         while end < size:
@@ -171,11 +166,10 @@ def _get(url: str, headers: Mapping[str, str], start: int, deadline: float) -> I
 @contextmanager
 def _open(url: str, headers: Mapping[str, str]) -> Iterator[tuple[int, Iterator[bytes]]]:
     """The status of the answer to a GET, and its body, as it comes."""
-    from huggingface_hub import constants, utils
+    from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT as timeout  # noqa: N811
+    from huggingface_hub.utils import get_session
 
-    library: Any = utils  # without exports for mypy
-    session = library.get_session()
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    session: Any = get_session()
     # huggingface_hub has a session of requests before version 1, and a client of httpx since.
     is_httpx = callable(getattr(session, "stream", None))
     with (

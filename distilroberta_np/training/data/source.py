@@ -5,13 +5,12 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import TrainingError
-from ...files import unique_keys
+from ...files import load_json
 
 # Told of a row that cannot be used, as a sentence with its file and line. It may raise, or note it to skip the row.
 Bad = Callable[[str], None]
@@ -98,10 +97,7 @@ def parse_json(text: str) -> object:
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is not a JSON value")
 
-    try:
-        values: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    values: object = load_json(text, parse_constant=refuse_constant)
     return values
 
 

@@ -123,7 +123,7 @@ def main() -> None:
 def make_model(folder: Path, layers: int) -> None:
     seeded_masked_lm(0, **DISTILROBERTA | {"num_hidden_layers": layers}).save_pretrained(folder)
     (folder / "tokenizer.json").write_bytes(gzip.decompress(TOKENIZER.read_bytes()))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer", "model_max_length": 512}')
 
 
 def export(folder: Path) -> None:

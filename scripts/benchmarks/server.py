@@ -6,6 +6,7 @@ Needs the `serve` and `parity` extras, FastAPI, and wrk (Debian's package), whic
 with real sentences, one mask each (closed loop, loopback). The model has distilroberta-base's shape and random weights.
 
 - load: 1 to 128 clients; contenders take turns with the pipeline, which gets the same sentences in a list.
+- embeddings: the same clients ask for embeddings, of ours and of Infinity, if its command is given.
 - overload: ten times as many requests per second as the server can answer, sent without waiting for answers. Each
   answer is compared with that of the pipeline.
 - memory: resident memory on the way to 100,000 requests, with the embedded model.
@@ -32,7 +33,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from distilroberta_np import pipeline
 from distilroberta_np.hub import find_embedded
@@ -54,6 +55,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=["load", "overload", "memory"], help="what to measure")
+    parser.add_argument("--infinity", metavar="COMMAND", help="also measure Infinity (infinity_emb) in embeddings")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--seconds", type=int, default=20, help="of load for each contender, clients and round")
     parser.add_argument("--rounds", type=int, default=2)
@@ -65,12 +67,21 @@ def main() -> None:
     results = json.loads(path.read_text()) if path.exists() else {}
     results["machine"] = describe_machine("transformers", "torch")
     with tempfile.TemporaryDirectory() as name:
-        model, bodies = Path(name) / "model", Path(name) / "bodies.jsonl"
-        write_bodies(bodies)
-        if "load" in options.parts or "overload" in options.parts:
+        model, bodies, inputs = (Path(name) / file for file in ("model", "bodies.jsonl", "inputs.jsonl"))
+        write_bodies(bodies, "inputs")
+        write_bodies(inputs, "input")
+        if options.parts != ["memory"]:
             make_model(model, layers=6)
+        load_options = options.clients, options.seconds, options.rounds
         if "load" in options.parts:
-            results["load"] = compare(model, bodies, options.clients, options.seconds, options.rounds)
+            fastapi = f"{sys.executable} -m uvicorn scripts.benchmarks.fastapi_server:app --log-level warning".split()
+            servers = {OURS: Server(serve(model), "/", bodies), "FastAPI + transformers": Server(fastapi, "/", bodies)}
+            results["load"] = compare(servers, model, *load_options)
+        if "embeddings" in options.parts:
+            servers = {OURS: Server(serve(model), "/v1/embeddings", inputs)}
+            if options.infinity:
+                servers["Infinity"] = Server(infinity(options.infinity, model), "/embeddings", inputs)
+            results["embeddings"] = compare(servers, model, *load_options)
         if "overload" in options.parts:
             results["overload"] = overload(model, bodies, options.minute)
         if "memory" in options.parts:
@@ -82,15 +93,28 @@ def main() -> None:
     print(report)
 
 
-def write_bodies(path: Path) -> None:
+def write_bodies(path: Path, key: str) -> None:
     """2,000 sentences with a mask, one request body per line."""
     rng, sentences = random.Random(0), split_sentences("\n\n".join(pydoc_data.topics.topics.values()))
     rng.shuffle(sentences)
     masked = mask_sentences(sentences, SENTENCES, rng)
-    path.write_text("".join(json.dumps({"inputs": sentence}) + "\n" for sentence in masked))
+    path.write_text("".join(json.dumps({key: sentence, "model": "model"}) + "\n" for sentence in masked))
 
 
 # -- servers ---------------------------------------------------------------------------------------------------------
+
+
+class Server(NamedTuple):
+    """How to start a server, and what to send it."""
+
+    command: list[str]
+    path: str
+    bodies: Path
+
+
+def infinity(command: str, model: Path) -> list[str]:
+    options = f"--model-id {model} --served-model-name model --engine torch --device cpu --no-bettertransformer"
+    return [command, "v2", *options.split(), "--host", "127.0.0.1", "--log-level", "warning"]
 
 
 def serve(model: Path, *options: str) -> list[str]:
@@ -101,7 +125,10 @@ def serve(model: Path, *options: str) -> list[str]:
 def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server, from when it answers."""
     process = subprocess.Popen(
-        [*command, "--port", str(PORT)], stdout=subprocess.DEVNULL, env={**os.environ, **environment}
+        [*command, "--port", str(PORT)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"},
     )
     try:
         while True:
@@ -130,34 +157,36 @@ def resident_bytes(process: subprocess.Popen[bytes]) -> int:
 # -- load ------------------------------------------------------------------------------------------------------------
 
 
-def compare(model: Path, bodies: Path, clients: list[int], seconds: int, rounds: int) -> dict[str, Any]:
-    """The medians of the pipeline called directly, and of each server under the load of each number of clients."""
-    fastapi = [sys.executable, "-m", "uvicorn", "scripts.benchmarks.fastapi_server:app", "--log-level", "warning"]
-    commands = {OURS: serve(model), "FastAPI + transformers": fastapi}
+def compare(
+    servers: dict[str, Server], model: Path, clients: list[int], seconds: int, rounds: int
+) -> dict[str, dict[str, Row]]:
+    """The medians of each server under the load of each number of clients, and of our pipeline called directly."""
+    task = "fill-mask" if servers[OURS].path == "/" else "encode"
     direct: list[Row] = []
-    rows: dict[str, dict[int, list[Row]]] = {name: {count: [] for count in clients} for name in commands}
+    rows: dict[str, dict[int, list[Row]]] = {name: {count: [] for count in clients} for name in servers}
     for _ in range(rounds):
-        direct.append(call_directly(model, bodies))
-        for name, command in commands.items():
-            with running(command, MODEL=str(model)) as process:
-                load(process, bodies, 8, 1)
+        direct.append(call_directly(task, model, servers[OURS].bodies))
+        for name, server in servers.items():
+            with running(server.command, MODEL=str(model)) as process:
+                load(process, server, 8, 1)
                 for count in clients:
-                    rows[name][count].append(load(process, bodies, count, seconds))
-    return {"direct": medians(direct)} | {
+                    rows[name][count].append(load(process, server, count, seconds))
+    return {"direct": {"": medians(direct)}} | {
         name: {str(count): medians(found) for count, found in by_clients.items()} for name, by_clients in rows.items()
     }
 
 
-def call_directly(model: Path, bodies: Path) -> Row:
-    """The pipeline on a list, and on one text after another, in a process of its own."""
+def call_directly(task: str, model: Path, bodies: Path) -> Row:
+    """A pipeline on a list, and on one text after another, in a process of its own."""
     code = (
         "import json, sys, time\n"
-        "from distilroberta_np import pipeline\n"
-        "unmasker = pipeline('fill-mask', sys.argv[1])\n"
-        "texts = [json.loads(line)['inputs'] for line in open(sys.argv[2])]\n"
+        "from distilroberta_np import SentenceEncoder, pipeline\n"
+        "task, model, bodies = sys.argv[1:]\n"
+        "answer = SentenceEncoder(model).encode if task == 'encode' else pipeline(task, model)\n"
+        "texts = [next(iter(json.loads(line).values())) for line in open(bodies)]\n"
         "def timed(inputs):\n"
         "    started, used = time.perf_counter(), time.process_time()\n"
-        "    unmasker(inputs)\n"
+        "    answer(inputs)\n"
         "    return time.perf_counter() - started, time.process_time() - used\n"
         "timed(texts[:64])\n"
         "singles = sorted(timed(text) for text in texts[:200])\n"
@@ -166,15 +195,15 @@ def call_directly(model: Path, bodies: Path) -> Row:
         "    'single_p50_ms': 1000 * singles[100][0], 'single_p99_ms': 1000 * singles[198][0],\n"
         "    'single_cpu_ms': 1000 * sum(used for _, used in singles) / 200}))\n"
     )
-    row: Row = json.loads(subprocess.check_output([sys.executable, "-c", code, str(model), str(bodies)]))
+    row: Row = json.loads(subprocess.check_output([sys.executable, "-c", code, task, str(model), str(bodies)]))
     return row
 
 
-def load(process: subprocess.Popen[bytes], bodies: Path, clients: int, seconds: int) -> Row:
+def load(process: subprocess.Popen[bytes], server: Server, clients: int, seconds: int) -> Row:
     """Keep so many clients busy, and return what they saw, with the server's CPU time per request."""
     before = cpu_seconds(process)
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "120s", "-s", str(LOAD), URL, "--", bodies]
-    row: Row = json.loads(subprocess.check_output(list(map(str, command)), text=True).splitlines()[-1])
+    command = f"wrk -t1 -c{clients} -d{seconds}s --timeout 120s -s {LOAD} {URL}{server.path} -- {server.bodies}"
+    row: Row = json.loads(subprocess.check_output(command.split(), text=True).splitlines()[-1])
     answered = row["requests"] - row["not_2xx"]
     row["per_second"] = answered / row["seconds"]
     row["cpu_ms"] = 1000 * (cpu_seconds(process) - before) / max(1, answered)
@@ -261,8 +290,9 @@ def same(answer: Any, expected: Any) -> bool:
 def overload(model: Path, bodies: Path, seconds: int) -> Row:
     lines = bodies.read_bytes().splitlines()
     expected = pipeline("fill-mask", model)([json.loads(line)["inputs"] for line in lines])
-    with running(serve(model, *SHORT_QUEUE)) as process:
-        capacity = load(process, bodies, 32, 10)["per_second"]
+    server = Server(serve(model, *SHORT_QUEUE), "/", bodies)
+    with running(server.command) as process:
+        capacity = load(process, server, 32, 10)["per_second"]
 
         async def run() -> Row:
             loop = OpenLoop(lines, expected)
@@ -296,10 +326,11 @@ def overload(model: Path, bodies: Path, seconds: int) -> Row:
 
 def memory(bodies: Path, requests: int) -> Row:
     """Resident memory on the way to so many requests, with the embedded model, which answers them in minutes."""
-    with running(serve(find_embedded())) as process:
+    server = Server(serve(find_embedded()), "/", bodies)
+    with running(server.command) as process:
         served, seen = 0, []
         while served < requests:
-            row = load(process, bodies, 32, 10)
+            row = load(process, server, 32, 10)
             served += int(row["requests"])
             seen.append((served, resident_bytes(process)))
         return {"after": seen, "per_second": row["per_second"], "cpu_ms": row["cpu_ms"]}
@@ -310,23 +341,9 @@ def memory(bodies: Path, requests: int) -> Row:
 
 def markdown(results: dict[str, Any]) -> str:
     lines = [f"On {results['machine']}.", ""]
-    if "load" in results:
-        direct, *servers = results["load"].items()
-        row = direct[1]
-        lines += [
-            "| | clients | texts per second | median, ms | 99th percentile, ms | CPU ms per text | failed |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-            f"| the pipeline, a list of 2,000 | | {row['per_second']:.1f} | | | {row['cpu_ms']:.1f} | |",
-            f"| the pipeline, one text after another | | | {row['single_p50_ms']:.0f} | {row['single_p99_ms']:.0f} | "
-            f"{row['single_cpu_ms']:.1f} | |",
-        ]
-        for name, by_clients in servers:
-            for count, row in by_clients.items():
-                lines.append(
-                    f"| {name} | {count} | {row['per_second']:.1f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} | "
-                    f"{row['cpu_ms']:.1f} | {row['not_2xx'] + row['broken']:.0f} |"
-                )
-        lines.append("")
+    for part, title in (("load", "Filling masks"), ("embeddings", "Embeddings")):
+        if part in results:
+            lines += [f"{title}:", "", *_load_table(results[part]), ""]
     if "overload" in results:
         row = results["overload"]
         total = Counter(row["total"])
@@ -356,6 +373,25 @@ def markdown(results: dict[str, Any]) -> str:
             + ".",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _load_table(results: dict[str, dict[str, Row]]) -> list[str]:
+    row = results["direct"][""]
+    lines = [
+        "| | clients | texts per second | median, ms | 99th percentile, ms | CPU ms per text | failed |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| called directly, a list of 2,000 | | {row['per_second']:.1f} | | | {row['cpu_ms']:.1f} | |",
+        f"| called directly, one text after another | | | {row['single_p50_ms']:.0f} | {row['single_p99_ms']:.0f} | "
+        f"{row['single_cpu_ms']:.1f} | |",
+    ]
+    for name, by_clients in results.items():
+        for count, row in by_clients.items():
+            if name != "direct":
+                lines.append(
+                    f"| {name} | {count} | {row['per_second']:.1f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} | "
+                    f"{row['cpu_ms']:.1f} | {row['not_2xx'] + row['broken']:.0f} |"
+                )
+    return lines
 
 
 if __name__ == "__main__":

@@ -39,3 +39,12 @@ def test_openai_client(server, models):
         assert [model.id for model in client.models.list()] == [model.name for model in models]
         with pytest.raises(openai.UnprocessableEntityError):
             client.embeddings.create(model="an/encoder", input="a", dimensions=0)
+
+
+def test_langchain(server, models):
+    langchain = pytest.importorskip("langchain_huggingface", reason="needs langchain-huggingface")
+    embeddings = langchain.HuggingFaceEndpointEmbeddings(model="an/encoder")  # it refuses addresses
+    embeddings.client = InferenceClient(model=f"{server.address}/models/an/encoder")
+    expected = by_task(models, "sentence-similarity")._model.encode(["a b", "the cat"])
+    assert np.allclose(embeddings.embed_documents(["a b", "the cat"]), expected, atol=1e-5)
+    assert np.allclose(embeddings.embed_query("the cat"), expected[1], atol=1e-5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpus.columns import COLUMNS, Task
-from ..corpus.job import Part, in_processes, on_dask, run_job
+from ..corpus.job import Part, Runner, in_processes, in_turn, on_dask, run_job
 from ..hub import default_model
 from .command import Command
 from .terminal import add_model_arguments
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         errors = f", {part.errors} with errors" if part.errors else ""
         print(f"{done} of {len(sources)} parts: {part.name}, {part.rows} rows{errors}", file=sys.stderr)
 
-    runner = None
+    runner: Runner = in_turn
     if options.dask is not None:
         runner = functools.partial(on_dask, options.dask)
     elif options.workers > 1:

@@ -28,10 +28,9 @@ from ..errors import CorpusError
 from ..files import atomic_write, locked, open_log, read_json, write_json
 from ..hub import default_model, resolve_model
 from .columns import Task, add_columns, check
-from .tables import OUTPUT_SUFFIXES, map_part
+from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
-_BATCH_ROWS = 1024
 _ATTEMPTS = 3  # of a part whose process is killed
 _MODEL_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
 
@@ -47,12 +46,30 @@ class Part:
 
 
 Result = TypeVar("Result")
-Report = Callable[[Part], None]
 Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
 
 
+def compute_part(task: Task, folder: Path, source: Path) -> Part:
+    """Compute one part and write it. A part can be computed twice without harm."""
+    target = _target(folder, source)
+    with atomic_write(target) as file:
+        new = NewColumns(task.inputs, task.outputs, functools.partial(add_columns, task))
+        rows, errors = map_part(source, file, new)
+    return Part(target.name, _digest(source), rows, errors)
+
+
+def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
+    """A `Runner` in this process."""
+    return map(functools.partial(compute_part, task, folder), sources)
+
+
 def run_job(
-    task: Task, sources: Sequence[Path], folder: Path, *, run: Runner | None = None, report: Report | None = None
+    task: Task,
+    sources: Sequence[Path],
+    folder: Path,
+    *,
+    run: Runner = in_turn,
+    report: Callable[[Part], object] = lambda part: None,
 ) -> tuple[int, int]:
     """Apply a task to every row of many files.
 
@@ -60,7 +77,7 @@ def run_job(
         task: what to compute.
         sources: .parquet, .csv, .jsonl or .txt files, with different names.
         folder: for the output; of an unfinished job with the same task, or new.
-        run: computes parts and yields them as they finish; in this process, one after another, if None.
+        run: computes parts and yields them as they finish; in this process, one after another, by default.
         report: is called with each finished part, those of earlier runs first.
 
     Returns:
@@ -76,39 +93,24 @@ def run_job(
         check(task)
         _check_manifest(task, folder)
         finished = _finished_parts(folder)
+        parts, remaining = [], []
         for source in sources:
-            part = finished.get(_target(folder, source).name)
-            if part is not None and _digest(source) != part.input_sha256:
+            if (part := finished.get(_target(folder, source).name)) is None:
+                remaining.append(source)
+            elif _digest(source) == part.input_sha256:
+                parts.append(part)
+            else:
                 raise CorpusError(f"{source} has changed since its part was written; use another output folder")
-        parts = [finished[name] for source in sources if (name := _target(folder, source).name) in finished]
-        remaining = [source for source in sources if _target(folder, source).name not in finished]
         for part in parts:
-            if report:
-                report(part)
+            report(part)
         with open_log(folder / PARTS) as log:
-            for part in (run or in_turn)(task, folder, remaining):
+            for part in run(task, folder, remaining):
                 log.write(json.dumps(asdict(part)) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
                 parts.append(part)
-                if report:
-                    report(part)
+                report(part)
     return sum(part.rows for part in parts), sum(part.errors for part in parts)
-
-
-def compute_part(task: Task, folder: Path, source: Path) -> Part:
-    """Compute one part and write it. A part can be computed twice without harm."""
-    target = _target(folder, source)
-    with atomic_write(target) as file:
-        rows, errors = map_part(
-            source, file, task.inputs, task.outputs, functools.partial(add_columns, task), _BATCH_ROWS
-        )
-    return Part(target.name, _digest(source), rows, errors)
-
-
-def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
-    """A `Runner` in this process."""
-    return map(functools.partial(compute_part, task, folder), sources)
 
 
 def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:

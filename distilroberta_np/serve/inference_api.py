@@ -8,7 +8,6 @@ client's version reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import tei
@@ -53,7 +52,16 @@ async def answer(service: Service, task: str, name: str | None, body: dict[str, 
         raise RequestError(
             f"{task} has no parameter {', '.join(unknown)}; there is {', '.join(sorted(_PARAMETERS[task]))}"
         )
-    return await _TASKS[task](service, model, body["inputs"], parameters, user_agent)
+    inputs = body["inputs"]
+    if task == "zero-shot-classification":
+        return await _zero_shot(service, model, inputs, parameters, user_agent)
+    if task == "text-classification":
+        parameters = {"top_k": model.config.num_labels} | parameters
+    if task == "token-classification":
+        parameters = {"aggregation_strategy": "simple"} | parameters
+    items = _questions(service, inputs) if task == "question-answering" else service.texts(inputs)
+    results = await service.compute(model.predict(task, parameters), items)
+    return results if isinstance(inputs, list) or task == "text-classification" else results[0]
 
 
 def task_of(body: dict[str, Any], model: ServedModel) -> str:
@@ -70,24 +78,8 @@ def task_of(body: dict[str, Any], model: ServedModel) -> str:
     return "feature-extraction" if model.task == "sentence-similarity" else model.task
 
 
-async def _fill_mask(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any], _: str) -> Any:
-    results = await service.compute(model.predict("fill-mask", parameters), service.texts(inputs))
-    return results[0] if isinstance(inputs, str) else results
-
-
-async def _classify(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any], _: str) -> Any:
-    # A top_k beyond the labels means all of them, as nested lists with the best first.
-    options = {"top_k": model.config.num_labels, **parameters}
-    return await service.compute(model.predict("text-classification", options), service.texts(inputs))
-
-
-async def _tag(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any], _: str) -> Any:
-    options = {"aggregation_strategy": "simple", **parameters}
-    results = await service.compute(model.predict("token-classification", options), service.texts(inputs))
-    return results[0] if isinstance(inputs, str) else results
-
-
-async def _answer(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any], _: str) -> Any:
+def _questions(service: Service, inputs: Any) -> list[dict[str, str]]:
+    """The questions of a request with their contexts. Raises RequestError."""
     items = inputs if isinstance(inputs, list) else [inputs]
     service.check_batch(len(items))
     for item in items:
@@ -95,9 +87,7 @@ async def _answer(service: Service, model: ServedModel, inputs: Any, parameters:
             raise RequestError("inputs must have a question and a context, both strings")
         service.check_text(item["question"])
         service.check_text(item["context"])
-    questions = [{"question": item["question"], "context": item["context"]} for item in items]
-    results = await service.compute(model.predict("question-answering", parameters), questions)
-    return results if isinstance(inputs, list) else results[0]
+    return [{"question": item["question"], "context": item["context"]} for item in items]
 
 
 async def _zero_shot(
@@ -126,13 +116,3 @@ async def _features(service: Service, name: str | None, body: dict[str, Any]) ->
     inputs = body["inputs"]
     results = await service.compute(model.predict("feature-extraction", {}), service.texts(inputs))
     return results[0] if isinstance(inputs, str) else results
-
-
-_Handler = Callable[[Service, ServedModel, Any, dict[str, Any], str], Awaitable[Any]]
-_TASKS: dict[str, _Handler] = {
-    "fill-mask": _fill_mask,
-    "text-classification": _classify,
-    "token-classification": _tag,
-    "question-answering": _answer,
-    "zero-shot-classification": _zero_shot,
-}

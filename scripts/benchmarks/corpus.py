@@ -28,7 +28,7 @@ from typing import Any
 
 from distilroberta_np.corpus.columns import Task
 from distilroberta_np.corpus.job import Part, map_in_processes
-from distilroberta_np.corpus.tables import map_part
+from distilroberta_np.corpus.tables import NewColumns, map_part
 from distilroberta_np.hub import find_embedded
 from distilroberta_np.training.data.text import read_paragraphs
 from scripts.benchmarks.benchmark import make_model, split_sentences
@@ -185,7 +185,8 @@ def contend(processes: int, model: str, sources: list[Path], folder: Path) -> No
 def compute_part(model: str, folder: Path, source: Path) -> Part:
     task = Task("encode", model, ("text",))
     with open(folder / source.name, "xb") as file:
-        rows, errors = map_part(source, file, task.inputs, task.outputs, functools.partial(encode, model), 1024)
+        new = NewColumns(task.inputs, task.outputs, functools.partial(encode, model))
+        rows, errors = map_part(source, file, new)
     return Part(source.name, "", rows, errors)
 
 

@@ -67,7 +67,7 @@ def test_csv_keeps_its_columns_and_marks_bad_rows(tmp_path, model):
 
 def test_json_lines_with_bad_rows(tmp_path, model):
     source = tmp_path / "a.jsonl"
-    source.write_bytes(b'{"id": 1, "text": "a <mask>"}\n{broken\n[1]\n{"id": 2}\n{"text": 5}\n\xff\n')
+    source.write_bytes(b'{"id": 1, "text": "a <mask>"}\n{broken\n[1]\n{}\n{"text": 5}\n\xff\n')
     assert run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out") == (6, 5)
     rows = read_lines(tmp_path / "out" / "a.jsonl")
     assert rows[0]["id"] == 1 and rows[0]["error"] is None
@@ -78,6 +78,7 @@ def test_json_lines_with_bad_rows(tmp_path, model):
         "column text is 5, not a text",
         "not valid JSON",
     ]
+    assert ["predictions" in row for row in rows] == [True, False, False, True, True, False]
 
 
 def test_parquet_keeps_its_types(tmp_path, model):

@@ -28,6 +28,7 @@ DTYPE = harmless("the computation is in float32", "auto", "float32", "float")
 DEVICE = harmless("this package runs on the CPU", "cpu", "-1")
 DEVICE_MAP = harmless("this package runs on the CPU", "auto", "cpu", "{'': 'cpu'}")
 TOKEN = harmless("log in with the command `hf auth login`, or set HF_TOKEN", *_BOOLEAN)
+FRAMEWORK = harmless("the framework is NumPy", "pt", "tf", "np")
 _TO = harmless("this package runs on the CPU, in float32", "cpu", "float32", "float")
 REMOTE_CODE = harmless("code of a model is never run", "False")
 

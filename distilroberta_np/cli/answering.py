@@ -24,6 +24,8 @@ from .terminal import add_model_arguments, where_from
 
 # Read from a file at a time: as much as a pipe holds.
 _READ_BYTES = 65_536
+# Prints a result, given the number of its text from 1 and the text.
+Printer = Callable[[int, str, Any], None]
 
 
 def add_task_arguments(parser: argparse.ArgumentParser, task: str, text: str, **changes: Mapping[str, Any]) -> None:
@@ -45,17 +47,10 @@ def add_task_arguments(parser: argparse.ArgumentParser, task: str, text: str, **
             parser.add_argument(flag.pop("flag", "--" + name.replace("_", "-")), dest=name, **flag)
 
 
-def run_task(
-    options: argparse.Namespace,
-    task: str,
-    print_result: Callable[[int, str, Any], None],
-    *,
-    outcome: str,
-    parse: Callable[[str], Any] = str,
-) -> int:
+def run_task(options: argparse.Namespace, task: str, print_result: Printer, **named: Any) -> int:
     """Answer the command's texts with the pipeline of a task. Arguments and result as `answer_all`."""
     with open_texts(options) as source:
-        return answer_all(options, source, load_pipeline(options, task), print_result, outcome=outcome, parse=parse)
+        return answer_all(options, source, load_pipeline(options, task), print_result, **named)
 
 
 def load_pipeline(options: argparse.Namespace, task: str) -> Any:
@@ -127,7 +122,7 @@ def answer_all(
     options: argparse.Namespace,
     source: TextSource,
     pipeline: Answerer,
-    print_result: Callable[[int, str, Any], None],
+    print_result: Printer,
     *,
     outcome: str | None,
     parse: Callable[[str], Any] = str,
@@ -140,7 +135,7 @@ def answer_all(
         options: of the command, with --json.
         source: the texts.
         pipeline: answers them.
-        print_result: called with a text's number from 1, the text and its result, without --json.
+        print_result: for results without --json.
         outcome: the key of a result in --json; None for a result that is a dict with keys of its own.
         parse: turns a text into an input of the pipeline; a ValueError says why it cannot.
         printing: whether results are printed. On a terminal they leave no room for a progress bar.

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-from ..analysis.bias import GroupComparison, compare_groups
+from ..analysis.bias import GroupComparison, GroupPredictions, compare_groups
 from ..analysis.charts import draw_comparison
 from ..messages import printable
 from ..pipelines import pipeline
@@ -93,54 +93,37 @@ def _rows(comparison: GroupComparison) -> Iterable[Sequence[str]]:
 
 def _show(comparison: GroupComparison) -> None:
     """Print the tables, with as many groups side by side as fit on the terminal."""
-    base, words = comparison.baseline, comparison.words
+    base, words, pairs = comparison.baseline, comparison.words, comparison.divergences
     names = [group.name for group in comparison.groups]
     largest = max(abs(ratio) for word in words for ratio in word.log_ratios.values())
     signs = _BLOCKS if _can_show(_BLOCKS) else _ASCII
     axis = f"{-largest:<{_HALF}.2f}0{largest:>+{_HALF}.2f}"
+    tokens = ["", *(word.token_str for word in words)]
 
     def probabilities(name: str) -> list[str]:
         return _right(name, *(f"{word.probabilities[name]:.4g}" for word in words))
 
+    def predictions(group: GroupPredictions) -> Columns:
+        scores = _right("", *(f"{item['score']:.4g}" for item in group.predictions))
+        return [scores, [f" {group.name}", *(item["token_str"] for item in group.predictions)]]
+
+    def ratios(name: str) -> Columns:
+        numbers = _right("log2", *(_signed(word.log_ratios[name]) for word in words))
+        bars = [axis, *(_bar(word.log_ratios[name], largest, signs) for word in words)]
+        return [probabilities(name), numbers, bars]
+
     print(printable(comparison.template))
-    _print_columns(
-        [],
-        [
-            [
-                _right("", *(f"{item['score']:.4g}" for item in group.predictions)),
-                [f" {group.name}", *(item["token_str"] for item in group.predictions)],
-            ]
-            for group in comparison.groups
-        ],
-    )
+    _print_columns([], list(map(predictions, comparison.groups)))
     print(f"\nprobability, and log2 of its ratio to that for {printable(base)}")
-    first_column = ["", *(word.token_str for word in words)]
-    _print_columns(
-        [first_column, probabilities(base)],
-        [
-            [
-                probabilities(name),
-                _right("log2", *(_signed(word.log_ratios[name]) for word in words)),
-                [axis, *(_bar(word.log_ratios[name], largest, signs) for word in words)],
-            ]
-            for name in names
-            if name != base
-        ],
-    )
+    _print_columns([tokens, probabilities(base)], [ratios(name) for name in names if name != base])
     print("\nassociation of a word with a group, in bits (Kurita et al. 2019)")
-    _print_columns(
-        [first_column], [[_right(name, *(_signed(word.associations[name]) for word in words))] for name in names]
-    )
+    _print_columns([tokens], [[_right(name, *(_signed(word.associations[name]) for word in words))] for name in names])
     print("\ndistance between groups over the whole vocabulary, from 0 to 1")
-    pairs = comparison.divergences
-    _print_columns(
-        [
-            ["", *(f"{pair.first} : {pair.second}" for pair in pairs)],
-            _right("total variation", *(f"{pair.total_variation:.4f}" for pair in pairs)),
-            _right("Jensen-Shannon, bits", *(f"{pair.jensen_shannon:.4f}" for pair in pairs)),
-        ],
-        [],
-    )
+    distances = [
+        _right("total variation", *(f"{pair.total_variation:.4f}" for pair in pairs)),
+        _right("Jensen-Shannon, bits", *(f"{pair.jensen_shannon:.4f}" for pair in pairs)),
+    ]
+    _print_columns([["", *(f"{pair.first} : {pair.second}" for pair in pairs)], *distances], [])
 
 
 def _print_columns(first: Columns, groups: Sequence[Columns]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import string
@@ -38,8 +37,7 @@ PIPELINES: dict[str, type[Pipeline[Any, Any]]] = {}
 class Pipeline(ABC, Generic[Ready, Result]):
     """Base class of pipelines. A subclass declares its task, and implements `_read`, `_answer` and a `__call__`.
 
-    A call answers one input, a list or tuple, or any other iterable, which is read as its results are consumed. Results
-    are typed as the default options give them; an option that nests them differently says so.
+    A call answers one input, a list or tuple, or any other iterable, which is read as its results are consumed.
 
     Args:
         model: a model of `distilroberta_np.models`.
@@ -104,24 +102,19 @@ class Pipeline(ABC, Generic[Ready, Result]):
         return self.tokenizer.longest_text(self.model.config.max_sequence_length)
 
     def predict(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
-        """What a call returns, under the name that scikit-learn uses."""
+        """What a call returns, under a name of scikit-learn."""
         return self(inputs)  # type: ignore[operator, no-any-return]
 
-    def transform(self, inputs: Any) -> Result | list[Result] | Iterator[Result]:
-        """What a call returns, under the name that scikit-learn uses."""
-        return self.predict(inputs)
+    transform = predict
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the model and the tokenizer into a folder, as this package and transformers load them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    # -- what a task implements --------------------------------------------------------------------------------
-
     @abstractmethod
     def _read(self, item: Any, index: int | None, options: Any) -> Ready:
-        """Check and tokenize an input. Raises PipelineException with its index if it can't be answered, and TypeError
-        if it is of the wrong type."""
+        """Check and tokenize an input. Raises PipelineException if it can't be answered, TypeError for a wrong type."""
 
     @abstractmethod
     def _answer(self, items: Sequence[Ready], options: Any) -> list[Result]:
@@ -154,8 +147,6 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def _results(self, results: Any, *, single: bool = False) -> Any:
         return Results(results, single=single) if self._has_records and isinstance(results, list) else results
 
-    # -- calls -------------------------------------------------------------------------------------------------
-
     def _options(self, **given: Any) -> Any:
         """The options of a call: those given, checked, on top of the pipeline's defaults."""
         options = resolve(self.options_type, self._defaults, given)
@@ -178,15 +169,8 @@ class Pipeline(ABC, Generic[Ready, Result]):
         return self._answer_stream(inputs, options)
 
     def answers(self, inputs: Iterable[Any], **options: Any) -> Iterator[Result | Exception]:
-        """Answer inputs as a call with an iterable does, but yield the exception of an input that can't be answered.
-
-        Args:
-            inputs: any iterable of inputs.
-            **options: as for a call.
-
-        Yields:
-            One item per input, in order: its result, or a PipelineException or TypeError.
-        """
+        """Answer an iterable of inputs as a call does, but yield the PipelineException or TypeError of an input that
+        can't be answered in the place of its result."""
         if self._is_one(inputs):
             raise TypeError("inputs must be an iterable of inputs, not a single one; put it into a list")
         resolved = self._options(**options)
@@ -235,12 +219,10 @@ class Pipeline(ABC, Generic[Ready, Result]):
     def _answer_items(self, items: Sequence[Ready], options: Any, bar: Bar | None = None) -> Iterator[Result]:
         """The results for any number of inputs, in order. Equal inputs are computed once. A bar advances in steps."""
         unique, positions = distinct(items)
-        steps = [slice(0, len(unique))] if unique else []
-        if bar is not None:
-            steps = list(batches([self._cost(item, options) for item in unique], _STEP_TOKENS))
+        costs = [0 if bar is None else self._cost(item, options) for item in unique]
         answers: list[Result] = []
         done = 0
-        for step in steps:
+        for step in batches(costs, _STEP_TOKENS):
             answers += self._answer(unique[step], options)
             start = done
             while done < len(items) and positions[done] < len(answers):
@@ -251,33 +233,25 @@ class Pipeline(ABC, Generic[Ready, Result]):
             some = (answers[position] for position in positions[start:done])
             yield from some if len(unique) == len(items) else map(deepcopy, some)
 
-    # -- reading texts -----------------------------------------------------------------------------------------
-
     def _is_far_too_long(self, text: str) -> bool:
         """Whether a text is certain to have more tokens than the model reads, without tokenizing it."""
-        limit = self._max_characters if len(text) > self.max_length else math.inf
+        if len(text) <= self.max_length:
+            return False
         # A mask swallows all spaces before it, so with one only the other characters are certain to need tokens.
         spaces = sum(map(text.count, string.whitespace)) if self.tokenizer.mask_token in text else 0
-        return len(text) - spaces > limit
+        return len(text) - spaces > self._max_characters
 
     @property
-    def _max_characters(self) -> float:
-        return float(self.model.config.max_sequence_length * self.tokenizer.longest_token)
+    def _max_characters(self) -> int:
+        return self.model.config.max_sequence_length * self.tokenizer.longest_token  # type: ignore[no-any-return]
 
     def _encode(
         self, text: Any, index: int | None, pair: str | None = None, *, read: Literal["all", "some"] | None = None
     ) -> Encoding:
-        """Tokenize a text, or a pair of texts, with special tokens.
+        """Tokenize a text, or a pair of texts, with special tokens. Raises PipelineException, TypeError.
 
-        Args:
-            text, pair: of any length.
-            index: of the input.
-            read: whether the model reads all of the text or, after truncation, some; a text that is far too long is
-                then refused, or cut, before it is tokenized. If None, it never is.
-
-        Raises:
-            PipelineException: the text can't be tokenized, is far too long, or has ids that the model does not have.
-            TypeError: not a text.
+        `read` says whether the model reads all of the text or, after truncation, some; a text that is far too long is
+        then refused, or cut, before it is tokenized. If None, it never is.
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
@@ -301,9 +275,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
             )
         if self.tokenizer.mask_token in text or self.tokenizer.truncation_side == "left":
             return text
-        space = re.compile(r"(?<=\S)\s").search(
-            text, int(self.model.config.max_sequence_length * self.tokenizer.longest_token)
-        )
+        space = re.compile(r"(?<=\S)\s").search(text, self._max_characters)
         return text if space is None else text[: space.start()]
 
     def _check_ids(self, ids: Sequence[int], what: str, index: int | None) -> None:
@@ -323,11 +295,7 @@ def name_of(index: int | None) -> str:
 
 def as_column(inputs: Any) -> list[Any] | None:
     """The items of an object with a length and integer positions, such as a column of pandas, polars or datasets, an
-    array of NumPy, or a map-style dataset; None if it is something else.
-
-    Raises:
-        TypeError: a table, of which one column is needed.
-    """
+    array of NumPy, or a map-style dataset; None if it is something else. Raises TypeError for a table."""
     if isinstance(inputs, str | bytes | bytearray | Mapping) or not (
         hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
     ):

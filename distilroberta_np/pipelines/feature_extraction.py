@@ -35,7 +35,7 @@ def _as_tensors(name: str, value: Any) -> bool:
     return bool(value)
 
 
-class _ListOptions(CallOptions, total=False):
+class _Options(CallOptions, total=False):
     truncation: Annotated[
         bool | str | None, Option(False, as_truncation, "cut texts that are too long, rather than refuse them", SWITCH)
     ]
@@ -55,7 +55,7 @@ class _ListOptions(CallOptions, total=False):
     ]
 
 
-class FeatureExtractionOptions(_ListOptions, total=False):
+class FeatureExtractionOptions(_Options, total=False):
     """Options of `FeatureExtractionPipeline`."""
 
     return_tensors: Annotated[
@@ -73,17 +73,15 @@ class FeatureExtractionPipeline(Pipeline[tuple[int, ...], NestedLists | Array]):
     model: RobertaModel
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, inputs: str, *, return_tensors: Literal[True, "np"], **options: Unpack[_ListOptions]
-    ) -> Array: ...
+    def __call__(self, inputs: str, *, return_tensors: Literal[True, "np"], **options: Unpack[_Options]) -> Array: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(  # type: ignore[overload-overlap]
-        self, inputs: Sequence[str], *, return_tensors: Literal[True, "np"], **options: Unpack[_ListOptions]
+        self, inputs: Sequence[str], *, return_tensors: Literal[True, "np"], **options: Unpack[_Options]
     ) -> list[Array]: ...
     @overload
-    def __call__(self, inputs: str, **options: Unpack[_ListOptions]) -> NestedLists: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: str, **options: Unpack[_Options]) -> NestedLists: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, inputs: Sequence[str], **options: Unpack[_ListOptions]) -> list[NestedLists]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: Sequence[str], **options: Unpack[_Options]) -> list[NestedLists]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(
         self, inputs: Iterable[str], **options: Unpack[FeatureExtractionOptions]

@@ -22,13 +22,14 @@ from .options import (
     SWITCH,
     CallOptions,
     Option,
+    as_given,
     as_truncation,
     integer,
     mapping_of,
     merge_tokenizer_options,
     number,
     switch,
-)
+)  # fmt: skip
 from .results import Results
 from .top_k import top_k
 
@@ -88,7 +89,7 @@ class FillMaskOptions(CallOptions, total=False):
         Mapping[str, Any] | None,
         Option(
             None,
-            mapping_of(truncation=as_truncation, max_length=integer(_SHORTEST), padding=lambda _, value: value),
+            mapping_of(truncation=as_truncation, max_length=integer(_SHORTEST), padding=as_given),
             "truncation and max_length (in tokens; given alone, it turns truncation on), as transformers takes them; "
             "padding is accepted and changes no result",
         ),
@@ -97,13 +98,12 @@ class FillMaskOptions(CallOptions, total=False):
 
 @dataclass(frozen=True)
 class MaskedText:
-    """A text made ready: its ids (truncated, if it was too long), the positions of its masks, and their offsets in the
-    text, start and end."""
+    """A text made ready."""
 
     text: str
-    ids: tuple[int, ...]
-    masks: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
+    ids: tuple[int, ...]  # truncated, if it was too long
+    masks: tuple[int, ...]  # positions
+    spans: tuple[tuple[int, int], ...]  # start and end of each mask in the text
 
 
 class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
@@ -140,8 +140,6 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         """
         return self._run(inputs, self._options(**options))
 
-    # -- options -----------------------------------------------------------------------------------------------
-
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
         merge_tokenizer_options(options, given, "tokenizer_kwargs")
         if options.joint and options.whole_words:
@@ -170,23 +168,21 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         ids = []
         for target in targets:
             token_id = self.tokenizer.token_to_id(target)
-            if token_id is None:
-                subwords = self.tokenizer.encode(target, add_special_tokens=False)
-                message = f"The specified target token `{target}` does not exist in the model vocabulary. "
-                if not subwords:
-                    warn(message + _IGNORED)
-                    continue
-                token_id = subwords[0]
-                message += f"Replacing with `{self.tokenizer.id_to_token(token_id)}`."
-                if target[0].isspace() and len(subwords) == 1:
-                    ids.append(token_id)  # as in " pizza", for "Ġpizza"
-                    continue
-                if not target[0].isspace():
-                    message += f" Within a text a word has a space before it: did you mean `{' ' + target}`?"
-                if len(subwords) > 1:
-                    message += " whole_words=True scores the word with all its subwords."
-                warn(message)
-            ids.append(token_id)
+            subwords = [token_id] if token_id is not None else self.tokenizer.encode(target, add_special_tokens=False)
+            message = f"The specified target token `{target}` does not exist in the model vocabulary. "
+            if not subwords:
+                warn(message + _IGNORED)
+                continue
+            ids.append(subwords[0])
+            spaced = target[:1].isspace()
+            if token_id is not None or (spaced and len(subwords) == 1):  # as in " pizza", for "Ġpizza"
+                continue
+            message += f"Replacing with `{self.tokenizer.id_to_token(subwords[0])}`."
+            if not spaced:
+                message += f" Within a text a word has a space before it: did you mean `{' ' + target}`?"
+            if len(subwords) > 1:
+                message += " whole_words=True scores the word with all its subwords."
+            warn(message)
         if not ids:
             raise ValueError(_NO_TARGET)
         self._check_ids(ids, "a target", None)
@@ -199,22 +195,19 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             if self.tokenizer.mask_token in target:
                 raise ValueError(f"the target {target!r} contains {self.tokenizer.mask_token}, which is not a word")
             subwords = self.tokenizer.encode(target.strip(), add_special_tokens=False)
-            if not subwords:
+            if subwords:
+                self._check_ids(subwords, f"the target {target!r}", None)
+                words.append(target)
+            else:
                 warn(f"The specified target `{target}` is not a word. {_IGNORED}")
-                continue
-            self._check_ids(subwords, f"the target {target!r}", None)
-            words.append(target)
         if not words:
             raise ValueError(_NO_TARGET)
-        return {after_space: self._spell(words, after_space) for after_space in (True, False)}
+        # A word that brings its own space keeps it.
+        after_space = [word if word[0].isspace() else f" {word}" for word in words]
+        return {True: self._spell(after_space), False: self._spell(words)}
 
-    def _spell(self, words: list[str], after_space: bool) -> list[Tokens]:
-        """The subwords of each word as it would stand in a text; a word that brings its own space keeps it."""
-        typed = [word if word[0].isspace() or not after_space else " " + word for word in words]
-        spelled = [tuple(self.tokenizer.encode(word, add_special_tokens=False)) for word in typed]
-        return list(dict.fromkeys(spelled))
-
-    # -- reading -----------------------------------------------------------------------------------------------
+    def _spell(self, words: Iterable[str]) -> list[Tokens]:
+        return list(dict.fromkeys(tuple(self.tokenizer.encode(word, add_special_tokens=False)) for word in words))
 
     def _read(self, item: str, index: int | None, options: SimpleNamespace) -> MaskedText:
         mask_id, mask_token = self.tokenizer.mask_token_id, self.tokenizer.mask_token
@@ -248,8 +241,6 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             )
         return MaskedText(item, tuple(ids), tuple(masks), tuple(spans))
 
-    # -- answering ---------------------------------------------------------------------------------------------
-
     def _cost(self, item: MaskedText, options: SimpleNamespace) -> int:
         searched = max(options.top_k, _MIN_BEAMS) if options.joint else len(options.words[True]) if options.words else 1
         return len(item.ids) * (len(item.masks) * searched if searched > 1 else 1)
@@ -269,15 +260,8 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         return [self._fill(text, [next(rankings) for _ in text.masks], options) for text in texts]
 
     def log_probabilities(self, sequences: Sequence[Sequence[int]], positions: Sequence[int]) -> Iterator[Array]:
-        """For each sequence, the natural logarithm of every token's probability at a position: (V,) float32.
-
-        Args:
-            sequences: the ids of each text, with special tokens; none longer than the model reads.
-            positions: of each sequence, the position of its mask.
-
-        Raises:
-            CheckpointError: the logits contain NaN or infinity.
-        """
+        """For each sequence of ids, the natural logarithm of every token's probability at a position: (V,) float32.
+        Raises CheckpointError if the logits contain NaN or infinity."""
 
         def log_softmax(logits: Array) -> Array:
             logits -= logits.max(axis=-1, keepdims=True)
@@ -290,15 +274,7 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
     def _fill(self, text: MaskedText, rankings: list[Ranking], options: SimpleNamespace) -> Any:
         """Predictions for each mask by itself, all from one forward pass."""
         filled = [
-            [
-                _prediction(
-                    score,
-                    token_id,
-                    self.tokenizer.decode([token_id]),
-                    self._sequence(text, {mask: [token_id]}, options),
-                )
-                for token_id, score in ranking
-            ]
+            [self._prediction(text, score, {mask: [token]}, token, options) for token, score in ranking]
             for mask, ranking in enumerate(rankings)
         ]
         return filled[0] if len(filled) == 1 else filled
@@ -310,17 +286,8 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             words = options.words[_is_after_space(text.text, text.spans[mask][0])]
             scores = score_words(text.ids, position, words, self.tokenizer.mask_token_id, self.log_probabilities)
             ranked = sorted(zip(scores, words, strict=True), key=lambda scored: (-scored[0], scored[1]))
-            filled.append(
-                [
-                    _prediction(
-                        math.exp(score),
-                        list(word),
-                        self.tokenizer.decode(word),
-                        self._sequence(text, {mask: list(word)}, options),
-                    )
-                    for score, word in ranked[: options.top_k]
-                ]
-            )
+            best = [(math.exp(score), list(word)) for score, word in ranked[: options.top_k]]
+            filled.append([self._prediction(text, score, {mask: word}, word, options) for score, word in best])
         return filled[0] if len(filled) == 1 else filled
 
     def _fill_jointly(self, text: MaskedText, options: SimpleNamespace) -> list[MaskPrediction]:
@@ -328,14 +295,20 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
         width = max(options.top_k, _MIN_BEAMS)
         beams = fill_together(text.ids, text.masks, width, self.log_probabilities, options.target_ids)
         return [
-            _prediction(
-                math.exp(score),
-                list(tokens),
-                [self.tokenizer.decode([token]) for token in tokens],
-                self._sequence(text, {mask: [token] for mask, token in enumerate(tokens)}, options),
-            )
+            self._prediction(text, math.exp(score), {mask: [token] for mask, token in enumerate(tokens)}, None, options)
             for score, tokens in beams[: options.top_k]
         ]
+
+    def _prediction(
+        self, text: MaskedText, score: float, fills: dict[int, list[int]], token: Any, options: SimpleNamespace
+    ) -> MaskPrediction:
+        """The result for masks that are filled with subwords; if there is one mask, `token` is its result."""
+        words: Any = [self.tokenizer.decode(subwords) for subwords in fills.values()]
+        if token is None:
+            token = [subword for (subword,) in fills.values()]
+        else:
+            words = words[0]
+        return {"score": score, "token": token, "token_str": words, "sequence": self._sequence(text, fills, options)}
 
     def _sequence(self, text: MaskedText, fills: dict[int, list[int]], options: SimpleNamespace) -> str:
         """The text with some of its masks filled: decoded from tokens, or as it was typed."""
@@ -351,12 +324,8 @@ class FillMaskPipeline(Pipeline[MaskedText, list[MaskPrediction]]):
             start, end = text.spans[mask]
             before, word = text.text[done:start], self.tokenizer.decode(subwords)
             spaced = before != before.rstrip() or start == 0
-            if word.startswith(" "):
-                # Its space is the one that the mask swallowed, however that was typed.
-                parts += [before, word[1:] if spaced else word]
-            else:
-                # A subword that continues the word before it.
-                parts += [before.rstrip(), word]
+            # Its space is the one that the mask swallowed, however that was typed; without one, it continues a word.
+            parts += [before, word[1:] if spaced else word] if word.startswith(" ") else [before.rstrip(), word]
             done = end
         return "".join([*parts, text.text[done:]])
 
@@ -365,10 +334,6 @@ def _rank(probabilities: Array, k: int, candidates: Array | None) -> Ranking:
     """The most likely tokens, of all or of some candidates (ascending), and their probabilities. Shapes: (V,)."""
     ids = top_k(probabilities, k) if candidates is None else candidates[top_k(probabilities[candidates], k)]
     return list(zip(ids.tolist(), probabilities[ids].tolist(), strict=True))
-
-
-def _prediction(score: float, token: Any, token_str: Any, sequence: str) -> MaskPrediction:
-    return {"score": score, "token": token, "token_str": token_str, "sequence": sequence}
 
 
 def _is_after_space(text: str, start: int) -> bool:

@@ -7,26 +7,19 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from ..config import RobertaConfig
 from ..errors import MissingKeyError
-from ..harmless import DEVICE, DEVICE_MAP, DTYPE, LOADING, REMOTE_CODE, TOKEN, check_harmless, harmless
+from ..harmless import DEVICE, DEVICE_MAP, DTYPE, FRAMEWORK, LOADING, REMOTE_CODE, TOKEN, check_harmless
 from ..hub import default_model, resolve_model
-from ..models import (
-    RobertaForMaskedLM,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-    RobertaForTokenClassification,
-    RobertaModel,
-)
 from ..models.base import PretrainedModel
 from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .base import PIPELINES, Pipeline
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
-from .options import Option, as_boolean, declared, resolve, switch
+from .options import Option, as_boolean, as_given, as_mapping, declared, resolve, switch
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
 from .text_classification import TextClassificationOptions, TextClassificationPipeline
 from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
@@ -37,24 +30,23 @@ for _module in iter_modules([str(Path(__file__).parent)]):
     if _module.name != "loading":
         import_module(f"{__package__}.{_module.name}")
 
-M = TypeVar("M", bound="PretrainedModel[Any]")
 PathLike: TypeAlias = str | os.PathLike[str]
-Source: TypeAlias = PathLike | M | None
-TokenizerSource: TypeAlias = PathLike | RobertaTokenizer | None
+Model: TypeAlias = PathLike | PretrainedModel[Any] | None
+Tokenizer: TypeAlias = PathLike | RobertaTokenizer | None
+Texts: TypeAlias = Literal["text-classification", "sentiment-analysis"]
+Tokens: TypeAlias = Literal["token-classification", "ner"]
 
 
 def _as_model_kwargs(name: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a dict, not {value!r:.80}")
-    check_harmless(LOADING, value, f"{name}: ")
+    check_harmless(LOADING, as_mapping(name, value), f"{name}: ")
 
 
 class LoadingOptions(TypedDict, total=False):
     """Arguments of `pipeline` for every task. All but the first four change nothing here: transformers has them,
     and a value that would change something is refused."""
 
-    revision: Annotated[str | None, Option(None, lambda _, value: value, "branch, tag or commit of the model")]
-    cache_dir: Annotated[PathLike | None, Option(None, lambda _, value: value, "the hub's cache, if not the usual one")]
+    revision: Annotated[str | None, Option(None, as_given, "branch, tag or commit of the model")]
+    cache_dir: Annotated[PathLike | None, Option(None, as_given, "the hub's cache, if not the usual one")]
     local_files_only: Annotated[bool | None, switch("never connect; use what is on this machine", flag=False)]
     memory_map: Annotated[
         bool | None, Option(True, as_boolean, "map the weights from their file, rather than read them into memory")
@@ -63,103 +55,58 @@ class LoadingOptions(TypedDict, total=False):
     device_map: Annotated[Any, Option(None, DEVICE_MAP, "only the CPU: 'auto' or 'cpu'")]
     dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
     torch_dtype: Annotated[Any, Option(None, DTYPE, "only float32")]
-    framework: Annotated[
-        str | None, Option(None, harmless("the framework is NumPy", "pt", "tf", "np"), "without effect")
-    ]
+    framework: Annotated[str | None, Option(None, FRAMEWORK, "without effect")]
     use_fast: Annotated[bool | None, Option(None, as_boolean, "without effect")]
     token: Annotated[Any, Option(None, TOKEN, "without effect")]
     trust_remote_code: Annotated[bool | None, Option(None, REMOTE_CODE, "only False")]
     model_kwargs: Annotated[Mapping[str, Any] | None, Option(None, _as_model_kwargs, "of these, what changes nothing")]
-    config: Annotated[
-        PathLike | RobertaConfig | None, Option(None, lambda _, value: value, "only the model's own; leave it out")
-    ]
+    config: Annotated[PathLike | RobertaConfig | None, Option(None, as_given, "only the model's own; leave it out")]
 
 
-class _FeatureExtraction(FeatureExtractionOptions, LoadingOptions, total=False): ...
-
-
+# fmt: off
+class _Features(FeatureExtractionOptions, LoadingOptions, total=False): ...
 class _FillMask(FillMaskOptions, LoadingOptions, total=False): ...
+class _Answers(QuestionAnsweringOptions, LoadingOptions, total=False): ...
+class _Texts(TextClassificationOptions, LoadingOptions, total=False): ...
+class _Tokens(TokenClassificationOptions, LoadingOptions, total=False): ...
+class _ZeroShot(ZeroShotClassificationOptions, LoadingOptions, total=False): ...
+class _AnyTask(_Features, _FillMask, _Answers, _Texts, _Tokens, _ZeroShot, total=False): ...
 
-
-class _QuestionAnswering(QuestionAnsweringOptions, LoadingOptions, total=False): ...
-
-
-class _TextClassification(TextClassificationOptions, LoadingOptions, total=False): ...
-
-
-class _TokenClassification(TokenClassificationOptions, LoadingOptions, total=False): ...
-
-
-class _ZeroShotClassification(ZeroShotClassificationOptions, LoadingOptions, total=False): ...
-
-
-class _AnyTask(
-    _FeatureExtraction,
-    _FillMask,
-    _QuestionAnswering,
-    _TextClassification,
-    _TokenClassification,
-    _ZeroShotClassification,
-    total=False,
-): ...
 
 
 @overload
 def pipeline(
-    task: Literal["feature-extraction"],
-    model: Source[RobertaModel] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_FeatureExtraction],
+    task: Literal["feature-extraction"], model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_Features]
 ) -> FeatureExtractionPipeline: ...
 @overload
 def pipeline(
-    task: Literal["fill-mask"],
-    model: Source[RobertaForMaskedLM] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_FillMask],
+    task: Literal["fill-mask"], model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_FillMask]
 ) -> FillMaskPipeline: ...
 @overload
 def pipeline(
-    task: Literal["question-answering"],
-    model: Source[RobertaForQuestionAnswering] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_QuestionAnswering],
+    task: Literal["question-answering"], model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_Answers]
 ) -> QuestionAnsweringPipeline: ...
 @overload
 def pipeline(
-    task: Literal["text-classification", "sentiment-analysis"],
-    model: Source[RobertaForSequenceClassification] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_TextClassification],
+    task: Texts, model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_Texts]
 ) -> TextClassificationPipeline: ...
 @overload
 def pipeline(
-    task: Literal["token-classification", "ner"],
-    model: Source[RobertaForTokenClassification] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_TokenClassification],
+    task: Tokens, model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_Tokens]
 ) -> TokenClassificationPipeline: ...
 @overload
 def pipeline(
-    task: Literal["zero-shot-classification"],
-    model: Source[RobertaForSequenceClassification] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_ZeroShotClassification],
+    task: Literal["zero-shot-classification"], model: Model = None, tokenizer: Tokenizer = None,
+    **options: Unpack[_ZeroShot],
 ) -> ZeroShotClassificationPipeline: ...
 @overload
 def pipeline(
-    task: str | None = None,
-    model: Source[PretrainedModel[Any]] = None,
-    tokenizer: TokenizerSource = None,
-    **options: Unpack[_AnyTask],
+    task: str | None = None, model: Model = None, tokenizer: Tokenizer = None, **options: Unpack[_AnyTask]
 ) -> (
-    FeatureExtractionPipeline
-    | FillMaskPipeline
-    | QuestionAnsweringPipeline
-    | TextClassificationPipeline
-    | TokenClassificationPipeline
-    | ZeroShotClassificationPipeline
+    FeatureExtractionPipeline | FillMaskPipeline | QuestionAnsweringPipeline
+    | TextClassificationPipeline | TokenClassificationPipeline | ZeroShotClassificationPipeline
 ): ...
+# fmt: on
 def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **options: Any) -> Any:
     """Make a pipeline, as transformers' function of the same name does.
 
@@ -173,9 +120,6 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         tokenizer: if not the model's own, a folder, a name, or a loaded tokenizer.
         **options: the arguments of `LoadingOptions` (`revision` is the model's; a tokenizer named with it is its
             latest), and defaults of the task's own options, such as `top_k`.
-
-    Returns:
-        The task's pipeline, such as a `FillMaskPipeline`.
 
     Raises:
         MissingKeyError: an unknown task; a ValueError and a KeyError.
@@ -231,16 +175,14 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
 def _trained_for(architectures: Any) -> type[Pipeline[Any, Any]]:
     """The first pipeline that takes a model of one of these architectures."""
     for name in architectures:
-        for pipeline_type in PIPELINES.values():
-            if pipeline_type.model_type.__name__ == name:
-                return pipeline_type
+        if found := [each for each in PIPELINES.values() if each.model_type.__name__ == name]:
+            return found[0]
     named = f"names {', '.join(architectures)}, which is that of no task" if architectures else "names no architecture"
     raise ValueError(f"the model's config {named}; name the task: {', '.join(sorted(PIPELINES))}")
 
 
 def _check_config(config: Any, model: PretrainedModel[Any]) -> None:
-    if config is None or config == model.config:
-        return
-    if isinstance(config, str | os.PathLike) and RobertaConfig.from_pretrained(config) == model.config:
-        return
-    raise ValueError("config is not the model's own; change the model's config.json, and leave config out")
+    if isinstance(config, str | os.PathLike):
+        config = RobertaConfig.from_pretrained(config)
+    if config not in (None, model.config):
+        raise ValueError("config is not the model's own; change the model's config.json, and leave config out")

@@ -37,23 +37,15 @@ ERRORS = """\
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a pipeline.
-
-    Attributes:
-        default: the value if the option is not given.
-        check: takes the option's name and a given value, and returns the value to use. It raises TypeError or
-            ValueError.
-        help: the description, in `help()` and in the command's --help.
-        flag: further arguments of argparse's `add_argument` for the command, "flag" being the name if it is not the
-            option's own; None if the command has no such flag.
-        none: whether None is a value of its own, rather than the default.
-    """
+    """One option of a pipeline."""
 
     default: Any
+    # Takes the name and a given value, and returns the value to use. Raises TypeError, ValueError.
     check: Callable[[str, Any], Any]
-    help: str
+    help: str  # in `help()`, and in the command's --help
+    # Further arguments of argparse's `add_argument`, and "flag" if that is not the name; None: the command has no flag.
     flag: Mapping[str, Any] | None = None
-    none: bool = False
+    none: bool = False  # whether None is a value of its own, rather than the default
 
 
 def switch(help: str, *, flag: bool = True) -> Option:
@@ -77,9 +69,7 @@ def declared(options: type) -> dict[str, Option]:
 def resolve(options: type, defaults: SimpleNamespace | None, given: Mapping[str, Any]) -> SimpleNamespace:
     """The values of all options: those given, checked, on top of some defaults (the declared ones if None).
 
-    Raises:
-        TypeError: an unknown option, or a value of the wrong type.
-        ValueError: a value out of range.
+    Raises TypeError for an unknown option or a value of the wrong type, ValueError for one out of range.
     """
     known = declared(options)
     for name in given.keys() - known.keys():
@@ -95,14 +85,11 @@ def resolve(options: type, defaults: SimpleNamespace | None, given: Mapping[str,
 
 def document(function: Callable[..., Any], options: type) -> None:
     """Complete the signature and the docstring of a call: declared options instead of `**options`, and errors."""
-    known = declared(options)
-    parameters = inspect.signature(function).parameters.values()
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            *(value.replace(annotation=value.empty) for value in parameters if value.kind is not value.VAR_KEYWORD),
-            *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known[name].default) for name in known),
-        ]
-    )
+    known, kind = declared(options), inspect.Parameter.KEYWORD_ONLY
+    given = [each for each in inspect.signature(function).parameters.values() if each.kind is not each.VAR_KEYWORD]
+    parameters = [each.replace(annotation=each.empty) for each in given]
+    parameters += [inspect.Parameter(name, kind, default=option.default) for name, option in known.items()]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     if function.__doc__ is not None:  # as under python -OO
         lines = (f"{name}: {described(option)}" for name, option in known.items())
         wrapped = "\n".join(fill(line, 100, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in lines)
@@ -114,9 +101,6 @@ def described(option: Option, default: Any = None) -> str:
     default = option.default if default is None else default
     shown = not isinstance(default, bool | tuple | None) or default is True
     return f"{option.help} (default: {default})" if shown else option.help
-
-
-# -- checks ----------------------------------------------------------------------------------------------------
 
 
 def as_integer(name: str, value: Any, *, smallest: int) -> int:
@@ -144,6 +128,18 @@ def as_boolean(name: str, value: Any) -> bool:
     return value
 
 
+def as_given(name: str, value: Any) -> Any:
+    """No check."""
+    return value
+
+
+def as_mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """Check a mapping. Raises TypeError."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {value!r:.80}")
+    return value
+
+
 def as_text(name: str, value: Any) -> str:
     """Check a string. Raises TypeError."""
     if not isinstance(value, str):
@@ -166,9 +162,7 @@ def mapping_of(**checks: Callable[[str, Any], Any]) -> Callable[[str, Any], dict
     """The check of a mapping with some keys, each with a check of its own; None is as if the key were missing."""
 
     def check(name: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{name} must be a dict, not {value!r:.80}")
-        if unknown := [str(key) for key in value if key not in checks]:
+        if unknown := [str(key) for key in as_mapping(name, value) if key not in checks]:
             raise TypeError(f"{name} takes {', '.join(checks)}, not {', '.join(unknown)}")
         return {key: checks[key](key, item) for key, item in value.items() if item is not None}
 
@@ -177,9 +171,7 @@ def mapping_of(**checks: Callable[[str, Any], Any]) -> Callable[[str, Any], dict
 
 def merge_tokenizer_options(options: SimpleNamespace, given: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Set `truncation` and `max_length` by the mapping that transformers takes, and return it; {} if it is not given.
-
-    `truncation` itself comes before that of the mapping. There, `max_length` alone turns truncation on.
-    """
+    `truncation` itself comes before that of the mapping. There, `max_length` alone turns truncation on."""
     nested: dict[str, Any] = getattr(options, name) if given.get(name) is not None else {}
     options.max_length = nested.get("max_length", getattr(options, "max_length", None))
     if given.get("truncation") is None:
@@ -212,11 +204,8 @@ def _as_progress(name: str, value: Any) -> bool | Bar:
     return bar
 
 
-PADDING = Option(
-    False,
-    one_of(True, False, "longest", "max_length", "do_not_pad"),
-    "accepted as in transformers; it changes no result",
-)
+_PADDINGS = one_of(True, False, "longest", "max_length", "do_not_pad")
+PADDING = Option(False, _PADDINGS, "accepted as in transformers; it changes no result")
 
 
 class CallOptions(TypedDict, total=False):

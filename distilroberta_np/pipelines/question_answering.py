@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, TypedDict, Unpack, overload
+from typing import Annotated, Any, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -62,6 +62,11 @@ class QuestionAnsweringOptions(CallOptions, total=False):
     padding: Annotated[bool | str | None, PADDING]
 
 
+Options: TypeAlias = QuestionAnsweringOptions
+Question: TypeAlias = Mapping[str, str]  # with its context
+Many: TypeAlias = list[str] | tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Passage:
     """A question and its context made ready. The tokens are the context's, except `before` and `after`."""
@@ -101,24 +106,15 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
     model: RobertaForQuestionAnswering
 
     @overload
-    def __call__(self, question: str, context: str, **options: Unpack[QuestionAnsweringOptions]) -> Answer: ...
+    def __call__(self, question: str, context: str, **options: Unpack[Options]) -> Answer: ...
     @overload
-    def __call__(self, question: Mapping[str, str], **options: Unpack[QuestionAnsweringOptions]) -> Answer: ...
+    def __call__(self, question: Question, **options: Unpack[Options]) -> Answer: ...
     @overload
-    def __call__(
-        self,
-        question: list[str] | tuple[str, ...],
-        context: str | Sequence[str],
-        **options: Unpack[QuestionAnsweringOptions],
-    ) -> Results[Answer]: ...
+    def __call__(self, question: Many, context: str | Sequence[str], **options: Unpack[Options]) -> Results[Answer]: ...
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, question: Sequence[Mapping[str, str]], **options: Unpack[QuestionAnsweringOptions]
-    ) -> Results[Answer]: ...
+    def __call__(self, question: Sequence[Question], **options: Unpack[Options]) -> Results[Answer]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(
-        self, question: Iterable[Mapping[str, str]], **options: Unpack[QuestionAnsweringOptions]
-    ) -> Iterator[Answer]: ...
+    def __call__(self, question: Iterable[Question], **options: Unpack[Options]) -> Iterator[Answer]: ...
     def __call__(self, question: Any = None, context: Any = None, **options: Any) -> Any:
         """Answer one question, or many.
 
@@ -152,8 +148,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
     def _max_seq_len(self, options: SimpleNamespace) -> int:
         return options.max_seq_len or min(self.max_length, _MAX_SEQ_LEN)
 
-    # -- reading -----------------------------------------------------------------------------------------------
-
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, Mapping)
 
@@ -175,15 +169,10 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         cut = set() if options.max_question_len is None else set(question_tokens[options.max_question_len :])
         before = [token_id for position, token_id in enumerate(encoding.ids[:start]) if position not in cut]
         after = encoding.ids[end:]
-        return Passage(
-            context,
-            tuple(encoding.ids[start:end]),
-            tuple(encoding.offsets[start:end]),
-            tuple(encoding.word_ids[start:end]),
-            tuple(before),
-            tuple(after),
-            tuple(self._windows(count, len(before) + len(after), index, options)),
-        )
+        own = slice(start, end)
+        ids, offsets, words = tuple(encoding.ids[own]), tuple(encoding.offsets[own]), tuple(encoding.word_ids[own])
+        windows = self._windows(count, len(before) + len(after), index, options)
+        return Passage(context, ids, offsets, words, tuple(before), tuple(after), tuple(windows))
 
     def _windows(self, count: int, others: int, index: int | None, options: SimpleNamespace) -> list[range]:
         """The windows over `count` tokens of a context, with `others` more tokens in each: as the tokenizers package
@@ -207,8 +196,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         stride = options.doc_stride
         if stride is None:
             stride = min(max_seq_len // 2, _DOC_STRIDE)
-            # transformers fails here.
-            stride = stride if stride < room else room // 2
+            stride = stride if stride < room else room // 2  # where transformers fails
         if stride >= room:
             raise PipelineException(
                 f"doc_stride is {stride}, and next to the question there is room for only {room} tokens of the "
@@ -216,8 +204,6 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
                 index,
             )
         return cut_windows(count, room, stride)
-
-    # -- answering ---------------------------------------------------------------------------------------------
 
     def _answer(self, items: Sequence[Passage], options: SimpleNamespace) -> list[Any]:
         sequences = [item.sequence(window) for item in items for window in item.windows]
@@ -253,8 +239,7 @@ def best_spans(starts: Array, ends: Array, count: int, max_answer_len: int) -> l
 
     Args:
         starts, ends: the probability of each token to be the first and the last, (N,) float32 each.
-        count: maximum number of spans.
-        max_answer_len: maximum number of tokens of a span.
+        count: maximum number of spans, of at most `max_answer_len` tokens each.
 
     Returns:
         The first token, the last token and the product, largest first; equal ones by their tokens.
@@ -273,7 +258,7 @@ def _pairs(question: Any, context: Any) -> Any:
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}
     if isinstance(question, list | tuple) and isinstance(context, str):
-        return [{"question": one, "context": context} for one in question]
+        context = [context] * len(question)
     if isinstance(question, list | tuple) and isinstance(context, list | tuple):
         if len(question) != len(context):
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal, TypedDict, Unpack, overload
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -22,6 +22,12 @@ _FUNCTIONS = ("sigmoid", "softmax", "none")
 # The keys of a pair of texts.
 _TEXT, _PAIR = "text", "text_pair"
 _HOW_TO_PAIR = 'write a pair of texts as {"text": ..., "text_pair": ...}'
+
+_FUNCTION = (
+    "how to turn logits into scores: softmax (over the labels), sigmoid (of each logit) or none. By default as the "
+    "model's config says: none for a regression, sigmoid for multi-label classification or one label, else softmax"
+)
+_TRUNCATION = "cut texts that are too long: True or longest_first, only_first or only_second"
 
 
 class LabelScore(TypedDict):
@@ -53,31 +59,19 @@ def _as_strategy(name: str, value: Any) -> str:
     return str(value)
 
 
-class _OptionsWithoutTopK(CallOptions, total=False):
+class _Options(CallOptions, total=False):
     function_to_apply: Annotated[
         Literal["sigmoid", "softmax", "none", "default"] | None,
-        Option(
-            None,
-            _as_function,
-            "how to turn logits into scores: softmax (over the labels), sigmoid (of each logit) or none. By default as "
-            "the model's config says: none for a regression, sigmoid for multi-label classification or one label, "
-            "else softmax",
-            {"choices": _FUNCTIONS},
-        ),
+        Option(None, _as_function, _FUNCTION, {"choices": _FUNCTIONS}),
     ]
-    truncation: Annotated[
-        bool | str | None,
-        Option(
-            None, _as_strategy, "cut texts that are too long: True or longest_first, only_first or only_second", SWITCH
-        ),
-    ]
+    truncation: Annotated[bool | str | None, Option(None, _as_strategy, _TRUNCATION, SWITCH)]
     max_length: Annotated[
         int | None, number(None, 1, "maximum number of tokens; without truncation and padding it turns truncation on")
     ]
     padding: Annotated[bool | str | None, PADDING]
 
 
-class TextClassificationOptions(_OptionsWithoutTopK, total=False):
+class TextClassificationOptions(_Options, total=False):
     """Options of `TextClassificationPipeline`."""
 
     top_k: Annotated[
@@ -86,7 +80,13 @@ class TextClassificationOptions(_OptionsWithoutTopK, total=False):
     ]
 
 
-class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[LabelScore]]):
+Pair: TypeAlias = Mapping[str, str]
+Many: TypeAlias = Sequence[str | Pair]
+Stream: TypeAlias = Iterable[str | Pair]
+Ranking: TypeAlias = list[LabelScore]
+
+
+class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | Ranking]):
     """Classify texts, and pairs of texts, as transformers' text-classification pipeline does."""
 
     tasks = ("text-classification", "sentiment-analysis")
@@ -98,27 +98,17 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
     @overload
     def __call__(self, inputs: str, **options: Unpack[TextClassificationOptions]) -> Results[LabelScore]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, inputs: Mapping[str, str], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
-    ) -> Results[LabelScore]: ...
+    def __call__(self, inputs: Pair, *, top_k: int | None, **options: Unpack[_Options]) -> Results[LabelScore]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, inputs: Mapping[str, str], **options: Unpack[_OptionsWithoutTopK]) -> LabelScore: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: Pair, **options: Unpack[_Options]) -> LabelScore: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, inputs: Sequence[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
-    ) -> Results[list[LabelScore]]: ...
+    def __call__(self, inputs: Many, *, top_k: int | None, **options: Unpack[_Options]) -> Results[Ranking]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, inputs: Sequence[str | Mapping[str, str]], **options: Unpack[_OptionsWithoutTopK]
-    ) -> Results[LabelScore]: ...
+    def __call__(self, inputs: Many, **options: Unpack[_Options]) -> Results[LabelScore]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(
-        self, inputs: Iterable[str | Mapping[str, str]], *, top_k: int | None, **options: Unpack[_OptionsWithoutTopK]
-    ) -> Iterator[list[LabelScore]]: ...
+    def __call__(self, inputs: Stream, *, top_k: int | None, **options: Unpack[_Options]) -> Iterator[Ranking]: ...
     @overload
-    def __call__(
-        self, inputs: Iterable[str | Mapping[str, str]], **options: Unpack[_OptionsWithoutTopK]
-    ) -> Iterator[LabelScore]: ...
+    def __call__(self, inputs: Stream, **options: Unpack[_Options]) -> Iterator[LabelScore]: ...
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify one text, or many.
 
@@ -155,9 +145,7 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
         check_length(ids, limit, "text" if pair is None else "pair", index)
         return tuple(ids)
 
-    def _answer(
-        self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace
-    ) -> list[LabelScore | list[LabelScore]]:
+    def _answer(self, sequences: Sequence[tuple[int, ...]], options: SimpleNamespace) -> list[LabelScore | Ranking]:
         function = options.function_to_apply or _default_function(self.model.config)
         # The head reads the first token's hidden state alone.
         logits = np.concatenate(self.model.logits_at(sequences, [[0]] * len(sequences)))  # [B, C]
@@ -167,7 +155,7 @@ class TextClassificationPipeline(Pipeline[tuple[int, ...], LabelScore | list[Lab
             logits = sigmoid(logits)
         return [self._labelled(scores, options) for scores in logits]
 
-    def _labelled(self, scores: Array, options: SimpleNamespace) -> LabelScore | list[LabelScore]:
+    def _labelled(self, scores: Array, options: SimpleNamespace) -> LabelScore | Ranking:
         """The labels of one text with their scores, best first. Shape: (C,)."""
         id2label = self.model.config.id2label
         order = np.argsort(-scores, kind="stable").tolist()

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, Unpack, overload
+from typing import Annotated, Any, NamedTuple, NotRequired, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -107,6 +107,9 @@ class TokenClassificationOptions(CallOptions, total=False):
     ]
 
 
+Options: TypeAlias = TokenClassificationOptions
+
+
 @dataclass(frozen=True)
 class TokenizedText:
     """A text made ready: its tokens without `<s>` and `</s>`, their offsets, and the windows that the model reads."""
@@ -142,15 +145,11 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         self._unk_token_id = tokenizer.token_to_id(SPECIAL_TOKENS["unk_token"])
 
     @overload
-    def __call__(self, inputs: str, **options: Unpack[TokenClassificationOptions]) -> Results[Entity]: ...  # type: ignore[overload-overlap]
+    def __call__(self, inputs: str, **options: Unpack[Options]) -> Results[Entity]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, inputs: Sequence[str] | Sequence[Sequence[str]], **options: Unpack[TokenClassificationOptions]
-    ) -> Results[list[Entity]]: ...
+    def __call__(self, inputs: Sequence[str | Sequence[str]], **options: Unpack[Options]) -> Results[list[Entity]]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(
-        self, inputs: Iterable[str], **options: Unpack[TokenClassificationOptions]
-    ) -> Iterator[list[Entity]]: ...
+    def __call__(self, inputs: Iterable[str], **options: Unpack[Options]) -> Iterator[list[Entity]]: ...
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Label the tokens of one text, or of many.
 
@@ -169,22 +168,13 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
             For a list, a list of those; for another iterable, an iterator over them.
         """
         resolved = self._options(**options)
-        if (
-            resolved.is_split_into_words
-            and isinstance(inputs, list | tuple)
-            and not all(isinstance(item, list | tuple) for item in inputs)
-        ):
+        many = isinstance(inputs, list | tuple)
+        if resolved.is_split_into_words and many and not all(isinstance(item, list | tuple) for item in inputs):
             inputs = [inputs]  # the words of one text
-        if resolved.offset_mapping is not None:
-            texts = len(inputs) if isinstance(inputs, list | tuple) else 1
-            if texts != len(resolved.offset_mapping):
-                raise ValueError(
-                    f"offset_mapping is for {len(resolved.offset_mapping)} texts, and there are {texts}; give one per "
-                    "text"
-                )
+        given, texts = resolved.offset_mapping, len(inputs) if many else 1
+        if given is not None and len(given) != texts:
+            raise ValueError(f"offset_mapping is for {len(given)} texts, and there are {texts}; give one per text")
         return self._run(inputs, resolved)
-
-    # -- options -----------------------------------------------------------------------------------------------
 
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
         room = self.max_length - _SPECIAL
@@ -203,8 +193,6 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
             raise ValueError("offset_mapping can't be combined with stride or is_split_into_words")
         if options.aggregation_strategy in _BY_WORD:
             warn(_NO_WORDS)
-
-    # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> TokenizedText:
         if options.is_split_into_words:
@@ -247,8 +235,6 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
             offsets += [(begin + start, begin + end) for start, end in encoding.offsets[1:-1]]
             begin += len(word) + len(delimiter)
         return delimiter.join(words), tuple(ids), tuple(offsets)
-
-    # -- answering ---------------------------------------------------------------------------------------------
 
     def _answer(self, items: Sequence[TokenizedText], options: SimpleNamespace) -> list[list[Entity]]:
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
@@ -313,13 +299,10 @@ def _given_offsets(mappings: Sequence[Offsets], tokens: int, index: int | None) 
     """The user's own offsets for the tokens of a text, without those of `<s>` and `</s>`."""
     if (index or 0) >= len(mappings):
         raise PipelineException("there is no offset_mapping for it; give one per text", index)
-    offsets = mappings[index or 0]
-    if len(offsets) != tokens + _SPECIAL:
-        raise PipelineException(
-            f"its offset_mapping has {len(offsets)} entries, and the text {tokens + _SPECIAL} tokens, <s> and </s> "
-            "included",
-            index,
-        )
+    offsets, count = mappings[index or 0], tokens + _SPECIAL
+    if len(offsets) != count:
+        what = f"its offset_mapping has {len(offsets)} entries, and the text {count} tokens, <s> and </s> included"
+        raise PipelineException(what, index)
     return offsets[1:-1]
 
 
@@ -340,15 +323,13 @@ def _group(spans: Iterable[Span]) -> list[Span]:
             groups[-1].append(span)
         else:
             groups.append([span])
-    return [
-        Span(_name(group[0].label), np.mean([span.score for span in group]), group[0].first, group[-1].stop)
-        for group in groups
-    ]
-
-
-def _name(label: str) -> str:
-    """The part of a label after the first hyphen, whatever comes before it: transformers' rule."""
-    return str(label).split("-", 1)[-1]  # some models number their labels
+    merged = []
+    for group in groups:
+        name = str(group[0].label).split("-", 1)[
+            -1
+        ]  # after the first hyphen, whatever comes before it, as transformers
+        merged.append(Span(name, np.mean([span.score for span in group]), group[0].first, group[-1].stop))
+    return merged
 
 
 def _tag(label: str) -> tuple[bool, str]:
@@ -358,8 +339,8 @@ def _tag(label: str) -> tuple[bool, str]:
 
 
 def merge_entities(entities: list[Entity]) -> list[Entity]:
-    """The entities of windows that overlap, in the order of the text: of entities that overlap, the longest, or if they
-    are equally long the one with the higher score."""
+    """The entities of windows in the order of the text: of those that overlap, the longest, or of equal lengths the one
+    with the higher score."""
     merged: list[Entity] = []
     for entity in sorted(entities, key=lambda entity: entity["start"]):
         last = merged[-1] if merged else None

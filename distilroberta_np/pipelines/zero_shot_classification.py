@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Annotated, Any, NamedTuple, TypedDict, Unpack, overload
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -73,6 +73,9 @@ class ZeroShotClassificationOptions(CallOptions, total=False):
     ]
 
 
+Options: TypeAlias = ZeroShotClassificationOptions
+
+
 class Premise(NamedTuple):
     """A text made ready: as it was given, and its tokens without special tokens."""
 
@@ -108,16 +111,14 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         return next((index for label, index in ids.items() if str(label).lower().startswith("entail")), -1)
 
     @overload
-    def __call__(
-        self, sequences: str, *arguments: Any, **options: Unpack[ZeroShotClassificationOptions]
-    ) -> LabelRanking: ...
+    def __call__(self, sequences: str, *arguments: Any, **options: Unpack[Options]) -> LabelRanking: ...
     @overload
     def __call__(
-        self, sequences: Sequence[str], *arguments: Any, **options: Unpack[ZeroShotClassificationOptions]
+        self, sequences: Sequence[str], *arguments: Any, **options: Unpack[Options]
     ) -> Results[LabelRanking]: ...
     @overload
     def __call__(
-        self, sequences: Iterable[str], *arguments: Any, **options: Unpack[ZeroShotClassificationOptions]
+        self, sequences: Iterable[str], *arguments: Any, **options: Unpack[Options]
     ) -> Iterator[LabelRanking]: ...
     def __call__(self, sequences: Any, *arguments: Any, **options: Any) -> Any:
         """Classify one text, or many. The labels are needed, here or when the pipeline is made.
@@ -139,8 +140,6 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
             options["candidate_labels"] = arguments[0]
         return self._run(sequences, self._options(**options))
 
-    # -- options -----------------------------------------------------------------------------------------------
-
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
         if not hasattr(options, "hypotheses") or given.keys() & {"candidate_labels", "hypothesis_template"}:
             # The template with each label in it, as tokens without special tokens.
@@ -161,8 +160,6 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         if ids:
             self._check_ids(ids, f"a token of the label {label!r:.80}", None)
         return tuple(ids)
-
-    # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, item: Any, index: int | None, options: SimpleNamespace) -> Premise:
         encoding = self._encode(item, index, read="some")
@@ -189,8 +186,6 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         room = self.max_length - special - len(hypothesis)
         text = truncate_plain(premise.ids, room, self.tokenizer.truncation_side) if room > 0 else premise.ids
         return [*self._before, *text, *self._between, *hypothesis, *self._after]
-
-    # -- answering ---------------------------------------------------------------------------------------------
 
     def _cost(self, item: Premise, options: SimpleNamespace) -> int:
         return sum(len(self._pair(item, hypothesis)) for hypothesis in options.hypotheses)

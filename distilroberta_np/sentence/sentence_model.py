@@ -19,7 +19,18 @@ from ..layers.params import Array
 from ..messages import shown, warn
 from ..pipelines.base import Pipeline, as_column
 from ..pipelines.loading import LoadingOptions, PathLike
-from ..pipelines.options import CallOptions, Option, as_boolean, as_integer, as_text, declared, one_of, resolve
+from ..pipelines.options import (
+    CallOptions,
+    Option,
+    as_boolean,
+    as_given,
+    as_integer,
+    as_mapping,
+    as_text,
+    declared,
+    one_of,
+    resolve,
+)  # fmt: skip
 from ..pipelines.truncation import truncate
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import batches
@@ -30,22 +41,16 @@ from .sentence_settings import EncoderSettings, SentenceSettings
 Tensors: TypeAlias = Any
 
 
-def _as_settings(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a dict, not {value!r:.80}")
-    return value
-
-
 class SentenceLoadingOptions(LoadingOptions, total=False):
     """Arguments of `SentenceEncoder` and `CrossEncoder`, as of sentence-transformers, for a folder or a name."""
 
-    cache_folder: Annotated[PathLike | None, Option(None, lambda _, value: value, "the same as cache_dir")]
+    cache_folder: Annotated[PathLike | None, Option(None, as_given, "the same as cache_dir")]
     backend: Annotated[str | None, Option(None, one_of("torch"), "without effect")]
     processor_kwargs: Annotated[
         Mapping[str, Any] | None,
-        Option({}, _as_settings, "settings that take precedence over those of tokenizer_config.json"),
+        Option({}, as_mapping, "settings that take precedence over those of tokenizer_config.json"),
     ]
-    tokenizer_kwargs: Annotated[Mapping[str, Any] | None, Option({}, _as_settings, "the same as processor_kwargs")]
+    tokenizer_kwargs: Annotated[Mapping[str, Any] | None, Option({}, as_mapping, "the same as processor_kwargs")]
 
 
 class SentenceOptions(CallOptions, total=False):

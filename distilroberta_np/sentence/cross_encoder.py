@@ -13,7 +13,6 @@ import numpy as np
 from ..checkpoint.sentence_folder import Module, write_modules
 from ..config import RobertaConfig
 from ..errors import ConfigError
-from ..files import read_json
 from ..layers.activation import sigmoid, softmax
 from ..layers.params import Array
 from ..models import RobertaForSequenceClassification
@@ -23,7 +22,7 @@ from ..pipelines.options import Option, as_boolean, as_integer
 from ..tokenizer import RobertaTokenizer
 from .modules import check_modules
 from .sentence_model import SentenceLoadingOptions, SentenceModel, SentenceOptions, TensorOptions, Tensors
-from .sentence_settings import SentenceSettings
+from .sentence_settings import SentenceSettings, read_object
 from .torch_functions import Activation, as_function, function_by_name, identity, name_of_function
 
 Pair = tuple[str, str] | list[str]
@@ -70,12 +69,7 @@ class CrossEncoder(SentenceModel):
         **loading: arguments for a folder or a name (`SentenceLoadingOptions`), such as `revision` and `cache_folder`.
 
     The settings from `activation_fn` to `default_prompt_name` are attributes that can be changed.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-        HubError: the model cannot be found or fetched.
-        ConfigError: a setting is malformed or not supported.
-        CheckpointError, TokenizerError: the weights or the tokenizer cannot be used.
+    Raises DistilRobertaError: the model cannot be found, fetched or used; its subclasses say which.
     """
 
     task = "text-ranking"
@@ -119,8 +113,7 @@ class CrossEncoder(SentenceModel):
     @property
     def config(self) -> RobertaConfig:
         """The config of the model."""
-        config: RobertaConfig = self.model.config
-        return config
+        return self.model.config  # type: ignore[no-any-return]
 
     @property
     def num_labels(self) -> int:
@@ -128,11 +121,8 @@ class CrossEncoder(SentenceModel):
         return self.config.num_labels
 
     def save_pretrained(self, folder: PathLike) -> None:
-        """Save to a folder that this class and sentence-transformers load.
-
-        Raises:
-            ValueError: `activation_fn` has no name that can be saved.
-        """
+        """Save to a folder that this class and sentence-transformers load. Raises ValueError if `activation_fn` has no
+        name that can be saved."""
         settings = SentenceSettings(
             model_type="CrossEncoder",
             prompts=self.prompts,
@@ -175,45 +165,33 @@ class CrossEncoder(SentenceModel):
         """Sort documents by their relevance to a query, best first.
 
         Args:
-            query: a text.
-            documents: the texts to sort.
+            query, documents: the texts.
             top_k: return only the best documents; all if None.
             return_documents: return the texts too.
-            **options: as in `predict`.
+            **options: as in `predict`, whose errors this raises too.
 
         Returns:
             Dicts of `corpus_id` (the document's index), `score` and, if requested, `text`. Documents with equal
             scores keep their order. Equal documents have equal scores.
 
         Raises:
-            ValueError: the model has several labels; or as `predict`.
-            PipelineException, TypeError, CheckpointError: as `predict`.
+            ValueError: the model has several labels.
         """
-        if self.model.config.num_labels != 1:
-            raise ValueError(
-                f"rank needs a model with one label, but this one has {self.model.config.num_labels}; use predict"
-            )
+        if self.num_labels != 1:
+            raise ValueError(f"rank needs a model with one label, but this one has {self.num_labels}; use predict")
         if isinstance(documents, str):
             raise TypeError(f"documents must be a list of strings, not a string: {documents!r:.80}")
         count = None if top_k is None else as_integer("top_k", top_k, smallest=0)
-        return_documents = as_boolean("return_documents", return_documents)
-        documents = list(documents)
-        pairs = [(query, document) for document in documents]
-        scores = self.predict(pairs, **options)
-        ranked: list[RankedDocument] = []
-        for index in np.argsort(-scores, kind="stable").tolist()[:count]:
-            ranked.append({"corpus_id": index, "score": float(scores[index])})
-            if return_documents:
-                ranked[-1]["text"] = documents[index]
-        return ranked
+        texts = list(documents)
+        scores = self.predict([(query, text) for text in texts], **options)
+        order = np.argsort(-scores, kind="stable").tolist()[:count]
+        if as_boolean("return_documents", return_documents):
+            return [{"corpus_id": index, "score": float(scores[index]), "text": texts[index]} for index in order]
+        return [{"corpus_id": index, "score": float(scores[index])} for index in order]
 
     def __repr__(self) -> str:
-        labels = self.model.config.num_labels
-        return (
-            f"CrossEncoder({self.model!r}, {labels} label{'s' * (labels != 1)}, max_seq_length={self.max_seq_length})"
-        )
-
-    # -- as a pipeline -----------------------------------------------------------------------------------------
+        labels = f"{self.num_labels} label{'s' * (self.num_labels != 1)}"
+        return f"CrossEncoder({self.model!r}, {labels}, max_seq_length={self.max_seq_length})"
 
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, list | tuple) and len(inputs) > 0 and isinstance(inputs[0], str)
@@ -228,21 +206,19 @@ class CrossEncoder(SentenceModel):
         scores = np.asarray((options.activation_fn or self.activation_fn)(logits), np.float32)
         if scores.shape != logits.shape:
             raise ValueError(f"activation_fn maps the shape {logits.shape} to {scores.shape}; it must keep the shape")
-        if self.model.config.num_labels == 1:
+        if self.num_labels == 1:
             return list(scores[:, 0])
         return list(softmax(scores) if options.apply_softmax else scores)
 
     def _stacked(self, rows: list[Array], options: SimpleNamespace) -> Array:
-        labels = self.model.config.num_labels
-        return np.stack(rows) if rows else np.empty((0, labels) if labels > 1 else 0, np.float32)
+        return np.stack(rows) if rows else np.empty((0, self.num_labels) if self.num_labels > 1 else 0, np.float32)
 
 
 def _read_activation(folder: Path, settings: SentenceSettings) -> Activation | None:
     """The activation function in the settings, else in the encoder's config.json under a new or an old key; None if
     there is none, or with a warning if it is not a class of torch. Raises ConfigError if it is not supported."""
-    values = read_json(folder / "config.json", ConfigError)
-    own = values.get("sentence_transformers") if isinstance(values, dict) else None
-    old = values.get("sbert_ce_default_activation_function") if isinstance(values, dict) else None
+    values = read_object(folder / "config.json")
+    own, old = values.get("sentence_transformers"), values.get("sbert_ce_default_activation_function")
     for name in (settings.activation_fn, own.get("activation_fn", old) if isinstance(own, dict) else old):
         if name is not None:
             try:

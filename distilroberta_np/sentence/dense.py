@@ -39,12 +39,8 @@ class Dense:
 
     @classmethod
     def load(cls, folder: Path, width: int) -> Self:
-        """Read a folder's config.json and weights, for embeddings of size `width`.
-
-        Raises:
-            ConfigError: the config is malformed or not supported.
-            CheckpointError: the weights cannot be read or have another shape.
-        """
+        """Read a folder's config.json and weights, for embeddings of size `width`. Raises ConfigError, and
+        CheckpointError if the weights cannot be read or have another shape."""
         path = folder / "config.json"
         values = read_module_config(folder)
         if values.get("use_residual"):
@@ -66,18 +62,11 @@ class Dense:
         return cls(LinearWeights(weight, bias), activation)
 
     def save(self, folder: Path) -> None:
-        """Write config.json and the weights, as `load` and sentence-transformers read them.
-
-        Raises:
-            ValueError: the activation function has no name in torch.
-        """
+        """Write config.json and the weights, as `load` and sentence-transformers read them. Raises ValueError if the
+        activation function has no name in torch."""
         weight, bias = self.weights
-        values = {
-            "in_features": weight.shape[1],
-            "out_features": self.out_features,
-            "bias": True,
-            "activation_function": name_of_function(self.activation),
-        }
+        values = {"in_features": weight.shape[1], "out_features": self.out_features, "bias": True}
+        values["activation_function"] = name_of_function(self.activation)
         write_json(folder / "config.json", values)
         with atomic_write(folder / WEIGHTS_FILE) as file:
             write_safetensors(file, {"linear.weight": weight, "linear.bias": bias}, {})

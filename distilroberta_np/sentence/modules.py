@@ -31,17 +31,8 @@ def check_modules(folder: Path, modules: Sequence[Module], supported: Collection
 
 
 def load_modules(folder: Path, modules: Sequence[Module], hidden_size: int) -> tuple[Pooling, list[Layer]]:
-    """Load the modules that follow the encoder.
-
-    Args:
-        folder: of the model.
-        modules: those that its modules.json lists.
-        hidden_size: of the encoder.
-
-    Raises:
-        ConfigError: a module is malformed or not supported.
-        CheckpointError: its weights cannot be used.
-    """
+    """Load the modules that follow the encoder. Raises ConfigError if one is malformed or not supported, and
+    CheckpointError if its weights cannot be used."""
     check_modules(folder, modules, ("Pooling", *_LAYERS, "Dropout"))
     if [module.kind == "Pooling" for module in modules] != [index == 1 for index in range(max(2, len(modules)))]:
         raise ConfigError(f"{folder / MODULES_FILE}: the second module must be a Pooling, and the only one")
@@ -61,11 +52,8 @@ def output_size(layers: Sequence[Layer], width: int) -> int:
 
 
 def save_modules(folder: Path, pooling: Pooling, layers: Sequence[Layer], hidden_size: int) -> None:
-    """Save the modules that follow the encoder, and modules.json.
-
-    Raises:
-        ValueError: one of the layers cannot be saved. Nothing is written then.
-    """
+    """Save the modules that follow the encoder, and modules.json. Raises ValueError, and writes nothing, if one of the
+    layers cannot be saved."""
     saved = [layer for layer in layers if isinstance(layer, Dense | Normalize)]
     if len(saved) < len(layers):
         raise ValueError(f"layers other than {' and '.join(_LAYERS)} cannot be saved")

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -41,18 +41,10 @@ _MAX_MODES = 16
 
 @dataclass(frozen=True)
 class Pooling:
-    """A pooling layer.
+    """A pooling layer. Raises ConfigError if there is no mode, an unknown one, or too many."""
 
-    Attributes:
-        modes: some of `POOLING_MODES`.
-        include_prompt: whether the tokens of a prompt are pooled too.
-
-    Raises:
-        ConfigError: no mode, an unknown mode, or too many.
-    """
-
-    modes: tuple[str, ...] = ("mean",)
-    include_prompt: bool = True
+    modes: tuple[str, ...] = ("mean",)  # of `POOLING_MODES`
+    include_prompt: bool = True  # whether the tokens of a prompt are pooled too
 
     def __post_init__(self) -> None:
         if not 0 < len(self.modes) <= _MAX_MODES or not set(self.modes) <= set(POOLING_MODES):
@@ -61,12 +53,8 @@ class Pooling:
             )
 
     def positions(self, length: int, skipped: int = 0) -> list[int]:
-        """The positions whose hidden states are pooled, ascending.
-
-        Args:
-            length: the number of tokens of the sequence.
-            skipped: how many of the first tokens are not pooled, fewer than `length`.
-        """
+        """The positions of a sequence of `length` tokens whose hidden states are pooled, ascending. The first `skipped`
+        tokens are not."""
         ends = {"cls": skipped, "lasttoken": length - 1}
         if all(mode in ends for mode in self.modes):
             return sorted({ends[mode] for mode in self.modes})
@@ -106,18 +94,12 @@ class Pooling:
         write_json(folder / "config.json", values)
 
 
-def _pool(hidden_states: Array, positions: Sequence[int], mode: str) -> Array:
-    pooled: Array
-    if mode == "cls":
-        pooled = hidden_states[0]
-    elif mode == "lasttoken":
-        pooled = hidden_states[-1]
-    elif mode == "max":
-        pooled = hidden_states.max(axis=0)
-    elif mode == "weightedmean":
+def _pool(hidden_states: Array, positions: Sequence[int], mode: str) -> Any:
+    if mode in ("cls", "lasttoken"):
+        return hidden_states[0 if mode == "cls" else -1]
+    if mode == "max":
+        return hidden_states.max(axis=0)
+    if mode == "weightedmean":
         weights = np.array(positions, hidden_states.dtype) + 1  # [Q]
-        pooled = weights / weights.sum() @ hidden_states  # [Q] @ [Q, H] -> [H]
-    else:
-        divisor = len(hidden_states) if mode == "mean" else math.sqrt(len(hidden_states))
-        pooled = hidden_states.sum(axis=0) / divisor
-    return pooled
+        return weights / weights.sum() @ hidden_states  # [Q] @ [Q, H] -> [H]
+    return hidden_states.sum(axis=0) / (len(hidden_states) if mode == "mean" else math.sqrt(len(hidden_states)))

@@ -13,10 +13,8 @@ def quantize(embeddings: Array, precision: str) -> Array:
     """Convert float32 embeddings (N, D), or one (D,), to another precision.
 
     int8 and uint8 divide the range of each dimension over all embeddings into 256 steps: (N, D). binary and ubinary
-    pack the signs of 8 dimensions into a byte, which is int8 less 128 or uint8: (N, ceil(D / 8)).
-
-    Raises:
-        ValueError: int8 or uint8 for a single embedding, which has no range.
+    pack the signs of 8 dimensions into a byte, which is int8 less 128 or uint8: (N, ceil(D / 8)). Raises ValueError:
+    int8 or uint8 for a single embedding, which has no range.
     """
     if precision == "float32":
         return embeddings

@@ -28,6 +28,7 @@ from .sentence_model import SentenceLoadingOptions, SentenceModel, SentenceOptio
 from .sentence_settings import SentenceSettings
 from .similarity import SIMILARITY_FUNCTIONS, similarity, similarity_pairwise
 
+_OUTPUTS = ("sentence_embedding", "token_embeddings")
 # A sentence, or a pair of texts that is read as one input.
 Sentence = str | tuple[str, str] | list[str]
 
@@ -53,9 +54,7 @@ class EncodeOptions(ArrayOptions, TensorOptions, total=False):
     output_value: Annotated[
         Literal["sentence_embedding", "token_embeddings"],
         Option(
-            "sentence_embedding",
-            one_of("sentence_embedding", "token_embeddings"),
-            "token_embeddings for the final hidden states of each sentence's tokens, (S, H), instead",
+            _OUTPUTS[0], one_of(*_OUTPUTS), "token_embeddings for the final hidden states of its tokens instead, (S, H)"
         ),
     ]
 
@@ -82,12 +81,7 @@ class SentenceEncoder(SentenceModel):
 
     The settings from `max_seq_length` to `truncate_dim` are attributes that can be changed. Those that are None are
     the model's own.
-
-    Raises:
-        PipelineException: model and tokenizer do not belong together.
-        HubError: the model cannot be found or fetched.
-        ConfigError: a setting is malformed or not supported.
-        CheckpointError, TokenizerError: the weights or the tokenizer cannot be used.
+    Raises DistilRobertaError: the model cannot be found, fetched or used; its subclasses say which.
     """
 
     task = "sentence-similarity"
@@ -133,11 +127,8 @@ class SentenceEncoder(SentenceModel):
         self.truncate_dim = settings.truncate_dim if given is None else given
 
     def save_pretrained(self, folder: PathLike) -> None:
-        """Save to a folder that this class and sentence-transformers load.
-
-        Raises:
-            ValueError: one of `layers` cannot be saved.
-        """
+        """Save to a folder that this class and sentence-transformers load. Raises ValueError if one of `layers` cannot
+        be saved."""
         save_modules(Path(folder), self.pooling, self.layers, self.model.config.hidden_size)
         settings = SentenceSettings(
             prompts=self.prompts,
@@ -200,13 +191,11 @@ class SentenceEncoder(SentenceModel):
 
     def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """`encode_document` as LangChain's Embeddings: N texts -> N lists of D numbers."""
-        embeddings: list[list[float]] = self.encode_document(list(texts)).tolist()
-        return embeddings
+        return self.encode_document(list(texts)).tolist()  # type: ignore[no-any-return]
 
     def embed_query(self, text: str) -> list[float]:
         """`encode_query` as LangChain's Embeddings: a text -> D numbers."""
-        embedding: list[float] = self.encode_query(text).tolist()
-        return embedding
+        return self.encode_query(text).tolist()  # type: ignore[no-any-return]
 
     def __call__(self, input: Sequence[str]) -> list[Array]:
         """`encode_document` as Chroma's EmbeddingFunction: N texts -> N arrays (D,)."""
@@ -229,8 +218,6 @@ class SentenceEncoder(SentenceModel):
             f"SentenceEncoder({self.model!r}, {'+'.join(self.pooling.modes)} pooling{layers}, "
             f"{self.get_embedding_dimension()} dimensions, max_seq_length={self.max_seq_length})"
         )
-
-    # -- as a pipeline -----------------------------------------------------------------------------------------
 
     def _check_call(self, options: SimpleNamespace) -> None:
         super()._check_call(options)

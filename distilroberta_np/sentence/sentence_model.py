@@ -146,8 +146,6 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         tokenizer = {"model_max_length": self.max_seq_length}
         EncoderSettings(tokenizer, self.tokenizer.lowercase).save(folder, task)
 
-    # -- as a pipeline -----------------------------------------------------------------------------------------
-
     def _run(self, inputs: Any, options: SimpleNamespace) -> Any:
         if isinstance(inputs, np.ndarray):  # of pairs too, which have two dimensions
             inputs = inputs.tolist()
@@ -168,11 +166,7 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
 
     def _token_ids(self, prompt: str, texts: Sequence[Any], index: int | None) -> tuple[int, ...]:
         """The ids of one or two texts, with special tokens, truncated to `max_seq_length`, the longer text first.
-
-        Raises:
-            PipelineException, TypeError: as `_encode`.
-            ValueError: `max_seq_length` is too small.
-        """
+        Raises as `_encode`, and ValueError if `max_seq_length` is too small."""
         limit = as_integer("max_seq_length", self.max_seq_length, smallest=self._MIN_LENGTH)
         first, *rest = texts
         encoding = self._encode(prompt + first if isinstance(first, str) else first, index, *rest, read="some")

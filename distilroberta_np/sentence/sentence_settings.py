@@ -18,13 +18,8 @@ _OUTPUTS = {
     "sequence-classification": ("logits", "scores"),
 }
 _UNSUPPORTED = (
-    "config_args",
-    "config_kwargs",
-    "document_length",
-    "query_expansion",
-    "query_length",
-    "tokenizer_name_or_path",
-)
+    "config_args", "config_kwargs", "document_length", "query_expansion", "query_length", "tokenizer_name_or_path"
+)  # fmt: skip
 # Settings of how torch loads the model, which change no result here.
 _LOADING = ("add_pooling_layer", "attn_implementation", "device_map", "dtype", "torch_dtype", "use_safetensors")
 _KINDS = {str: "a string", int: "a positive integer", dict: "an object"}
@@ -51,13 +46,11 @@ class SentenceSettings:
         prompts = _value(path, values, "prompts", dict) or {}
         if not all(isinstance(text, str | None) for text in prompts.values()):
             raise ConfigError(f"{path}: prompts must be strings, not {shown(prompts)}")
+        kinds = {"default_prompt_name": str, "similarity_fn_name": str, "truncate_dim": int, "activation_fn": str}
         return cls(
-            model_type=_value(path, values, "model_type", str) or "SentenceTransformer",
-            prompts={name: text or "" for name, text in prompts.items()},
-            default_prompt_name=_value(path, values, "default_prompt_name", str),
-            similarity_fn_name=_value(path, values, "similarity_fn_name", str),
-            truncate_dim=_value(path, values, "truncate_dim", int),
-            activation_fn=_value(path, values, "activation_fn", str),
+            _value(path, values, "model_type", str) or "SentenceTransformer",
+            {name: text or "" for name, text in prompts.items()},
+            **{name: _value(path, values, name, kind) for name, kind in kinds.items()},
         )
 
     def save(self, folder: Path) -> None:
@@ -67,27 +60,16 @@ class SentenceSettings:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """The settings of an encoder's sentence_bert_config.json.
+    """The settings of an encoder's sentence_bert_config.json."""
 
-    Attributes:
-        tokenizer: settings that take precedence over tokenizer_config.json, such as `model_max_length`.
-        do_lower_case: whether texts are converted to lower case.
-    """
-
+    # They take precedence over tokenizer_config.json, such as `model_max_length`.
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     do_lower_case: bool = False
 
     @classmethod
     def load(cls, folder: Path, task: str) -> EncoderSettings:
-        """Read the settings in an encoder's folder; a missing file has the defaults.
-
-        Args:
-            folder: of the encoder.
-            task: the task of the model, "feature-extraction" or "sequence-classification".
-
-        Raises:
-            ConfigError: a setting is malformed or not supported.
-        """
+        """Read the settings in an encoder's folder; a missing file has the defaults. `task` is "feature-extraction" or
+        "sequence-classification". Raises ConfigError."""
         path = next((folder / name for name in ENCODER_SETTINGS_FILES if (folder / name).exists()), None)
         if path is None:
             return cls()

@@ -17,11 +17,7 @@ _NORMS = {"euclidean": 2, "manhattan": 1}
 
 def similarity(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str = "cosine") -> Array:
     """The similarity of every embedding to every other: (N, D) and (M, D) -> (N, M) float32. One embedding (D,) is a
-    row.
-
-    Raises:
-        ValueError: an unknown function, or other shapes.
-    """
+    row. Raises ValueError: an unknown function, or other shapes."""
     first, second = map(np.atleast_2d, _check(embeddings1, embeddings2, function))
     result: Array
     if function in _NORMS:
@@ -35,20 +31,14 @@ def similarity(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str = "
 
 
 def similarity_pairwise(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str = "cosine") -> Array:
-    """The similarity of each embedding to the one with the same index: (N, D) and (N, D) -> (N,) float32.
-
-    Raises:
-        ValueError: an unknown function, or other shapes.
-    """
+    """The similarity of each embedding to the one with the same index: (N, D) and (N, D) -> (N,) float32. Raises
+    ValueError: an unknown function, or other shapes."""
     first, second = _check(embeddings1, embeddings2, function)
     if first.shape != second.shape and first.ndim == second.ndim:
         raise ValueError(f"there are {len(first)} and {len(second)} embeddings; pairs need the same number of both")
-    result: Array
     if function in _NORMS:
-        result = -np.linalg.norm(first - second, ord=_NORMS[function], axis=-1)
-    else:
-        result = (first * second).sum(axis=-1)
-    return result
+        return -np.linalg.norm(first - second, ord=_NORMS[function], axis=-1)  # type: ignore[no-any-return]
+    return (first * second).sum(axis=-1)  # type: ignore[no-any-return]
 
 
 def _check(embeddings1: ArrayLike, embeddings2: ArrayLike, function: str) -> tuple[Array, Array]:

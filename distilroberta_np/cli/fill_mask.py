@@ -8,7 +8,7 @@ from typing import Any
 
 from .answering import add_task_arguments, run_task
 from .command import Command
-from .terminal import print_result, score_cells
+from .terminal import print_result
 
 _EXAMPLES = """\
   distilroberta-np fill-mask "The man worked as a <mask>."
@@ -49,8 +49,8 @@ def _print_result(number: int, text: str, answer: list[Any]) -> None:
     frame = ("<s>", "</s>") if sys.stdout.isatty() and len(masks) > 1 else ("", "")
     for mask, predictions in enumerate(masks, start=1):
         rows = [
-            (score, _token(item["token_str"]), item["sequence"].removeprefix(frame[0]).removesuffix(frame[1]))
-            for score, item in zip(score_cells([item["score"] for item in predictions]), predictions, strict=True)
+            (item["score"], _token(item["token_str"]), item["sequence"].removeprefix(frame[0]).removesuffix(frame[1]))
+            for item in predictions
         ]
         headings = [text] * (mask == 1) + [f" mask {mask}"] * (len(masks) > 1)
         print_result(headings, (str(number), str(mask)), rows)

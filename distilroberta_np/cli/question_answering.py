@@ -10,7 +10,7 @@ from typing import Any
 
 from .answering import add_task_arguments, run_task
 from .command import Command
-from .terminal import print_result, score_cells
+from .terminal import offsets, print_result
 
 _EXAMPLES = """\
   distilroberta-np question-answering "Where do I live?" --context "I live in Berlin." --model tuned
@@ -47,13 +47,12 @@ def run(options: argparse.Namespace) -> int:
         return _question_and_context(line) if context is None else {"question": line, "context": context}
 
     def print_answers(number: int, line: str, answer: Any) -> None:
-        answers = [answer] if isinstance(answer, dict) else answer
-        rows: list[list[str]] = []
-        for item, score in zip(answers, score_cells([item["score"] for item in answers]), strict=True):
-            start, end = str(item["start"]), str(item["end"])
-            shown = [f"{start}-{end}", item["answer"] or "(no answer)"]
-            rows.append([score, *(shown if sys.stdout.isatty() else [start, end, item["answer"]])])
-        print_result([parse(line)["question"]], [str(number)], rows, right=(0, 1))
+        nothing = "(no answer)" if sys.stdout.isatty() else ""
+        rows = [
+            [item["score"], *offsets(item["start"], item["end"]), item["answer"] or nothing]
+            for item in ([answer] if isinstance(answer, dict) else answer)
+        ]
+        print_result([parse(line)["question"]], [str(number)], rows, right=(1,))
 
     return run_task(options, "question-answering", print_answers, outcome="prediction", parse=parse)
 

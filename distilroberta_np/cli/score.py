@@ -72,7 +72,7 @@ def _print_score(number: int, text: str, answer: SentenceScore) -> None:
         print_table([(str(number), score, str(len(answer["tokens"])), text)])
         return
     values = [f"{value:.4f}" for value in answer["log_probabilities"]]
-    print_result([text], (), [*zip(values, answer["tokens"], strict=True), (score, "(sum)")])
+    print_result([text], (), [*zip(values, answer["tokens"], strict=True), (score, "(sum)")], right=(0,))
 
 
 COMMAND = Command(

@@ -57,25 +57,35 @@ def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> 
 
 
 def print_result(
-    headings: Iterable[str], prefix: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = (0,)
+    headings: Iterable[str], prefix: Sequence[str], rows: Iterable[Sequence[str | float]], *, right: Iterable[int] = ()
 ) -> None:
     """Print the rows of a result: on a terminal below headings, such as the text; otherwise each after a prefix, such
-    as the number of the text. The other arguments are as for `print_table`."""
+    as the number of the text. Columns of scores are aligned on the right, with those that `right` names."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    scores = [index for index, column in enumerate(columns) if isinstance(column[0], float)]
+    for index in scores:
+        columns[index] = _score_cells(columns[index])
+    cells: list[Any] = list(zip(*columns, strict=True))
     if not sys.stdout.isatty():
-        print_table([*prefix, *row] for row in rows)
+        print_table([*prefix, *row] for row in cells)
         return
     for heading in headings:
         print(printable(heading))
-    print_table(rows, right=right)
+    print_table(cells, right=[*right, *scores])
 
 
-def score_cells(scores: Sequence[float]) -> list[str]:
+def _score_cells(scores: Sequence[Any]) -> list[Any]:
     """Scores as text with four significant digits; on a terminal of the largest, so that decimal points align."""
     if not sys.stdout.isatty():
         return [f"{score:.4g}" for score in scores]
     largest = max(map(abs, scores), default=0)
     decimals = 4 if largest == 0 else max(0, 3 - math.floor(math.log10(largest)))
     return [f"{score:.{decimals}f}" for score in scores]
+
+
+def offsets(start: int, end: int) -> list[str]:
+    """Where something stands in a text: a cell on a terminal, two elsewhere."""
+    return [f"{start}-{end}"] if sys.stdout.isatty() else [str(start), str(end)]
 
 
 def _one_line(cell: str) -> str:

@@ -7,7 +7,7 @@ import argparse
 from ..pipelines.text_classification import LabelScore
 from .answering import add_task_arguments, run_task
 from .command import Command
-from .terminal import print_result, score_cells
+from .terminal import print_result
 
 _EXAMPLES = """\
   distilroberta-np text-classification "A fine film." --model tuned
@@ -52,8 +52,7 @@ def _pair(line: str) -> dict[str, str]:
 
 
 def _print_result(number: int, text: str, answer: list[LabelScore]) -> None:
-    scores = score_cells([item["score"] for item in answer])
-    print_result([text], [str(number)], list(zip(scores, (item["label"] for item in answer), strict=True)))
+    print_result([text], [str(number)], [(item["score"], item["label"]) for item in answer])
 
 
 COMMAND = Command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from functools import partial
 
@@ -11,7 +10,7 @@ from ..pipelines import TokenClassificationPipeline
 from ..pipelines.token_classification import Entity
 from .answering import add_task_arguments, answer_all, load_pipeline, open_texts
 from .command import Command
-from .terminal import print_result, score_cells
+from .terminal import offsets, print_result
 
 _EXAMPLES = """\
   distilroberta-np token-classification "Ada lived in Rome." --model tuned
@@ -62,12 +61,11 @@ def _check_length(classifier: TokenClassificationPipeline, text: str) -> str:
 
 
 def _print_result(number: int, text: str, answer: list[Entity]) -> None:
-    rows: list[list[str]] = []
-    for item, score in zip(answer, score_cells([item["score"] for item in answer]), strict=True):
-        start, end = str(item["start"]), str(item["end"])
-        offsets = [f"{start}-{end}"] if sys.stdout.isatty() else [start, end]
-        rows.append([item["entity_group"] if "entity_group" in item else item["entity"], score, item["word"], *offsets])
-    print_result([text], [str(number)], rows, right=(1,))
+    rows: list[list[str | float]] = []
+    for item in answer:
+        label = item["entity_group"] if "entity_group" in item else item["entity"]
+        rows.append([label, item["score"], item["word"], *offsets(item["start"], item["end"])])
+    print_result([text], [str(number)], rows)
 
 
 COMMAND = Command(

@@ -7,7 +7,7 @@ import argparse
 from ..pipelines.zero_shot_classification import LabelRanking
 from .answering import add_task_arguments, run_task
 from .command import Command
-from .terminal import print_result, score_cells
+from .terminal import print_result
 
 _EXAMPLES = """\
   distilroberta-np zero-shot-classification "Rain is coming." --labels weather sport --model tuned
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_result(number: int, text: str, answer: LabelRanking) -> None:
-    print_result([text], [str(number)], list(zip(score_cells(answer["scores"]), answer["labels"], strict=True)))
+    print_result([text], [str(number)], zip(answer["scores"], answer["labels"], strict=True))
 
 
 COMMAND = Command(

@@ -16,7 +16,7 @@ from .pretrained import CONFIG, Pretrained
 
 # Far above any RoBERTa: a config.json beyond them is damaged or hostile, and would only exhaust memory.
 _LARGEST_SIZE = 100_000_000
-_MOST_LAYERS = 1_000
+_LARGEST = {"num_hidden_layers": 1_000}
 _MOST_LABELS = 1_000_000
 
 # Settings that change the result, and the values that are supported; the first one is the default.
@@ -82,19 +82,25 @@ class RobertaConfig(Pretrained):
 
     def __post_init__(self) -> None:
         for name in _SIZES:
-            value = getattr(self, name)
-            if not _is_integer(value):
-                raise ConfigError(f"config: {name} must be an integer, not {shown(value)}")
             smallest = 0 if name == "pad_token_id" else 1
-            largest = _MOST_LAYERS if name == "num_hidden_layers" else _LARGEST_SIZE
-            if not smallest <= value <= largest:
-                raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {shown(value)}")
-        eps = self.layer_norm_eps
-        if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
-            raise ConfigError(f"config: layer_norm_eps must be a number between 0 and 1, not {shown(eps)}")
+            _check_integer(name, getattr(self, name), smallest, _LARGEST.get(name, _LARGEST_SIZE))
+
+        def check(name: str, holds: object, need: str) -> None:
+            if not holds:
+                raise ConfigError(f"config: {name} must be {need}, not {shown(getattr(self, name))}")
+
+        eps, labels, names = self.layer_norm_eps, self.labels, self.architectures
+        is_number = isinstance(eps, int | float) and not isinstance(eps, bool)
+        check("layer_norm_eps", is_number and 0 < eps < 1, "a number between 0 and 1")
+        check("architectures", isinstance(names, tuple) and all(isinstance(x, str) for x in names), "a list of names")
+        check("tie_word_embeddings", isinstance(self.tie_word_embeddings, bool), "true or false")
+        if isinstance(labels, tuple):
+            check("labels", labels and all(isinstance(label, str | int | float) for label in labels), "names")
+        elif labels is not None:
+            _check_integer("num_labels", labels, 1, _MOST_LABELS)
+        _check_problem_type(self.problem_type)
         if self.hidden_act not in _EXACT_GELU:
-            act = shown(self.hidden_act)
-            raise ConfigError(f"config: hidden_act {act} is not supported, only 'gelu' (the exact one)")
+            raise ConfigError(f"config: hidden_act {shown(self.hidden_act)} is not supported, only 'gelu' (exact)")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"config: hidden_size {self.hidden_size} is not a multiple of "
@@ -108,25 +114,6 @@ class RobertaConfig(Pretrained):
             raise ConfigError(
                 f"config: max_position_embeddings {self.max_position_embeddings} leaves no position for a token: "
                 f"positions start at pad_token_id + 1 = {self.pad_token_id + 1}"
-            )
-        architectures = self.architectures
-        if not isinstance(architectures, tuple) or not all(isinstance(item, str) for item in architectures):
-            raise ConfigError(f"config: architectures must be a list of names, not {shown(architectures)}")
-
-        if not isinstance(self.tie_word_embeddings, bool):
-            shown_value = shown(self.tie_word_embeddings)
-            raise ConfigError(f"config: tie_word_embeddings must be true or false, not {shown_value}")
-        labels = self.labels
-        if isinstance(labels, tuple):
-            if not labels or not all(isinstance(label, str | int | float) for label in labels):
-                raise ConfigError(f"config: labels must be names, not {shown(labels)}")
-        elif labels is not None and (not _is_integer(labels) or not 1 <= labels <= _MOST_LABELS):
-            raise ConfigError(
-                f"config: num_labels must be an integer between 1 and {_MOST_LABELS:,}, not {shown(labels)}"
-            )
-        if self.problem_type not in PROBLEM_TYPES:
-            raise ConfigError(
-                f"config: problem_type {shown(self.problem_type)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}"
             )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -177,7 +164,7 @@ class RobertaConfig(Pretrained):
 
     def to_dict(self) -> dict[str, Any]:
         """The config in the keys of a config.json of transformers."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_HEADS}
+        values = {name: getattr(self, name) for name in _OWN}
         if self.head_error is None and (self.labels, self.label_ids) != (None, None):
             values |= {"id2label": self.id2label, "label2id": dict(self.label_ids or self.label2id)}
         if self.problem_type is not None:
@@ -207,13 +194,10 @@ class RobertaConfig(Pretrained):
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
             raise ConfigError(f"config: {', '.join(missing)} missing, and there is no safe default")
-        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
-        if isinstance(known.get("architectures", ()), list):
-            known["architectures"] = tuple(known["architectures"])
-        elif known.get("architectures", ()) is None:
-            del known["architectures"]
-        for name in _OF_HEADS:
-            known.pop(name, None)
+        known = {name: values[name] for name in _OWN if name in values}
+        architectures = known.get("architectures")
+        if isinstance(architectures, list | None):
+            known["architectures"] = tuple(architectures or ())
         try:
             head = _head(values)
         except ConfigError as error:
@@ -234,7 +218,7 @@ class RobertaConfig(Pretrained):
             TypeError, ValueError: another option, or one that would change something.
         """
         values = read_json(path, ConfigError)
-        known = {name: options.pop(name) for name in (*_NAMES, "id2label", "label2id", "num_labels") if name in options}
+        known = {name: options.pop(name) for name in _OPTIONS if name in options}
         check_harmless(LOADING, options)
         if known and isinstance(values, dict):
             if "id2label" in known or "num_labels" in known:
@@ -263,8 +247,7 @@ def _head(values: dict[str, Any]) -> dict[str, Any]:
         else:
             ids = tuple(ids.items()) if isinstance(ids, dict) else ()
     problem_type = values.get("problem_type") or None
-    if problem_type not in PROBLEM_TYPES:
-        raise ConfigError(f"config: problem_type {shown(problem_type)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}")
+    _check_problem_type(problem_type)
     count = labels if isinstance(labels, int) else len(labels or "ab")
     if problem_type == "single_label_classification" and count == 1:
         raise ConfigError("config: problem_type single_label_classification needs at least two labels")
@@ -274,14 +257,14 @@ def _head(values: dict[str, Any]) -> dict[str, Any]:
 def _labels(values: dict[str, Any]) -> tuple[str, ...] | int | None:
     """The labels in the order of their ids, or their number if that is another than that of the names."""
     names, count = values.get("id2label"), values.get("num_labels")
-    if count is not None and (not _is_integer(count) or not 1 <= count <= _MOST_LABELS):
-        raise ConfigError(f"config: num_labels must be an integer between 1 and {_MOST_LABELS:,}, not {shown(count)}")
+    if count is not None:
+        _check_integer("num_labels", count, 1, _MOST_LABELS)
     if names is None:
-        return None if count is None else int(count)
+        return count
     if not isinstance(names, dict) or not all(key.isascii() and key.isdecimal() for key in map(str, names)):
         raise ConfigError(f"config: id2label must map ids to labels, not {shown(names)}")
     if count is not None and count != len(names):
-        return int(count)  # as in transformers, which then numbers the labels
+        return count  # as in transformers, which then numbers the labels
     by_id = {int(key): name for key, name in names.items()}
     missing = next((index for index in range(len(names) or 1) if index not in by_id), None)
     if missing is not None:
@@ -297,7 +280,20 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _check_integer(name: str, value: Any, smallest: int, largest: int) -> None:
+    if not _is_integer(value):
+        raise ConfigError(f"config: {name} must be an integer, not {shown(value)}")
+    if not smallest <= value <= largest:
+        raise ConfigError(f"config: {name} must be between {smallest} and {largest:,}, not {shown(value)}")
+
+
+def _check_problem_type(value: Any) -> None:
+    if value not in PROBLEM_TYPES:
+        raise ConfigError(f"config: problem_type {shown(value)} is unknown; use {', '.join(PROBLEM_TYPES[1:])}")
+
+
 _REQUIRED = tuple(each.name for each in fields(RobertaConfig) if each.default is MISSING)
-_NAMES = tuple(each.name for each in fields(RobertaConfig) if each.name not in ("labels", "label_ids", "head_error"))
 _OF_HEADS = ("labels", "label_ids", "problem_type", "head_error")
+_OWN = tuple(each.name for each in fields(RobertaConfig) if each.name not in _OF_HEADS)
+_OPTIONS = (*_OWN, "problem_type", "id2label", "label2id", "num_labels")  # of `from_file`
 _SIZES = (*(name for name in _REQUIRED if name != "layer_norm_eps"), "pad_token_id")

@@ -24,9 +24,7 @@ from ..files import unique_keys
 from ..layers.params import Array
 
 # The NumPy dtype that views a stored one; NumPy has no bfloat16.
-_STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-
-
+_STORED_AS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 # A thousand layers need a quarter of it. The safetensors package would read a larger one for minutes.
 _LARGEST_HEADER = 8 * 2**20
 

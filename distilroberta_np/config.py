@@ -209,7 +209,6 @@ class RobertaConfig(Pretrained):
         """Read a config.json.
 
         Args:
-            path: of the file.
             options: values instead of those of the file, such as `num_labels` or `id2label`; and arguments of
                 transformers' `from_pretrained` that change nothing here.
 

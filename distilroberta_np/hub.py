@@ -85,7 +85,6 @@ def resolve_model(
         name_or_path: a folder, or the name of a model on the hub.
         revision: branch, tag or commit; the published model's pinned commit, and "main" of any other, if None.
         cache_dir: the hub's cache, if not the usual one.
-        local_files_only: never connect.
         parts: the parts that are needed, of "config", "weights", "tokenizer" and "modules".
 
     Raises:
@@ -433,8 +432,6 @@ def _is_complete(folder: Path, parts: Collection[str], has: Callable[[Path], boo
     """Whether a folder has the files of all these parts.
 
     Args:
-        folder: the folder.
-        parts: the parts.
         has: whether a file is there and sound.
         no_modules: whether a model without a list of modules is known to have none.
     """

@@ -133,7 +133,6 @@ class RobertaTokenizer(Pretrained):
         and added_tokens.json if they are there.
 
         Args:
-            folder: the folder of the files.
             overrides: settings that take precedence over those of tokenizer_config.json.
             lowercase: convert texts to lower case.
             options: overrides by their names, such as model_max_length=128 or padding_side="left"; and arguments of

@@ -69,7 +69,6 @@ def read_tokenizer(folder: Path, overrides: Mapping[str, Any] | None = None) -> 
     """Read the tokenizer of a folder.
 
     Args:
-        folder: the folder of the files.
         overrides: settings that take precedence over those of tokenizer_config.json.
 
     Returns:
@@ -123,8 +122,6 @@ def make_roberta(
     """Give a byte-level BPE the pre-tokenizer, decoder, special tokens and post-processor of RoBERTa.
 
     Args:
-        tokenizer: with the vocabulary.
-        settings: values of a tokenizer_config.json.
         tokens: added before the special tokens that the vocabulary lacks.
     """
     settings = _USUAL | {name: value for name, value in (settings or {}).items() if value is not None}

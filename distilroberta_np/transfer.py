@@ -59,10 +59,7 @@ def fetch_file(url: str, headers: Mapping[str, str], path: Path, size: int, expe
     """Fetch a file, verify it, and only then give it its name.
 
     Args:
-        url: where to fetch it.
-        headers: of the request.
         path: its final name, whose folder exists.
-        size: in bytes.
         expected: its hash, as `file_hash` computes it.
         name: for the progress bar and for errors.
 

@@ -32,8 +32,6 @@ def ablate(unmasker: FillMaskPipeline, text: str, target: str | None = None) -> 
     sentence (Li et al. 2016, "Understanding Neural Networks through Representation Erasure").
 
     Args:
-        unmasker: the model, with its tokenizer.
-        text: with one mask.
         target: the word whose log-probability is measured; the model's answer if None.
 
     Raises:

@@ -50,8 +50,6 @@ def attribute(unmasker: FillMaskPipeline, text: str, target: str | None = None, 
     sentence get no integrated gradient.
 
     Args:
-        unmasker: the model, with its tokenizer.
-        text: with one mask.
         target: the word whose log-probability is attributed; the model's answer if None.
         steps: the number of points of the integral (Gauss-Legendre quadrature).
 

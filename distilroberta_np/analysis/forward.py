@@ -33,8 +33,6 @@ def run_layer(
 
     Args:
         hidden_states: (B, S, H), the input of the layer.
-        weights: of the layer.
-        config: of the model.
         kept_heads: (B, A), a factor for the context of each head: 0 leaves the head out. All are 1 if None.
         kept_feed_forward: (B,), a factor for the output of the feed-forward block. All are 1 if None.
 
@@ -102,7 +100,6 @@ def run_interventions(
     """Run a sentence once for each intervention, from the layer of the intervention on.
 
     Args:
-        model: the model.
         hidden_states: (L + 1, S, H) of the sentence: the embeddings, then the output of each layer.
         interventions: in the order of their layers.
         position: of the token whose final hidden state is returned.

@@ -31,8 +31,6 @@ def logit_lens(unmasker: FillMaskPipeline, text: str, target: str | None = None,
     """Apply the head to every layer's hidden state at the mask.
 
     Args:
-        unmasker: the model, with its tokenizer.
-        text: with one mask.
         target: the word to follow through the layers; the model's answer if None.
         top_k: the number of words per layer.
 

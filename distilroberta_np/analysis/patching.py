@@ -43,7 +43,6 @@ def patch(unmasker: FillMaskPipeline, text: str, source: str, target: str | None
     "Locating and Editing Factual Associations in GPT", section 2.
 
     Args:
-        unmasker: the model, with its tokenizer.
         text: a sentence with one mask.
         source: a sentence with the same number of tokens and its mask at the same position.
         target: the word whose log-probability is measured. If None, of the five most likely words of either sentence

@@ -52,8 +52,6 @@ class PseudoLikelihoodScorer(Pipeline[_Sentence, SentenceScore]):
     """Score sentences by their pseudo-log-likelihood.
 
     Args:
-        model: the masked language model.
-        tokenizer: its tokenizer.
         **options: defaults for the options of a call.
 
     Raises:

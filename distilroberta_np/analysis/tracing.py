@@ -63,7 +63,6 @@ class Trace:
             trace.select("layer.probabilities", layer=2, head=0, token=" nurse")
 
         Args:
-            name: of the array.
             indices: an index or a slice for each axis to cut; for "token" and "key" also a token as text, as in
                 `tokens`, of which the first is taken.
 
@@ -100,10 +99,6 @@ class Trace:
 
 def trace(unmasker: FillMaskPipeline, text: str) -> Trace:
     """Run a masked language model on a text, and return every intermediate.
-
-    Args:
-        unmasker: the model, with its tokenizer.
-        text: with or without a mask.
 
     Raises:
         PipelineException: the text is too long for the model.

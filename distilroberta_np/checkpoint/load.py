@@ -26,9 +26,7 @@ def load_tree(
     """Read the tensors that a tree of `Key` names.
 
     Args:
-        folder: the folder of the checkpoint.
         stored: its tensors, from `open_checkpoint`.
-        keys: the tree of names and shapes.
         unused: prefixes of the names of tensors that may also be there. (So may position ids, which old versions of
             transformers stored.)
         aliases: other names, under which tensors may be stored instead.
@@ -77,7 +75,6 @@ def open_checkpoint(folder: Path, memory_map: bool = True) -> dict[str, StoredTe
     """Open a folder's model.safetensors, or the shards that its index names.
 
     Args:
-        folder: the folder of the checkpoint.
         memory_map: map the files, whose pages are then read as they are needed, instead of reading them into memory.
 
     Raises:

@@ -19,10 +19,7 @@ def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dty
     """Write config.json and model.safetensors atomically into an existing folder.
 
     Args:
-        folder: the folder to write to.
-        config: of the model.
         keys: a tree of `Key`, of the structure of the weights.
-        weights: a tree of float32 arrays.
         dtype: the dtype to store the weights in, "float32" or "float16".
 
     Raises:

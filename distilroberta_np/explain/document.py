@@ -20,8 +20,6 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
     """Return the page that walks a sentence through the model, as one HTML file without a network.
 
     Args:
-        unmasker: the model, with its tokenizer.
-        text: a sentence with one mask token.
         compare: a second sentence with the same number of tokens and its mask at the same position; the page then
             shows both, and which hidden states carry their difference.
 

@@ -23,7 +23,6 @@ def render(data: dict[str, Any], title: str) -> str:
 
     Args:
         data: {"pages": results of `walk`, one or two; "compare": the patching map, or None}.
-        title: the title of the document.
     """
     # "<" as an escape, so that no text can end the script element. Browsers parse it back in JSON.parse.
     payload = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -51,13 +51,10 @@ def walk(
     """Run the reference model on a sentence and collect what the page shows.
 
     Args:
-        text: the sentence.
-        ids: its token ids, S of them, special tokens included.
         offsets: the characters (start, end) of each token in the text.
         mask: the position of the mask token to explain.
         tokenizer: names the tokens and replays their merges.
         params: the weights by their names in the checkpoint, nested (`reference.checkpoint.nested`).
-        config: the values of config.json.
 
     Returns:
         A dictionary that `json.dumps` takes:

@@ -37,7 +37,6 @@ class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
     Args:
-        config: the shape of the model.
         weights: a tree of float32 arrays (`from_pretrained` loads and checks them).
     """
 
@@ -67,7 +66,6 @@ class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
         """Read config.json and the weights of a folder.
 
         Args:
-            folder: the folder of the files.
             memory_map: map float32 weights from their file, which takes no time and no memory of its own. Every call
                 then checks that the file has not changed. False reads the weights into memory instead.
             config: instead of the folder's own.

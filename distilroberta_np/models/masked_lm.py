@@ -117,8 +117,6 @@ def masked_lm_gradients(
         groups: the masked ids of the sequences of each length, (B, S) integer without padding; on the host, as the
             labels, wherever the weights are.
         labels: of each group (B, S): the original token at the masked positions, and -100 elsewhere.
-        weights, config: of the model.
-        dropout: in the encoder.
         count: the number of labels of the whole batch, if this is a part of it.
 
     Returns:

@@ -85,7 +85,6 @@ def roberta(
 
     Args:
         batch: sequences without padding, or with padding that the groups mask.
-        weights, config: of the model.
         dropout: on the embeddings, on the attention probabilities and on the two halves of each layer; None at
             inference.
         caches: where the caches of all steps are appended, for `roberta_backward`; None at inference.

@@ -102,7 +102,6 @@ def sequence_classification_gradients(
             "single_label_classification": (B,) integer; `cross_entropy`.
             "multi_label_classification": (B, C), 1 for labels that apply, else 0; `binary_cross_entropy`.
             "regression": (B,) or (B, C) numbers; `mean_squared_error`.
-        weights, config: of the model.
         dropout: in the encoder and in the head.
         count: the number of sequences of the whole batch, if this is a part of it.
 

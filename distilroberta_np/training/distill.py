@@ -39,10 +39,8 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
     """Train a student of a teacher, or resume a run. The student starts as the teacher without some of its layers.
 
     Args:
-        folder: of the run.
         files: text, as for `pretrain`.
         settings: of the run. `updates` may change until the learning rate falls, in the last `decay` updates.
-        **run_options: as `RunOptions`.
 
     Returns:
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.

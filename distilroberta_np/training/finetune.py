@@ -45,10 +45,8 @@ def finetune(
     """Fine-tune a model, or resume a run.
 
     Args:
-        folder: of the run.
         settings: of the run. `epochs` may change, and `train` and `eval` if the files were moved.
         local_files_only: never connect to the hub for the model.
-        **run_options: as `RunOptions`.
 
     Returns:
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
@@ -137,10 +135,8 @@ def evaluate(
     """Compute the metrics of a fine-tuned model, such as a run's `best`, on labelled data.
 
     Args:
-        folder: of the model.
         path: of the data, in the format of the training data.
         settings: for the task, the columns and the length.
-        say: called with a line about the data.
 
     Raises:
         TrainingError: unusable data.

@@ -90,11 +90,9 @@ def train(
         run: the folder, after `begin`.
         model: with the weights of the last checkpoint, if there is one, as arrays to write to on the device.
         tokenizer: saved with the model.
-        settings: of the run.
         updates: how many there are in all.
         gradients: of an update, counted from 0: the loss, the gradients as a tree like the weights, and the number of
             tokens.
-        options: how to execute it.
         after: called after every update with the number of updates made.
 
     Returns:

@@ -50,13 +50,11 @@ def pretrain(
     """Train a masked language model from scratch or from another model, or resume a run.
 
     Args:
-        folder: of the run.
         files: text with a paragraph per line and an empty line between documents; .txt or .txt.gz. A file that is given
             twice is seen twice as often.
         last_files: the text of the last updates, by default the same; the best text, as a model remembers it best.
         initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
         settings: of the run. Those of its end (`MAY_CHANGE`) may change until the end begins.
-        **run_options: as `RunOptions`.
 
     Returns:
         Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.

@@ -93,7 +93,6 @@ class RunFolder:
         logs after the last checkpoint are removed, as their updates are made again.
 
         Args:
-            settings: of the run.
             data: the files that the run learns from, by what they are.
             prepare: called for a new run; writes files that the run needs into its folder, and returns their paths.
 
@@ -142,7 +141,6 @@ class RunFolder:
 
         Args:
             weights: the tree to train, with the checkpoint's values if there is one.
-            device: where they are.
             say: told if the machine computes in another way than the one of the checkpoint.
         """
         state = start(weights)
@@ -165,8 +163,6 @@ class RunFolder:
 
         Args:
             save_model: writes the model's files into a folder.
-            state: of the optimizer.
-            device: where the run computes.
         """
 
         def fill(folder: Path) -> None:

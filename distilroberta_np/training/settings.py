@@ -24,10 +24,8 @@ class Rule:
     """How a command describes a setting, and which values the setting takes.
 
     Args:
-        help: the help text of the option.
         metavar: how the help names the value.
         at_least, above, at_most, below: bounds of a number.
-        choices: all values of a name.
         group: the heading in the command's help.
     """
 

@@ -42,10 +42,8 @@ def distillation_gradients(
 
     Args:
         groups, labels: as `masked_lm_gradients` takes them.
-        weights, config: of the student.
         teacher: of the hidden size and the vocabulary of the student, on the same device.
         settings: the weights of the three losses, and the temperature.
-        dropout: of the student.
         masked, tokens: the number of masked positions and of all tokens in the whole batch, if this is a part of it.
 
     Returns:
@@ -104,7 +102,6 @@ def layers_of_student(teacher_layers: int, layers: int) -> list[int]:
     2019, section 3).
 
     Args:
-        teacher_layers: the number of layers of the teacher.
         layers: the number of layers of the student, from 1 to that of the teacher.
     """
     return [round(layer * (teacher_layers - 1) / max(1, layers - 1)) for layer in range(layers)]

@@ -38,7 +38,6 @@ class MaskedBatches:
         run: the run's folder, with a tokenizer.json and what `write_sequences` wrote.
         phase: the name that the sequences were written under.
         length: their maximum length.
-        settings: of the run.
     """
 
     def __init__(self, run: Path, phase: str, length: int, settings: MaskedLMSettings) -> None:
@@ -97,15 +96,8 @@ def write_sequences(
 def batch_gradients(
     batch: Batch, compute: Gradients[Weights], dropout: float, seed: Sequence[int], device: str
 ) -> tuple[float, Weights]:
-    """The loss of a batch and its gradients: summed over micro-batches in threads, or on a GPU all at once.
-
-    Args:
-        batch: its sequences with their labels.
-        compute: the loss and the gradients of a micro-batch.
-        dropout: the dropout probability.
-        seed: of the batch's dropout.
-        device: "cpu" or "cuda".
-    """
+    """The loss of a batch and its gradients: summed over micro-batches in threads, or on a GPU all at once. `dropout`
+    is a probability, and `seed` its seed."""
     total = OrderedSum()
 
     def add(numbered: tuple[int, slice]) -> None:

@@ -40,7 +40,6 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
     and a tag of words.
 
     Args:
-        path: of the file.
         bad: told of each line without a word or a tag, or with another number of columns; its sentence is skipped. Also
             told of lines that could be metadata or words.
 

@@ -30,11 +30,8 @@ def mask_tokens(
 
     Args:
         input_ids: (B, S) integer.
-        rng: a NumPy Generator.
-        mask_token_id: the mask token.
         vocab_size: the number of tokens that random ones are drawn from.
         special_ids: tokens that are never selected: <s>, </s>, <pad>.
-        rate: the masking probability.
         continues: (V,) bool, which tokens continue a word. With it, whole words are selected ("whole word masking"), as
             one token of a word gives the others away.
 

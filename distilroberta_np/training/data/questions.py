@@ -22,7 +22,6 @@ def read_squad(path: Path, bad: Bad = refuse) -> list[Question]:
     """Read the questions of a file in SQuAD's format.
 
     Args:
-        path: of the file.
         bad: told of each question that cannot be used: without a text, or with an answer that is not in the context.
 
     Raises:

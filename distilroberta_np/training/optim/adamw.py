@@ -46,9 +46,7 @@ def adamw(
     Args:
         weights, gradients: trees of arrays of the same shapes.
         state: from `start` or the last update; its arrays are overwritten.
-        learning_rate: lr.
-        weight_decay: decay.
-        beta_1, beta_2, epsilon: b1, b2 and eps.
+        learning_rate, weight_decay, beta_1, beta_2, epsilon: lr, decay, b1, b2 and eps.
     """
     leaves = zip(*(tree_leaves(tree) for tree in (weights, gradients, state.mean, state.square)), strict=True)
     step = state.updates + 1

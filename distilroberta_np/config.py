@@ -255,7 +255,8 @@ def _head(values: dict[str, Any]) -> dict[str, Any]:
 
 def _labels(values: dict[str, Any]) -> tuple[str, ...] | int | None:
     """The labels in the order of their ids, or their number if that is another than that of the names."""
-    names, count = values.get("id2label"), values.get("num_labels")
+    names: Any = values.get("id2label")
+    count: int | None = values.get("num_labels")
     if count is not None:
         _check_integer("num_labels", count, 1, _MOST_LABELS)
     if names is None:

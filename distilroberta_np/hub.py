@@ -289,9 +289,9 @@ def download_model(
             for shard in shard_files(folder / encoder):
                 fetch(encoder + shard)
         if local_dir is None and remote.commit != wanted:
-            cached.note_branch(wanted, remote.commit)
+            cached.note(f"refs/{wanted}", remote.commit)
         if local_dir is None and MODULES in parts and MODULES_FILE not in there:
-            cached.note_lack(remote.commit, MODULES_FILE)
+            cached.note(f".no_exist/{remote.commit}/{MODULES_FILE}")
         return folder
 
 
@@ -429,12 +429,8 @@ def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str]:
 
 
 def _is_complete(folder: Path, parts: Collection[str], has: Callable[[Path], bool], no_modules: bool) -> bool:
-    """Whether a folder has the files of all these parts.
-
-    Args:
-        has: whether a file is there and sound.
-        no_modules: whether a model without a list of modules is known to have none.
-    """
+    """Whether a folder has the files of all these parts; `has` says of a file whether it is there and sound, and
+    `no_modules` whether a model without a list of modules is known to have none."""
 
     def sound(path: Path) -> bool:
         return has(path) or not os.path.lexists(path)

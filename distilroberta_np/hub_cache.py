@@ -56,15 +56,14 @@ class CachedModel:
         if not HASH.fullmatch(blob.name) or not path.is_file():
             return path.is_file()
         status = path.stat()
-        note, content = self._folder / ".verified" / blob.name, f"{status.st_size} {status.st_mtime_ns}"
+        name, content = f".verified/{blob.name}", f"{status.st_size} {status.st_mtime_ns}"
         with suppress(OSError, ValueError):
-            if note.read_text(encoding="utf-8") == content:
+            if (self._folder / name).read_text(encoding="utf-8") == content:
                 return True
         if not _verified(path, blob.name):
             return False
         with suppress(OSError):  # a cache that is read only is verified each time
-            note.parent.mkdir(exist_ok=True)
-            write_text(note, content)
+            self.note(name, content)
         return True
 
     def lacks(self, commit: str, filename: str) -> bool:
@@ -95,17 +94,11 @@ class CachedModel:
         self.has(path)
         return path
 
-    def note_branch(self, branch: str, commit: str) -> None:
-        """Note the commit of a branch or tag."""
-        path = self._folder / "refs" / branch
+    def note(self, name: str, text: str = "") -> None:
+        """Write a note: "refs/BRANCH", the commit of a branch or tag, or ".no_exist/COMMIT/FILE"."""
+        path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, commit)
-
-    def note_lack(self, commit: str, filename: str) -> None:
-        """Note that a commit has no such file."""
-        path = self._folder / ".no_exist" / commit / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        write_text(path, text)
 
 
 def _verified(path: Path, expected: str) -> bool:

@@ -38,7 +38,12 @@ def load_tree(
         CheckpointError: a tensor is missing, of another shape or dtype, or not finite; or the parts of the model that
             are loaded have unknown tensors. (Those of other parts are only warned of.)
     """
-    names = {key.name: _stored_name(key.name, stored, aliases or {}) for key in tree_leaves(keys)}
+    names: dict[str, str] = {}
+    for key in tree_leaves(keys):
+        # Layer norms have other names in checkpoints from TensorFlow.
+        old = key.name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        known = (key.name, old, (aliases or {}).get(key.name, key.name))
+        names[key.name] = next((name for name in known if name in stored), key.name)
     missing = sorted(name for name, found in names.items() if found not in stored)
     if missing:
         raise CheckpointError(f"{folder}: the checkpoint lacks {_some(missing)}")
@@ -63,12 +68,6 @@ def load_tree(
         return tensor.to_float32()
 
     return tree_map(read, keys)
-
-
-def _stored_name(name: str, stored: Mapping[str, StoredTensor], aliases: Mapping[str, str]) -> str:
-    """The name that a tensor has in the checkpoint. Layer norms have other names in checkpoints from TensorFlow."""
-    old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
-    return next((each for each in (name, old, aliases.get(name, name)) if each in stored), name)
 
 
 def open_checkpoint(folder: Path, memory_map: bool = True) -> dict[str, StoredTensor]:
@@ -96,16 +95,14 @@ def open_checkpoint(folder: Path, memory_map: bool = True) -> dict[str, StoredTe
 def _open_shards(folder: Path, memory_map: bool) -> dict[str, StoredTensor]:
     weight_map = read_weight_map(folder)
     shards = {name: open_safetensors(folder / name, memory_map) for name in dict.fromkeys(weight_map.values())}
-    stored = {}
     for tensor, shard in weight_map.items():
         if tensor not in shards[shard]:
             raise CheckpointError(f"{folder / INDEX_FILE}: says that {tensor} is in {shard}, but it is not")
-        stored[tensor] = shards[shard][tensor]
     for name, tensors in shards.items():
         for tensor in tensors:
             if weight_map.get(tensor) != name:
                 raise CheckpointError(f"{folder / name}: holds {tensor}, which {INDEX_FILE} does not expect there")
-    return stored
+    return {tensor: shards[shard][tensor] for tensor, shard in weight_map.items()}
 
 
 def _some(names: list[str]) -> str:

@@ -31,11 +31,7 @@ def render(data: dict[str, Any], title: str) -> str:
         "POLICY": _POLICY,
         "STYLE": read_static("page.css"),
         "DATA": payload,
-        "SCRIPT": "\n".join(_as_script(read_static(name)) for name in _SCRIPTS),
+        # One script for all modules, without their imports and exports.
+        "SCRIPT": "\n".join(re.sub(r"^(import .*\n|export )", "", read_static(name), flags=re.M) for name in _SCRIPTS),
     }
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: values[match[1]], read_static("page.html"))
-
-
-def _as_script(module: str) -> str:
-    """A module's text for a page that holds all modules in one script: without imports and exports."""
-    return re.sub(r"^export ", "", re.sub(r"^import .*$\n", "", module, flags=re.MULTILINE), flags=re.MULTILINE)

@@ -76,7 +76,9 @@ def finetune(
         context = _context(settings, config, tokenizer, task, options.say)
         config, examples, eval_rows, eval_examples = _read_data(task, config, context)
         names = task.metric_names(config)
-        metric = _metric(names, settings)
+        metric = settings.metric or names[0]
+        if metric not in names:
+            raise TrainingError(f"metric must be {', '.join(names)} for these data, not {metric!r}")
         weights = _weights(task, source, config, settings.seed, resumed=run.checkpoint is not None)
         parameters = sum(leaf.size for leaf in tree_leaves(weights))
         per_epoch = math.ceil(len(examples) / settings.batch_size)
@@ -124,7 +126,8 @@ def finetune(
             # In full digits, so that a resumed run compares the same numbers.
             row = {"update": made, "epoch": epoch} | {name: repr(scores[name]) for name in names}
             append_row(run.path / EVALUATIONS, row)
-            options.say(f"epoch {epoch} of {epochs}: {show_scores(scores)}{' (the best so far)' * best}")
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            options.say(f"epoch {epoch} of {epochs}: {shown}{' (the best so far)' * best}")
 
         return train(run, model, tokenizer, settings, epochs * per_epoch, gradients, options, after)
 
@@ -147,10 +150,6 @@ def evaluate(
     context = _context(settings, model.config, RobertaTokenizer.from_folder(folder), task, say)
     rows = task.read(path, context)
     return task.evaluate(model, rows, _examples(task, str(path), rows, model.config, context))
-
-
-def show_scores(scores: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
@@ -199,8 +198,7 @@ def _examples(
         context.skipped = 0
     if not examples:
         raise TrainingError(f"{path}: no rows")
-    tokens = sum(len(example.ids) for example in examples)
-    mean = tokens / len(examples)
+    mean = sum(len(example.ids) for example in examples) / len(examples)
     context.say(f"{path}: {len(rows):,} rows, {len(examples):,} inputs of {mean:.1f} tokens on average")
     return examples
 
@@ -230,12 +228,6 @@ def _weights(task: Task[object], source: Path, config: RobertaConfig, seed: int,
 
 
 # -- evaluations -----------------------------------------------------------------------------------------------------
-
-
-def _metric(names: Sequence[str], settings: FinetuneSettings) -> str:
-    if settings.metric is not None and settings.metric not in names:
-        raise TrainingError(f"metric must be {', '.join(names)} for these data, not {settings.metric!r}")
-    return settings.metric or names[0]
 
 
 def _scores_so_far(run: RunFolder, metric: str) -> list[float]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from ..errors import TrainingError
 from ..models.base import PretrainedModel
@@ -27,8 +27,7 @@ from .run_folder import LOSSES, RunFolder, append_row, writing
 from .settings import TrainingSettings
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """The state of a run after an update."""
 
     update: int

@@ -116,10 +116,9 @@ class RunFolder:
 
     def _check_settings(self, values: dict[str, Any], data: Mapping[str, Sequence[Path]], free: Sequence[str]) -> None:
         before = self.settings
+        others = sorted(values.keys() - {*free, "data"})
         changed = [
-            f"{name} {before.get(name)!r}, not {value!r}"
-            for name, value in sorted(values.items())
-            if name not in (*free, "data") and before.get(name) != value
+            f"{name} {old!r}, not {values[name]!r}" for name in others if (old := before.get(name)) != values[name]
         ]
         if changed:
             raise TrainingError(
@@ -159,11 +158,7 @@ class RunFolder:
         return state._replace(updates=self.updates)
 
     def save(self, save_model: Callable[[Path], None], state: AdamState, device: str) -> None:
-        """Replace the checkpoint, atomically.
-
-        Args:
-            save_model: writes the model's files into a folder.
-        """
+        """Replace the checkpoint, atomically; `save_model` writes the model's files into a folder."""
 
         def fill(folder: Path) -> None:
             save_model(folder)

@@ -57,9 +57,10 @@ def read_text(path: Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TrainingError(f"{path}, line {line}: not {_name(encoding)}; save the file as UTF-8") from None
+        raise _wrong(f"{path}, line {line}", encoding) from None
     if "\0" in text:
-        raise _nul(path, text.count("\n", 0, text.index("\0")) + 1)
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _wrong(f"{path}, line {line}")
     text = text.replace("\r\n", "\n")
     return text if "\n" in text else text.replace("\r", "\n")  # as old Macs ended lines
 
@@ -83,10 +84,10 @@ def read_lines(path: Path) -> Iterator[str]:
                         f"{path}, line {number}: longer than {_MAX_LINE_CHARACTERS:,} characters; split it"
                     )
                 if "\0" in line:
-                    raise _nul(path, number)
+                    raise _wrong(f"{path}, line {number}")
                 yield line.rstrip("\n")
     except UnicodeDecodeError:
-        raise TrainingError(f"{path}, after line {number}: not {_name(encoding)}; save the file as UTF-8") from None
+        raise _wrong(f"{path}, after line {number}", encoding) from None
     except (OSError, EOFError, zlib.error) as error:
         raise TrainingError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
@@ -106,12 +107,11 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _nul(path: Path, line: int) -> TrainingError:
-    return TrainingError(f"{path}, line {line}: a NUL character, as in UTF-16 or binary data; save the file as UTF-8")
-
-
-def _name(encoding: str) -> str:
-    return encoding.removesuffix("-sig").upper()
+def _wrong(where: str, encoding: str = "") -> TrainingError:
+    what = (
+        f"not {encoding.removesuffix('-sig').upper()}" if encoding else "a NUL character, as in UTF-16 or binary data"
+    )
+    return TrainingError(f"{where}: {what}; save the file as UTF-8")
 
 
 def _encoding(data: bytes) -> str:

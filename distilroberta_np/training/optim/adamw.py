@@ -27,32 +27,23 @@ def start(weights: Any) -> AdamState:
 
 
 def adamw(
-    weights: Any,
-    gradients: Any,
-    state: AdamState,
-    learning_rate: float,
-    weight_decay: float,
-    beta_1: float = BETA_1,
-    beta_2: float = BETA_2,
-    epsilon: float = EPSILON,
+    weights: Any, gradients: Any, state: AdamState, learning_rate: float, weight_decay: float, **constants: Any
 ) -> AdamState:
-    """Update all weights in place (Loshchilov & Hutter 2019, "Decoupled Weight Decay", algorithm 2):
-
-        m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
-        w <- w - lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay w)
-
-    Only matrices decay, as in transformers: biases and layer-norm gains don't.
+    """Update all weights in place, each as `adamw_array` does.
 
     Args:
         weights, gradients: trees of arrays of the same shapes.
         state: from `start` or the last update; its arrays are overwritten.
-        learning_rate, weight_decay, beta_1, beta_2, epsilon: lr, decay, b1, b2 and eps.
     """
-    leaves = zip(*(tree_leaves(tree) for tree in (weights, gradients, state.mean, state.square)), strict=True)
     step = state.updates + 1
-    for weight, gradient, mean, square in leaves:
-        adamw_array(weight, gradient, mean, square, step, learning_rate, weight_decay, beta_1, beta_2, epsilon)
+    for leaves in leaves_of_update(weights, gradients, state):
+        adamw_array(*leaves, step, learning_rate, weight_decay, **constants)
     return state._replace(updates=step)
+
+
+def leaves_of_update(weights: Any, gradients: Any, state: AdamState) -> list[tuple[Array, Array, Array, Array]]:
+    """Each array of the weights with its gradient and its two averages."""
+    return list(zip(*map(tree_leaves, (weights, gradients, state.mean, state.square)), strict=True))
 
 
 def adamw_array(
@@ -67,7 +58,13 @@ def adamw_array(
     beta_2: float = BETA_2,
     epsilon: float = EPSILON,
 ) -> None:
-    """`adamw` for one array, at update `step`, counted from 1."""
+    """Update an array in place (Loshchilov & Hutter 2019, "Decoupled Weight Decay", algorithm 2):
+
+        m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
+        w <- w - lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + decay w)
+
+    at update t, `step`, counted from 1. Only matrices decay, as in transformers: biases and layer-norm gains don't.
+    """
     size = learning_rate / (1 - beta_1**step)
     root = 1 / math.sqrt(1 - beta_2**step)
     decay = weight_decay if weight.ndim > 1 else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...layers.params import Array, tree_leaves
 from ...runtime.threads import map_in_threads
-from .adamw import AdamState, adamw_array
+from .adamw import AdamState, adamw_array, leaves_of_update
 
 MOMENTUM = 0.95
 # Coefficients of a x + b x^3 + c x^5, which brings every number in (0, 1] close to 1 if applied five times.
@@ -48,13 +48,11 @@ def muon(weights: Any, gradients: Any, state: AdamState, learning_rate: float, w
         weight *= 1 - learning_rate * weight_decay
         weight -= (learning_rate * _ADAMW_SCALE * math.sqrt(max(weight.shape))) * direction
 
-    trees = (weights, gradients, state.mean, state.square)
-    leaves = list(zip(*(tree_leaves(tree) for tree in trees), strict=True))
+    leaves = leaves_of_update(weights, gradients, state)
     if isinstance(leaves[0][0], np.ndarray):
         map_in_threads(update, leaves)
     else:  # a GPU computes one product after the other
-        for leaf in leaves:
-            update(leaf)
+        list(map(update, leaves))
     return state._replace(updates=step)
 
 

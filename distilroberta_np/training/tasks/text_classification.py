@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,7 @@ class TextClassification(Task[LabelledText]):
         return examples
 
     def metric_names(self, config: RobertaConfig) -> tuple[str, ...]:
-        if config.problem_type == "regression":
-            return ("pearson", "spearman")
-        if config.problem_type == "multi_label_classification":
-            return ("f1_micro", "f1_macro", "accuracy")
-        return ("accuracy", *(["f1"] if config.num_labels == 2 else []), "f1_macro", "matthews")
+        return tuple(_metrics(config))
 
     def evaluate(
         self, model: RobertaForSequenceClassification, rows: Sequence[LabelledText], examples: Sequence[Example]
@@ -87,22 +84,25 @@ class TextClassification(Task[LabelledText]):
         logits = np.concatenate(predict(model, examples, [[0]] * len(examples)))  # [N, C]
         labels = np.array([example.labels for example in examples])
         if model.config.problem_type == "regression":
-            return {"pearson": pearson(logits[:, 0], labels), "spearman": spearman(logits[:, 0], labels)}
-        if model.config.problem_type == "multi_label_classification":
+            predicted = logits[:, 0]
+        elif model.config.problem_type == "multi_label_classification":
             predicted, labels = logits > 0, labels == 1
-            return {
-                "f1_micro": f1(predicted, labels, "micro"),
-                "f1_macro": f1(predicted, labels, "macro"),
-                "accuracy": accuracy(predicted, labels),
-            }
-        predicted = logits.argmax(axis=1)
-        scores = {"accuracy": accuracy(predicted, labels)}
-        if model.config.num_labels == 2:
-            scores["f1"] = f1(predicted, labels)
-        return scores | {"f1_macro": f1(predicted, labels, "macro"), "matthews": matthews(predicted, labels)}
+        else:
+            predicted = logits.argmax(axis=1)
+        return {name: metric(predicted, labels) for name, metric in _metrics(model.config).items()}
 
 
 TASK = TextClassification()
+
+
+def _metrics(config: RobertaConfig) -> dict[str, Callable[[Array, Array], float]]:
+    micro, macro = (functools.partial(f1, average=average) for average in ("micro", "macro"))
+    if config.problem_type == "regression":
+        return {"pearson": pearson, "spearman": spearman}
+    if config.problem_type == "multi_label_classification":
+        return {"f1_micro": micro, "f1_macro": macro, "accuracy": accuracy}
+    binary = {"f1": f1} if config.num_labels == 2 else {}
+    return {"accuracy": accuracy, **binary, "f1_macro": macro, "matthews": matthews}
 
 
 def _problem_type(rows: Sequence[LabelledText]) -> tuple[str, str]:

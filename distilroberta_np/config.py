@@ -52,8 +52,7 @@ class RobertaConfig(Pretrained):
         bos_token_id, eos_token_id, hidden_dropout_prob, attention_probs_dropout_prob: without effect here, and
             saved as they were read.
 
-    Raises:
-        ConfigError: a value is missing, of the wrong type, out of range or not supported.
+    Raises ConfigError: a value is missing, of the wrong type, out of range or not supported.
     """
 
     PARTS: ClassVar[tuple[str, ...]] = (CONFIG,)
@@ -181,8 +180,7 @@ class RobertaConfig(Pretrained):
     def from_dict(cls, values: dict[str, Any]) -> RobertaConfig:
         """Make a config from the keys of a config.json. Keys without effect on the result are dropped.
 
-        Raises:
-            ConfigError: as the class, and if `values` describes another architecture.
+        Raises ConfigError: as the class, and if `values` describes another architecture.
         """
         if not isinstance(values, dict):
             raise ConfigError(f"config: must be a JSON object, not a {type(values).__name__}")

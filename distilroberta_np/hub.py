@@ -160,8 +160,7 @@ def find_local(
         name, revision, cache_dir, parts: as `resolve_model`.
         offline: take a model of which it is unknown whether it has modules as one without.
 
-    Raises:
-        CheckpointError, ConfigError: as `resolve_model`.
+    Raises CheckpointError, ConfigError: as `resolve_model`.
     """
     parts = tuple(parts)
     repo, pinned = _repo_and_revision(name, revision)
@@ -242,11 +241,8 @@ def download_model(
         parts: the parts to fetch, of "config", "weights", "tokenizer" and "modules" (those of sentence-transformers, if
             the model has any; the config comes with them).
 
-    Returns:
-        The folder of the files.
-
-    Raises:
-        HubError, CheckpointError, ConfigError: as `resolve_model`. Complete files are kept for the next attempt.
+    Returns the folder of the files. Raises HubError, CheckpointError, ConfigError: as `resolve_model`. Complete files
+    are kept for the next attempt.
     """
     parts = tuple(parts)
     if not parts:

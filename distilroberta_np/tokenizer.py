@@ -92,8 +92,7 @@ class RobertaTokenizer(Pretrained):
     def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any] | None = None) -> None:
         """Wrap a `tokenizers.Tokenizer`, with the values of a tokenizer_config.json if there is one.
 
-        Raises:
-            TokenizerError: it does not put one token before and one after a text, or has no padding token.
+        Raises TokenizerError: it does not put one token before and one after a text, or has no padding token.
         """
         settings = settings or {}
         self._tokenizer = tokenizer
@@ -179,9 +178,8 @@ class RobertaTokenizer(Pretrained):
     def encoding(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:
         """Tokenize a text, or a pair of texts as `<s> text </s></s> pair </s>`.
 
-        Returns:
-            The tokens with their `ids`, their `offsets` in characters, and `sequence_ids`: 0 for the text, 1 for the
-            pair, None for special tokens.
+        Returns the tokens with their `ids`, their `offsets` in characters, and `sequence_ids`: 0 for the text, 1 for
+        the pair, None for special tokens.
 
         Raises:
             TypeError: not a string.

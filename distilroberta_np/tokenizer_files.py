@@ -71,11 +71,8 @@ def read_tokenizer(folder: Path, overrides: Mapping[str, Any] | None = None) -> 
     Args:
         overrides: settings that take precedence over those of tokenizer_config.json.
 
-    Returns:
-        The tokenizer, and the settings of tokenizer_config.json together with those of the other files.
-
-    Raises:
-        TokenizerError: files are missing, malformed, or need something that is not supported.
+    Returns the tokenizer, and the settings of tokenizer_config.json together with those of the other files. Raises
+    TokenizerError: files are missing, malformed, or need something that is not supported.
     """
     settings = {**(_read_object(folder / "tokenizer_config.json") or {}), **(overrides or {})}
     if settings.get("tokenizer_class") is None:

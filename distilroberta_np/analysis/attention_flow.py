@@ -21,8 +21,7 @@ def attention_rollout(trace: Trace) -> Array:
     The attention of a layer, averaged over its heads, is mixed with the identity for the residual connection,
     (A + I) / 2, and the layers are multiplied: how much of each input token flows into each token.
 
-    Returns:
-        (layer, token, key) float64: after each layer. Rows sum to 1.
+    Returns (layer, token, key) float64: after each layer. Rows sum to 1.
     """
     averaged = trace["layer.probabilities"].astype(np.float64).mean(axis=1)  # [L, A, S, S] -> [L, S, S]
     rollout = flow = np.eye(averaged.shape[-1])

@@ -24,8 +24,7 @@ def draw_comparison(comparison: GroupComparison, path: str | os.PathLike[str]) -
         comparison: its first 40 words are drawn.
         path: the picture to write, which must end in .png.
 
-    Returns:
-        The picture's path.
+    Returns the picture's path.
 
     Raises:
         ImportError: matplotlib is not installed.

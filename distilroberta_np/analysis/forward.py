@@ -36,8 +36,7 @@ def run_layer(
         kept_heads: (B, A), a factor for the context of each head: 0 leaves the head out. All are 1 if None.
         kept_feed_forward: (B,), a factor for the output of the feed-forward block. All are 1 if None.
 
-    Returns:
-        The names of `Trace`, without "layer."; the arrays begin with the axis B. The output is feed_forward_norm.
+    Returns the names of `Trace`, without "layer."; the arrays begin with the axis B. The output is feed_forward_norm.
     """
     (batch, tokens, hidden), heads, eps = hidden_states.shape, config.num_attention_heads, config.layer_norm_eps
     group = SequenceGroup(batch, tokens, queries=tokens)
@@ -104,8 +103,7 @@ def run_interventions(
         interventions: in the order of their layers.
         position: of the token whose final hidden state is returned.
 
-    Returns:
-        (N, H), one for each intervention.
+    Returns (N, H), one for each intervention.
     """
     count, tokens, hidden = hidden_states.shape
     results = []

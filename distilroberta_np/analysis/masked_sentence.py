@@ -62,8 +62,7 @@ def read_masked_sentence(unmasker: FillMaskPipeline, text: str) -> MaskedSentenc
 def find_target(unmasker: FillMaskPipeline, target: str) -> int:
     """Return the id of a word that is one token: "nurse" and " nurse" are the same word, with a space before it.
 
-    Raises:
-        ValueError: the word has several tokens, or none.
+    Raises ValueError: the word has several tokens, or none.
     """
     for spelling in (f" {target.strip()}", target) if target.strip() else ():
         ids = unmasker.tokenizer.encode(spelling, add_special_tokens=False)

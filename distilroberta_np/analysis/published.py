@@ -35,8 +35,7 @@ def compare(unmasker: FillMaskPipeline, goldens: Mapping[str, Any]) -> Iterator[
 
     Predictions must agree in everything, rank included; scores within a tolerance.
 
-    Raises:
-        DistilRobertaError: the pipeline cannot answer one of the texts.
+    Raises DistilRobertaError: the pipeline cannot answer one of the texts.
     """
     for example in goldens["model_card"]:
         yield from _compare_predictions(unmasker, example, SCORE_ATOL)

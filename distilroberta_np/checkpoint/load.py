@@ -31,12 +31,10 @@ def load_tree(
             transformers stored.)
         aliases: other names, under which tensors may be stored instead.
 
-    Returns:
-        A tree of float32 arrays, of the structure of `keys`.
+    Returns a tree of float32 arrays, of the structure of `keys`.
 
-    Raises:
-        CheckpointError: a tensor is missing, of another shape or dtype, or not finite; or the parts of the model that
-            are loaded have unknown tensors. (Those of other parts are only warned of.)
+    Raises CheckpointError: a tensor is missing, of another shape or dtype, or not finite; or the parts of the model
+    that are loaded have unknown tensors. (Those of other parts are only warned of.)
     """
     names: dict[str, str] = {}
     for key in tree_leaves(keys):
@@ -76,8 +74,7 @@ def open_checkpoint(folder: Path, memory_map: bool = True) -> dict[str, StoredTe
     Args:
         memory_map: map the files, whose pages are then read as they are needed, instead of reading them into memory.
 
-    Raises:
-        CheckpointError: the files are missing or malformed, or the weights are a pickle.
+    Raises CheckpointError: the files are missing or malformed, or the weights are a pickle.
     """
     if (folder / WEIGHTS_FILE).exists():
         return open_safetensors(folder / WEIGHTS_FILE, memory_map)

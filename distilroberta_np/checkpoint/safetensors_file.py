@@ -92,8 +92,7 @@ class StoredTensor:
     def to_float32(self) -> Array:
         """The values as a float32 array: a read-only view of the file if it has that dtype, else a new array.
 
-        Raises:
-            CheckpointError: the dtype is not supported, or values are not finite.
+        Raises CheckpointError: the dtype is not supported, or values are not finite.
         """
         if self.dtype not in _STORED_AS:
             raise CheckpointError(
@@ -116,8 +115,7 @@ class StoredTensor:
 def open_safetensors(path: Path, memory_map: bool = True) -> dict[str, StoredTensor]:
     """Map a file, or read it, and return its tensors by name.
 
-    Raises:
-        CheckpointError: the file is missing, truncated or malformed.
+    Raises CheckpointError: the file is missing, truncated or malformed.
     """
     try:
         if path.exists() and not path.is_file():

@@ -22,8 +22,7 @@ def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dty
         keys: a tree of `Key`, of the structure of the weights.
         dtype: the dtype to store the weights in, "float32" or "float16".
 
-    Raises:
-        ValueError: another dtype.
+    Raises ValueError: another dtype.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be float32 or float16, not {dtype!r}")

@@ -40,8 +40,7 @@ class Module(NamedTuple):
 def read_modules(folder: Path) -> list[Module]:
     """Read the modules that modules.json lists, in order, supported or not.
 
-    Raises:
-        ConfigError: the file is missing or malformed.
+    Raises ConfigError: the file is missing or malformed.
     """
     path = folder / MODULES_FILE
     entries = read_json(path, ConfigError)

@@ -19,8 +19,7 @@ _PLAIN_NAME = re.compile(r"[^/\\:\0\ud800-\udfff]{0,240}\.safetensors")
 def read_weight_map(folder: Path) -> dict[str, str]:
     """Read the index of a sharded checkpoint, from tensors to file names. Only plain names are accepted.
 
-    Raises:
-        CheckpointError: the index is missing or malformed.
+    Raises CheckpointError: the index is missing or malformed.
     """
     path = folder / INDEX_FILE
     index = read_json(path, CheckpointError)

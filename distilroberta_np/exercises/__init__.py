@@ -38,8 +38,7 @@ def softmax_backward(d_probabilities: Array, probabilities: Array) -> Array:
 def write_exercises(folder: Path) -> None:
     """Write roberta.py with ten functions left open, the files it needs, and test_exercises.py.
 
-    Raises:
-        OutputError: one of the files exists; a student's work is never overwritten.
+    Raises OutputError: one of the files exists; a student's work is never overwritten.
     """
     files = {
         "roberta.py": without_bodies(solution()),

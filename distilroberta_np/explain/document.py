@@ -23,8 +23,7 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
         compare: a second sentence with the same number of tokens and its mask at the same position; the page then
             shows both, and which hidden states carry their difference.
 
-    Raises:
-        PipelineException: a sentence has no mask or several, is too long, or the two do not match.
+    Raises PipelineException: a sentence has no mask or several, is too long, or the two do not match.
     """
     texts = [text] if compare is None else [text, compare]
     patching = None if compare is None else _patch(unmasker, text, compare)

@@ -28,8 +28,7 @@ class Classroom:
     def answer(self, text: str, code: str) -> str:
         """Run `code` (the text of reference/roberta.py, perhaps changed) on a sentence.
 
-        Returns:
-            JSON: {"page": the result of `walk`}, or {"error": what is wrong, for the student}.
+        Returns JSON, {"page": the result of `walk`}, or {"error": what is wrong, for the student}.
         """
         try:
             return json.dumps({"page": self._walk(text, code)}, allow_nan=False)

@@ -32,8 +32,7 @@ def write_site(folder: Path, model: Path, sentence: str, pyodide: str = PYODIDE)
         sentence: the first one to show.
         pyodide: the address of a Pyodide distribution, or a folder with one, which is copied into the site.
 
-    Raises:
-        OutputError: the folder is not empty, or a file of the model or of Pyodide is missing.
+    Raises OutputError: the folder is not empty, or a file of the model or of Pyodide is missing.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} exists and is not an empty folder; choose another one")

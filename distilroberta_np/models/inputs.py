@@ -86,8 +86,7 @@ def check_inputs(
 
     An index out of range would otherwise wrap around or crash deep inside, so everything is checked here, once.
 
-    Raises:
-        TypeError, ValueError: as `RobertaModel.__call__`.
+    Raises TypeError, ValueError: as `RobertaModel.__call__`.
     """
     # RoBERTa is trained without token types.
     if token_type_ids is not None and np.any(_as_array("token_type_ids", token_type_ids)):

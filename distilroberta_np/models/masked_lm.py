@@ -119,8 +119,7 @@ def masked_lm_gradients(
         labels: of each group (B, S): the original token at the masked positions, and -100 elsewhere.
         count: the number of labels of the whole batch, if this is a part of it.
 
-    Returns:
-        The loss, and its gradients as a tree like the weights.
+    Returns the loss, and its gradients as a tree like the weights.
     """
     word, eps, targets = weights.roberta.embeddings.word, config.layer_norm_eps, select_targets(labels)
 
@@ -196,8 +195,7 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
         Yields:
             The results, in the order of the rows.
 
-        Raises:
-            CheckpointError: the logits contain NaN or infinity.
+        Raises CheckpointError: the logits contain NaN or infinity.
         """
         hidden_states = np.concatenate(self.encode(sequences, positions))  # [M, H]
         threads = threads_for(sum(map(len, sequences)))

@@ -49,8 +49,7 @@ def question_answering_gradients(
             beyond the sequence is left out of the loss, and a negative one stands for `<s>`.
         count: the number of starts and of ends inside their sequences in the whole batch, if this is a part of it.
 
-    Returns:
-        The loss, and its gradients as a tree like the weights.
+    Returns the loss, and its gradients as a tree like the weights.
     """
     inside = [group < ids.shape[1] for ids, group in zip(groups, answers, strict=True)]  # [B, 2] each
     counts = np.concatenate(inside).sum(axis=0).tolist() if count is None else count

@@ -89,8 +89,7 @@ def roberta(
             inference.
         caches: where the caches of all steps are appended, for `roberta_backward`; None at inference.
 
-    Returns:
-        The final hidden states of the selected rows, (M, H), in the dtype of the weights.
+    Returns the final hidden states of the selected rows, (M, H), in the dtype of the weights.
     """
     eps = config.layer_norm_eps
     hidden_states = keep(embeddings(batch.input_ids, batch.position_ids, weights.embeddings, eps), caches)  # [N, H]
@@ -136,8 +135,7 @@ def roberta_gradients(
         head: from the final hidden states (M, H) to the loss, its gradient with respect to them (M, H), and the
             gradients of the head's weights.
 
-    Returns:
-        The loss, and the gradients of the encoder's and of the head's weights.
+    Returns the loss, and the gradients of the encoder's and of the head's weights.
     """
     with ignore_spurious_flags():
         batch, caches = pack(groups, positions, config.pad_token_id), Caches()
@@ -245,8 +243,7 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
             sequences: the token ids of each sequence, special tokens included; none longer than the model reads.
             positions: at least one position in each sequence.
 
-        Returns:
-            For each sequence, in order, its hidden states: float32 (Q, H).
+        Returns for each sequence, in order, its hidden states: float32 (Q, H).
         """
         if not sequences:
             return []
@@ -365,11 +362,8 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
         Args:
             sequences, positions: as `RobertaModel.encode`.
 
-        Returns:
-            For each sequence, in order, its logits: float32 (Q, C).
-
-        Raises:
-            CheckpointError: the logits contain NaN or infinity.
+        Returns for each sequence, in order, its logits: float32 (Q, C). Raises CheckpointError: the logits contain NaN
+        or infinity.
         """
         order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
         results: dict[int, Array] = {}

@@ -105,8 +105,7 @@ def sequence_classification_gradients(
         dropout: in the encoder and in the head.
         count: the number of sequences of the whole batch, if this is a part of it.
 
-    Returns:
-        The loss, and its gradients as a tree like the weights.
+    Returns the loss, and its gradients as a tree like the weights.
     """
     loss_function = _LOSSES[str(config.problem_type)]
 

@@ -48,8 +48,7 @@ def token_classification_gradients(
         labels: of each group (B, S): the label of each token, or -100 for a token without one.
         count: the number of labels of the whole batch, if this is a part of it.
 
-    Returns:
-        The loss, and its gradients as a tree like the weights.
+    Returns the loss, and its gradients as a tree like the weights.
     """
     targets = select_targets(labels)
 

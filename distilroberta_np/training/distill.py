@@ -42,8 +42,7 @@ def distill(folder: Path, files: Sequence[Path], settings: DistillSettings, **ru
         files: text, as for `pretrain`.
         settings: of the run. `updates` may change until the learning rate falls, in the last `decay` updates.
 
-    Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
+    Returns whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
     Raises:
         HubError: the teacher is not found.

@@ -48,8 +48,7 @@ def finetune(
         settings: of the run. `epochs` may change, and `train` and `eval` if the files were moved.
         local_files_only: never connect to the hub for the model.
 
-    Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
+    Returns whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
     Raises:
         TrainingError: unusable data, settings or data other than the run's, a loss that is not finite, or no usable

@@ -94,8 +94,7 @@ def train(
             tokens.
         after: called after every update with the number of updates made.
 
-    Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
+    Returns whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
     Raises:
         TrainingError: the loss or the gradients are not finite, or a file cannot be written. The last checkpoint stays.

@@ -18,8 +18,7 @@ def draw_losses(path: Path) -> Path | None:
     Args:
         path: of the .csv, with the columns update, loss and learning_rate.
 
-    Returns:
-        The path of the picture; None without matplotlib, or with fewer than two updates.
+    Returns the path of the picture; None without matplotlib, or with fewer than two updates.
     """
     try:
         from matplotlib.figure import Figure

@@ -56,12 +56,10 @@ def pretrain(
         initial: the folder of a model of the same shape, whose weights and tokenizer the run begins with.
         settings: of the run. Those of its end (`MAY_CHANGE`) may change until the end begins.
 
-    Returns:
-        Whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
+    Returns whether all updates are made; False if a signal (SIGINT, SIGTERM) stopped the run, after a checkpoint.
 
-    Raises:
-        TrainingError: settings or text other than the run's, too little text, a loss that is not finite, or no usable
-            GPU.
+    Raises TrainingError: settings or text other than the run's, too little text, a loss that is not finite, or no
+    usable GPU.
     """
     options, config = Options(**run_options), settings.config()
     texts = (files, last_files or files)

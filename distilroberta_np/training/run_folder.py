@@ -40,8 +40,7 @@ _MOMENTS = ("mean", "square")
 def open_run(path: Path) -> Iterator[RunFolder]:
     """Create the folder of a run if need be, and lock it for the block.
 
-    Raises:
-        TrainingError: another process trains in the folder, or one of its files is missing or damaged.
+    Raises TrainingError: another process trains in the folder, or one of its files is missing or damaged.
     """
     is_new = not path.exists()
     with writing(path):
@@ -96,8 +95,7 @@ class RunFolder:
             data: the files that the run learns from, by what they are.
             prepare: called for a new run; writes files that the run needs into its folder, and returns their paths.
 
-        Raises:
-            TrainingError: the run was begun with other settings or data.
+        Raises TrainingError: the run was begun with other settings or data.
         """
         values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
         if self.settings:
@@ -201,8 +199,7 @@ def write_record(path: Path, values: Mapping[str, object], files: Iterable[Path]
 def read_record(path: Path) -> dict[str, Any]:
     """Read what `write_record` wrote, and check the SHA-256 of everything.
 
-    Raises:
-        TrainingError: a file is missing or damaged.
+    Raises TrainingError: a file is missing or damaged.
     """
     if not path.is_file():
         raise _unusable(path, "missing")

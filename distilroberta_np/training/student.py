@@ -46,8 +46,7 @@ def distillation_gradients(
         settings: the weights of the three losses, and the temperature.
         masked, tokens: the number of masked positions and of all tokens in the whole batch, if this is a part of it.
 
-    Returns:
-        The loss, and its gradients as a tree like the weights.
+    Returns the loss, and its gradients as a tree like the weights.
     """
     word, eps = weights.roberta.embeddings.word, config.layer_norm_eps
     ce_everywhere = settings.alpha_ce > 0 and not settings.restrict_ce_to_mask  # compare the logits at all positions

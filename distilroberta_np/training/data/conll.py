@@ -43,8 +43,7 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
         bad: told of each line without a word or a tag, or with another number of columns; its sentence is skipped. Also
             told of lines that could be metadata or words.
 
-    Raises:
-        TrainingError: the file cannot be read, or its first column numbers the words.
+    Raises TrainingError: the file cannot be read, or its first column numbers the words.
     """
     lines = [_parse(number, text) for number, text in enumerate(read_text(path).split("\n"), start=1)]
     words = [line for line in lines if line.cells and not line.text.startswith("#")]

@@ -35,8 +35,7 @@ def mask_tokens(
         continues: (V,) bool, which tokens continue a word. With it, whole words are selected ("whole word masking"), as
             one token of a word gives the others away.
 
-    Returns:
-        The masked ids, and the labels: the true token at selected positions, -100 elsewhere; (B, S) both.
+    Returns the masked ids, and the labels: the true token at selected positions, -100 elsewhere; (B, S) both.
     """
     draws = rng.random(input_ids.shape)
     if continues is not None:  # all tokens of a word share the draw of its first

@@ -24,8 +24,7 @@ def read_squad(path: Path, bad: Bad = refuse) -> list[Question]:
     Args:
         bad: told of each question that cannot be used: without a text, or with an answer that is not in the context.
 
-    Raises:
-        TrainingError: the file is not in that format.
+    Raises TrainingError: the file is not in that format.
     """
     questions: list[Question] = []
     try:

@@ -42,8 +42,7 @@ def check_file(path: Path) -> None:
 def read_text(path: Path) -> str:
     """Read a whole file. Its lines end with a line feed, however they end in the file.
 
-    Raises:
-        TrainingError: it is not a regular file, too large, or in another encoding.
+    Raises TrainingError: it is not a regular file, too large, or in another encoding.
     """
     check_file(path)
     try:
@@ -68,8 +67,7 @@ def read_text(path: Path) -> str:
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file, which may be compressed (.gz), without their ends.
 
-    Raises:
-        TrainingError: as `read_text`; or a damaged .gz, or a line too long for memory.
+    Raises TrainingError: as `read_text`; or a damaged .gz, or a line too long for memory.
     """
     check_file(path)
     number, encoding = 0, ""

@@ -51,8 +51,7 @@ def read_table(path: Path, columns: Columns = Columns(), bad: Bad = refuse) -> l
         columns: which columns to read.
         bad: told of each row that cannot be used: too few or too many columns, an empty text, no label, not JSON.
 
-    Raises:
-        TrainingError: the file cannot be read, or its columns are unknown.
+    Raises TrainingError: the file cannot be read, or its columns are unknown.
     """
     readers = {".csv": _csv_rows, ".tsv": _tsv_rows, ".txt": _tsv_rows, ".jsonl": _json_rows, ".json": _json_rows}
     if path.suffix.lower() not in readers:

@@ -53,11 +53,8 @@ def make_sequences(files: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
     """Make sequences of at most `length` tokens, with `<s>` and `</s>`. Consecutive paragraphs of a document share a
     sequence if they fit (DOC-SENTENCES of Liu et al. 2019); long ones are split.
 
-    Returns:
-        All ids, uint16 or uint32 (N,), one sequence after the other, and where each starts, with N at the end.
-
-    Raises:
-        TrainingError: the files hold no text.
+    Returns all ids, uint16 or uint32 (N,), one sequence after the other, and where each starts, with N at the end.
+    Raises TrainingError: the files hold no text.
     """
     room = length - 2
     start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")

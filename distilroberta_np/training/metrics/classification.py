@@ -90,8 +90,7 @@ def entity_scores(predicted: Sequence[Sequence[str]], labels: Sequence[Sequence[
         predicted, labels: for each sentence its tags: `B-type` for the first word of an entity, `I-type` for the others
             and `O` outside; also `E-` for the last word and `S-` for a single one.
 
-    Returns:
-        "precision", "recall" and "f1" of the entities, and "accuracy" of the tags.
+    Returns "precision", "recall" and "f1" of the entities, and "accuracy" of the tags.
     """
     found, expected = (
         {(number, *entity) for number, tags in enumerate(sentences) for entity in entities(tags)}

@@ -58,8 +58,7 @@ def squad_scores(
         `no_answer_probabilities` also `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: the value at
         the best threshold, and that threshold.
 
-    Raises:
-        ValueError: no questions, or one without a prediction or probability (which the official script ignores).
+    Raises ValueError: no questions, or one without a prediction or probability (which the official script ignores).
     """
     if not references:
         raise ValueError("there are no questions to score")

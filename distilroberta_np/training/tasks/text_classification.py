@@ -36,8 +36,7 @@ class TextClassification(Task[LabelledText]):
         Numbers are a regression's if one is not whole. Whole numbers are classes, 1.0 the same as 1, in their order;
         other labels are sorted as text.
 
-        Raises:
-            TrainingError: a classifier with fewer than two labels, or numbers with a decimal comma.
+        Raises TrainingError: a classifier with fewer than two labels, or numbers with a decimal comma.
         """
         kind, path = context.settings.problem_type, context.settings.train
         if kind is None:

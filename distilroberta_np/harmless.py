@@ -55,29 +55,23 @@ CALLING = {
     "use_cache": harmless("an encoder has no cache", *_BOOLEAN),
 }
 
-_INFERENCE = "models are for inference; train with distilroberta_np.training"
-_RANDOM = "it would have random weights"
 # Methods of torch's models.
 _METHODS = {
-    "half": "the computation is in float32",
-    "bfloat16": "the computation is in float32",
-    "double": "the computation is in float32",
-    "cuda": "this package runs on the CPU",
-    "mps": "this package runs on the CPU",
-    "train": _INFERENCE,
-    "requires_grad_": _INFERENCE,
-    "zero_grad": _INFERENCE,
-    "gradient_checkpointing_enable": _INFERENCE,
-    "parameters": "weights are NumPy arrays; use state_dict()",
-    "named_parameters": "weights are NumPy arrays; use state_dict()",
-    "from_config": _RANDOM,
-    "resize_token_embeddings": _RANDOM,
-    "push_to_hub": "use save_pretrained, and the command `hf upload`",
-    "load_state_dict": "load a folder with from_pretrained",
-    "compile": "there is nothing to compile",
-    "get_input_embeddings": "there are no modules; use state_dict()",
-    "named_modules": "there are no modules; use state_dict()",
-    "modules": "there are no modules; use state_dict()",
+    name: reason
+    for reason, names in {
+        "the computation is in float32": ("half", "bfloat16", "double"),
+        "this package runs on the CPU": ("cuda", "mps"),
+        "models are for inference; train with distilroberta_np.training": (
+            *("train", "requires_grad_", "zero_grad", "gradient_checkpointing_enable"),
+        ),
+        "weights are NumPy arrays; use state_dict()": ("parameters", "named_parameters"),
+        "it would have random weights": ("from_config", "resize_token_embeddings"),
+        "use save_pretrained, and the command `hf upload`": ("push_to_hub",),
+        "load a folder with from_pretrained": ("load_state_dict",),
+        "there is nothing to compile": ("compile",),
+        "there are no modules; use state_dict()": ("get_input_embeddings", "named_modules", "modules"),
+    }.items()
+    for name in names
 }
 
 

@@ -206,8 +206,7 @@ class RobertaTokenizer(Pretrained):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write tokenizer.json and tokenizer_config.json, with which this package and transformers make the same ids.
 
-        Args:
-            folder: created if it does not exist.
+        The folder is created if it does not exist.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)

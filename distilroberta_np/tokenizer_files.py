@@ -68,8 +68,7 @@ _MOST_COMPONENTS = 100
 def read_tokenizer(folder: Path, overrides: Mapping[str, Any] | None = None) -> tuple[Tokenizer, dict[str, Any]]:
     """Read the tokenizer of a folder.
 
-    Args:
-        overrides: settings that take precedence over those of tokenizer_config.json.
+    `overrides` take precedence over the settings of tokenizer_config.json.
 
     Returns the tokenizer, and the settings of tokenizer_config.json together with those of the other files. Raises
     TokenizerError: files are missing, malformed, or need something that is not supported.
@@ -120,8 +119,7 @@ def make_roberta(
 ) -> Tokenizer:
     """Give a byte-level BPE the pre-tokenizer, decoder, special tokens and post-processor of RoBERTa.
 
-    Args:
-        tokens: added before the special tokens that the vocabulary lacks.
+    `tokens` are added before the special tokens that the vocabulary lacks.
     """
     settings = _USUAL | {name: value for name, value in (settings or {}).items() if value is not None}
     prefix, trim = _flag(settings, "add_prefix_space", False), _flag(settings, "trim_offsets", True)

@@ -31,8 +31,7 @@ def ablate(unmasker: FillMaskPipeline, text: str, target: str | None = None) -> 
     than One?"); a feed-forward block left out adds nothing to the residual. A token left out is removed from the
     sentence (Li et al. 2016, "Understanding Neural Networks through Representation Erasure").
 
-    Args:
-        target: the word whose log-probability is measured; the model's answer if None.
+    `target` is the word whose log-probability is measured; the model's answer if None.
 
     Raises:
         PipelineException: the text has no mask or several, or is too long.

@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,13 +85,12 @@ class GroupComparison:
     divergences: tuple[GroupDivergence, ...]
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """A group's text as ids, with the position of the mask and the positions of the group's own tokens."""
+class _Reading(NamedTuple):
+    """A group's text as ids."""
 
     ids: list[int]
-    mask: int
-    group: list[int]
+    mask: int  # its position
+    group: list[int]  # the positions of the group's own tokens
 
 
 def compare_groups(

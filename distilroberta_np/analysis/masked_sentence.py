@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,21 +11,12 @@ from ..layers.params import Array
 from ..pipelines.fill_mask import FillMaskPipeline
 
 
-@dataclass(frozen=True)
-class MaskedSentence:
-    """A tokenized sentence of S tokens, `<s>` and `</s>` included.
+class MaskedSentence(NamedTuple):
+    """A tokenized sentence of S tokens, `<s>` and `</s>` included."""
 
-    Attributes:
-        text: as it was given.
-        ids: the token ids.
-        tokens: each token as text, with the space before it.
-        mask: the position of the mask.
-    """
-
-    text: str
     ids: tuple[int, ...]
-    tokens: tuple[str, ...]
-    mask: int
+    tokens: tuple[str, ...]  # as text, with the space before each
+    mask: int  # the position of the mask
 
 
 def read_sentence(unmasker: FillMaskPipeline, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -56,7 +47,7 @@ def read_masked_sentence(unmasker: FillMaskPipeline, text: str) -> MaskedSentenc
     if count != 1:
         mask = unmasker.tokenizer.mask_token
         raise PipelineException(f"the text has {count or 'no'} {mask}; write exactly one where a word is missing")
-    return MaskedSentence(text, ids, tokens, ids.index(unmasker.tokenizer.mask_token_id))
+    return MaskedSentence(ids, tokens, ids.index(unmasker.tokenizer.mask_token_id))
 
 
 def find_target(unmasker: FillMaskPipeline, target: str) -> int:

@@ -71,8 +71,7 @@ def load_tree(
 def open_checkpoint(folder: Path, memory_map: bool = True) -> dict[str, StoredTensor]:
     """Open a folder's model.safetensors, or the shards that its index names.
 
-    Args:
-        memory_map: map the files, whose pages are then read as they are needed, instead of reading them into memory.
+    `memory_map` maps the files, whose pages are then read as they are needed, instead of reading them into memory.
 
     Raises CheckpointError: the files are missing or malformed, or the weights are a pickle.
     """

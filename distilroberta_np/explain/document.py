@@ -19,9 +19,8 @@ _MOST_TOKENS_TO_ASK_WHY = 128
 def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -> str:
     """Return the page that walks a sentence through the model, as one HTML file without a network.
 
-    Args:
-        compare: a second sentence with the same number of tokens and its mask at the same position; the page then
-            shows both, and which hidden states carry their difference.
+    `compare` is a second sentence with the same number of tokens and its mask at the same position; the page then shows
+    both, and which hidden states carry their difference.
 
     Raises PipelineException: a sentence has no mask or several, is too long, or the two do not match.
     """

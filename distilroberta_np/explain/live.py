@@ -17,8 +17,7 @@ _EDITED = "roberta.py"  # the name of the edited file in tracebacks
 class Classroom:
     """A loaded model that answers sentences.
 
-    Args:
-        folder: with config.json, model.safetensors and tokenizer.json.
+    The folder holds config.json, model.safetensors and tokenizer.json.
     """
 
     def __init__(self, folder: str) -> None:

@@ -21,8 +21,7 @@ def read_static(name: str) -> str:
 def render(data: dict[str, Any], title: str) -> str:
     """The HTML of a page.
 
-    Args:
-        data: {"pages": results of `walk`, one or two; "compare": the patching map, or None}.
+    The data are {"pages": results of `walk`, one or two; "compare": the patching map, or None}.
     """
     # "<" as an escape, so that no text can end the script element. Browsers parse it back in JSON.parse.
     payload = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

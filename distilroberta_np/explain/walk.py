@@ -163,9 +163,8 @@ def _embeddings(record: dict[str, Array], tokens: int) -> dict[str, Any]:
     }
 
 
-def _norms(rows: Array) -> list[float]:
-    norms: list[float] = rounded(np.linalg.norm(rows, axis=-1), 3)
-    return norms
+def _norms(rows: Array) -> Any:
+    return rounded(np.linalg.norm(rows, axis=-1), 3)
 
 
 def rounded(values: Array, digits: int) -> Any:
@@ -174,9 +173,8 @@ def rounded(values: Array, digits: int) -> Any:
 
 
 def _is_byte_level(tokenizer: Tokenizer, token: int) -> bool:
-    return all(letter in BYTES for letter in tokenizer.tokens[token]) and not tokenizer.added.fullmatch(
-        tokenizer.tokens[token]
-    )
+    text = tokenizer.tokens[token]
+    return all(letter in BYTES for letter in text) and not tokenizer.added.fullmatch(text)
 
 
 def _decode(tokenizer: Tokenizer, token: int) -> str:
@@ -199,18 +197,14 @@ def source(code: str) -> dict[str, dict[str, Any]]:
     functions = {node.name: node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)}
     lines = code.splitlines()
     shown = {}
-    for name in _FUNCTIONS:
-        if name in functions:
-            node = functions[name]
-            computing = [
-                line
-                for statement in ast.walk(node)
-                if isinstance(statement, ast.Assign | ast.AugAssign | ast.Return)
-                for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
-            ]
-            shown[name] = {
-                "first": node.lineno,
-                "lines": lines[node.lineno - 1 : node.end_lineno],
-                "marked": sorted(set(computing)),
-            }
+    for name in filter(functions.__contains__, _FUNCTIONS):
+        node = functions[name]
+        marked = {
+            line
+            for statement in ast.walk(node)
+            if isinstance(statement, ast.Assign | ast.AugAssign | ast.Return)
+            for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+        }
+        whole = lines[node.lineno - 1 : node.end_lineno]
+        shown[name] = {"first": node.lineno, "lines": whole, "marked": sorted(marked)}
     return shown

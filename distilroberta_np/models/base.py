@@ -36,8 +36,7 @@ def register(model: type[Model]) -> type[Model]:
 class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
     """A config, and weights of the shapes that it says.
 
-    Args:
-        weights: a tree of float32 arrays (`from_pretrained` loads and checks them).
+    The weights are a tree of float32 arrays (`from_pretrained` loads and checks them).
     """
 
     PARTS = (CONFIG, WEIGHTS)

@@ -15,8 +15,7 @@ _WINDOW = 50  # updates in the moving average
 def draw_losses(path: Path) -> Path | None:
     """Draw losses.csv as a .png next to it, if matplotlib is installed (the `plot` extra).
 
-    Args:
-        path: of the .csv, with the columns update, loss and learning_rate.
+    `path` is that of the .csv, with the columns update, loss and learning_rate.
 
     Returns the path of the picture; None without matplotlib, or with fewer than two updates.
     """

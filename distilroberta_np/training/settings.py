@@ -140,11 +140,7 @@ class PretrainSettings(MaskedLMSettings):
 
     def config(self) -> RobertaConfig:
         return RobertaConfig(
-            vocab_size=self.vocab_size,
-            hidden_size=self.hidden_size,
-            num_hidden_layers=self.num_hidden_layers,
-            num_attention_heads=self.num_attention_heads,
-            intermediate_size=self.intermediate_size,
+            **{name: getattr(self, name) for name, (rule, *_) in rules(type(self)).items() if rule.group == "model"},
             max_position_embeddings=self.last_length + 2,
             type_vocab_size=1,
             layer_norm_eps=1e-5,

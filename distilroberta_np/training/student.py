@@ -100,8 +100,7 @@ def layers_of_student(teacher_layers: int, layers: int) -> list[int]:
     For 6 of 12 they are 0, 2, 4, 7, 9 and 11, as for DistilBERT and DistilRoBERTa ("one layer out of two", Sanh et al.
     2019, section 3).
 
-    Args:
-        layers: the number of layers of the student, from 1 to that of the teacher.
+    `layers` is the number of layers of the student, from 1 to that of the teacher.
     """
     return [round(layer * (teacher_layers - 1) / max(1, layers - 1)) for layer in range(layers)]
 

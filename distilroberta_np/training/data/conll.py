@@ -39,9 +39,8 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
     word). Lines of `-DOCSTART-` only end a sentence. Lines that begin with # are metadata, unless they have the columns
     and a tag of words.
 
-    Args:
-        bad: told of each line without a word or a tag, or with another number of columns; its sentence is skipped. Also
-            told of lines that could be metadata or words.
+    `bad` is told of each line without a word or a tag, or with another number of columns; its sentence is skipped. Also
+    told of lines that could be metadata or words.
 
     Raises TrainingError: the file cannot be read, or its first column numbers the words.
     """

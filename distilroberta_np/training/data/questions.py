@@ -21,8 +21,7 @@ class Question(NamedTuple):
 def read_squad(path: Path, bad: Bad = refuse) -> list[Question]:
     """Read the questions of a file in SQuAD's format.
 
-    Args:
-        bad: told of each question that cannot be used: without a text, or with an answer that is not in the context.
+    `bad` is told of each question that cannot be used: without a text, or with an answer that is not in the context.
 
     Raises TrainingError: the file is not in that format.
     """

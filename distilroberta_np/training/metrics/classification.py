@@ -86,9 +86,8 @@ def entity_scores(predicted: Sequence[Sequence[str]], labels: Sequence[Sequence[
     """Metrics of named entities over all types together, as by conlleval (Tjong Kim Sang & De Meulder 2003) and
     seqeval. An entity is correct if its type, its first and its last word are.
 
-    Args:
-        predicted, labels: for each sentence its tags: `B-type` for the first word of an entity, `I-type` for the others
-            and `O` outside; also `E-` for the last word and `S-` for a single one.
+    Both have for each sentence its tags: `B-type` for the first word of an entity, `I-type` for the others and `O`
+    outside; also `E-` for the last word and `S-` for a single one.
 
     Returns "precision", "recall" and "f1" of the entities, and "accuracy" of the tags.
     """

@@ -122,11 +122,10 @@ def answer_all(
     options: argparse.Namespace,
     source: TextSource,
     pipeline: Answerer,
-    print_result: Printer,
+    print_result: Printer | None,
     *,
     outcome: str | None,
     parse: Callable[[str], Any] = str,
-    printing: bool = True,
     **parameters: Any,
 ) -> int:
     """Answer texts, and print each result as soon as it is there.
@@ -135,17 +134,17 @@ def answer_all(
         options: of the command, with --json.
         source: the texts.
         pipeline: answers them.
-        print_result: for results without --json.
+        print_result: for results without --json; None if they are not printed.
         outcome: the key of a result in --json; None for a result that is a dict with keys of its own.
         parse: turns a text into an input of the pipeline; a ValueError says why it cannot.
-        printing: whether results are printed. On a terminal they leave no room for a progress bar.
         **parameters: for the pipeline's `answers`.
 
     Returns:
         The exit status: 1 if some text could not be answered.
     """
     number = failures = 0
-    active = sys.stderr.isatty() and (not printing or _is_file(sys.stdout))
+    # Results on a terminal, or in a pipe that may end at one, leave no room for a bar.
+    active = sys.stderr.isatty() and (print_result is None or _is_file(sys.stdout))
     with PlainBar(source.count() if active else None, active=active, stays=False) as bar:
         parameters["progress"] = bar
         for texts in source.batches():
@@ -161,7 +160,7 @@ def answer_all(
                     result = {"error": error} if error is not None else {outcome: answer} if outcome else answer
                     # Arrays of NumPy become lists.
                     print(json.dumps({"text": _valid(text), **result}, default=lambda array: array.tolist()))
-                elif error is None:
+                elif error is None and print_result is not None:
                     print_result(number, text, answer)
                 sys.stdout.flush()
     if number == 0:

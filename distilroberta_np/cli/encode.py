@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         with EmbeddingFile(options.output, encoder, **arguments) as file:
             if file.found:
                 print(f"distilroberta-np: continuing {options.output} after {file.found} rows", file=sys.stderr)
-            return answer_all(options, source, file, lambda *_: None, outcome="embedding", printing=False)
+            return answer_all(options, source, file, None, outcome="embedding")
 
 
 def load_encoder(options: argparse.Namespace) -> SentenceEncoder:

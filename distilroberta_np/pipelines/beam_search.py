@@ -20,15 +20,8 @@ LogProbabilities = Callable[[Sequence[Sequence[int]], Sequence[int]], Iterable[A
 def score_words(
     ids: Sequence[int], position: int, words: Sequence[Tokens], mask_token_id: int, log_probabilities: LogProbabilities
 ) -> list[float]:
-    """The log-probability of each word at a mask, which becomes one mask per subword.
-
-    Args:
-        ids: the text's ids.
-        position: of the mask.
-        words: the subwords of each word.
-        mask_token_id: stands for a subword that is not filled in yet.
-        log_probabilities: the model.
-    """
+    """The log-probability of each word, given as its subwords, at the mask at a position of a text's `ids`. The mask
+    becomes one per subword."""
     # Each forward pass that is needed, and the words that need it: words of one length share it while they begin alike.
     needed: dict[tuple[int, Tokens], list[int]] = {}
     for index, subwords in enumerate(words):
@@ -54,13 +47,10 @@ def fill_together(
     log_probabilities: LogProbabilities,
     candidates: Array | None = None,
 ) -> list[tuple[float, Tokens]]:
-    """The most likely ways to fill all masks of a text, by beam search.
+    """The most likely ways to fill all masks of a text's `ids`, by beam search that keeps `width` prefixes after each.
 
     Args:
-        ids: the text's ids.
         masks: their positions.
-        width: the number of prefixes to keep after each mask.
-        log_probabilities: the model.
         candidates: the only ids to fill in, ascending; all if None.
 
     Returns:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index as as_index
 from types import SimpleNamespace
 from typing import Annotated, Any, NamedTuple, NotRequired, TypeAlias, TypedDict, Unpack, overload
 
@@ -58,13 +58,10 @@ def _as_strategy(name: str, value: Any) -> str:
 def _as_offsets(name: str, value: Any) -> tuple[Offsets, ...]:
     try:
         mappings = [value] if np.ndim(value[0]) == 1 else value
-        return tuple(
-            tuple((operator.index(start), operator.index(end)) for start, end in mapping) for mapping in mappings
-        )
+        return tuple(tuple((as_index(start), as_index(end)) for start, end in mapping) for mapping in mappings)
     except (TypeError, ValueError, LookupError):
-        raise TypeError(
-            f"{name} must be a list of (start, end), or for several texts a list of those, not {value!r:.80}"
-        ) from None
+        what = f"a list of (start, end), or for several texts a list of those, not {value!r:.80}"
+        raise TypeError(f"{name} must be {what}") from None
 
 
 class TokenClassificationOptions(CallOptions, total=False):
@@ -219,17 +216,15 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
     def _tokenize_words(self, words: Any, index: int | None, delimiter: str) -> tuple[str, tuple[int, ...], Offsets]:
         """The text that the words make, its tokens, each of one word, and their offsets."""
         if not isinstance(words, list | tuple):
-            raise InputTypeError(
-                f"with is_split_into_words {name_of(index)} must be a list of words, not a {type(words).__name__}"
-            )
+            where = f"with is_split_into_words {name_of(index)}"
+            raise InputTypeError(f"{where} must be a list of words, not a {type(words).__name__}")
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         begin = 0
         for position, word in enumerate(words):
             if not isinstance(word, str):
-                raise InputTypeError(
-                    f"word {position} of {name_of(index)} must be a string, not a {type(word).__name__}: {word!r:.80}"
-                )
+                where = f"word {position} of {name_of(index)}"
+                raise InputTypeError(f"{where} must be a string, not a {type(word).__name__}: {word!r:.80}")
             encoding = self._encode(word, index)
             ids += encoding.ids[1:-1]
             offsets += [(begin + start, begin + end) for start, end in encoding.offsets[1:-1]]

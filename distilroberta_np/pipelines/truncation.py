@@ -15,18 +15,16 @@ STRATEGIES = ("longest_first", "only_first", "only_second")
 def truncate(
     encoding: Encoding, max_length: int, strategy: str, index: int | None = None, side: str = "right"
 ) -> list[int]:
-    """The ids of a text, or of a pair, with at most `max_length` tokens. Special tokens stay.
+    """The ids of a text, or of a pair, with at most `max_length` tokens. Special tokens count, and stay.
 
     Args:
         encoding: of any length.
-        max_length: maximum number of tokens, special tokens included.
         strategy: which text of a pair is cut: "longest_first" cuts the longer one down to the length of the other, and
             then both alike; "only_first" and "only_second" cut that text, of which a token must stay.
-        index: the input's index, for the error.
         side: where a text is cut, "right" (its end) or "left".
 
     Raises:
-        PipelineException: the strategy can't make the text short enough.
+        PipelineException: the strategy can't make the text short enough. `index` is that of the input.
     """
     parts = encoding.sequence_ids  # 0 and 1 for the texts' tokens, None for the special tokens
     special = parts.count(None)

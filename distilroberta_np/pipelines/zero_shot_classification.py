@@ -167,8 +167,8 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
             raise PipelineException(_NOTHING, index)
         premise = Premise(item, tuple(encoding.ids[1:-1]))
         longest = max(options.hypotheses, key=len)
-        count, limit = len(self._pair(premise, longest)), self.model.config.max_sequence_length
-        if count > limit:
+        limit = self.model.config.max_sequence_length
+        if len(self._pair(premise, longest)) > limit:
             label = options.candidate_labels[options.hypotheses.index(longest)]
             raise PipelineException(
                 f"the label {label!r:.80} has {len(longest)} tokens with its template, and the model reads at most "
@@ -182,8 +182,7 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
 
         In transformers the tokenizer truncates "only_first", and not at all if nothing would be left of the text.
         """
-        special = len(self._before) + len(self._between) + len(self._after)
-        room = self.max_length - special - len(hypothesis)
+        room = self.max_length - len(self._before) - len(self._between) - len(self._after) - len(hypothesis)
         text = truncate_plain(premise.ids, room, self.tokenizer.truncation_side) if room > 0 else premise.ids
         return [*self._before, *text, *self._between, *hypothesis, *self._after]
 
@@ -207,20 +206,16 @@ class ZeroShotClassificationPipeline(Pipeline[Premise, LabelRanking]):
         else:
             scores = softmax(logits[:, entailment])  # [labels]
         order = scores.argsort()[::-1]
-        return {
-            "sequence": text,
-            "labels": [options.candidate_labels[label] for label in order],
-            "scores": scores[order].tolist(),
-        }
+        labels = [options.candidate_labels[label] for label in order]
+        return {"sequence": text, "labels": labels, "scores": scores[order].tolist()}
 
 
 def _filled(template: str, label: str) -> str:
     try:
         hypothesis = template.format(label)
     except (LookupError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"hypothesis_template {template!r:.80} can't be filled with a label ({error}); write {{}} for the label"
-        ) from None
+        what = f"hypothesis_template {template!r:.80} can't be filled with a label ({error}); write {{}} for the label"
+        raise ValueError(what) from None
     if hypothesis == template:
         # transformers' words.
         raise ValueError(

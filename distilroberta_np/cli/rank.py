@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..runtime.progress import PlainBar
 from ..sentence.cross_encoder import CrossEncoder
 from .command import Command
 from .similarity import add_matching_arguments, print_matches, read_matching
@@ -37,8 +38,9 @@ def run(options: argparse.Namespace) -> int:
     queries, documents = read_matching(options)
     encoder = CrossEncoder(options.model, **where_from(options))
     for number, query in enumerate(queries, start=1):
-        matches = encoder.rank(query, documents, top_k=options.top_k, return_documents=True)
-        print_matches(options, number, query, matches)
+        with PlainBar(len(documents), stays=False) as bar:
+            ranked = encoder.rank(query, documents, top_k=options.top_k, return_documents=True, progress=bar)
+        print_matches(options, number, query, ranked)
     return 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..messages import printable
+from ..runtime.progress import PlainBar
 from ..sentence.cross_encoder import RankedDocument
 from ..sentence.similarity import SIMILARITY_FUNCTIONS
 from .command import Command
@@ -20,8 +21,7 @@ _EXAMPLES = """\
   distilroberta-np similarity "A man eats." "Someone is eating." "It rains."
   distilroberta-np similarity "how to eat" --input lines.txt --top-k 5 --model a/folder
   distilroberta-np similarity --queries some.txt --input others.txt --json
-"""
-_OUTPUT = """
+
 On a terminal, the output is a table for each query. Piped, it is one line for each
 match: the number of the query, the number of the text, score and text, separated by
 tabs. With --json, it is one line for each query: {"text": ..., "matches":
@@ -44,16 +44,15 @@ def run(options: argparse.Namespace) -> int:
     queries, documents = read_matching(options)
     encoder = load_encoder(options)
     encoder.similarity_fn_name = options.function or encoder.similarity_fn_name
-    embeddings = encoder.encode_document(documents)
+    with PlainBar(len(documents), stays=False) as bar:
+        embeddings = encoder.encode_document(documents, progress=bar)
     for start in range(0, len(queries), _QUERIES):
         some = queries[start : start + _QUERIES]
         scores = encoder.similarity(encoder.encode_query(some), embeddings)  # [Q, N]
         for number, (query, row) in enumerate(zip(some, scores, strict=True), start=start + 1):
             order = np.argsort(-row, kind="stable").tolist()[: options.top_k]
-            matches: list[RankedDocument] = [
-                {"corpus_id": index, "score": float(row[index]), "text": documents[index]} for index in order
-            ]
-            print_matches(options, number, query, matches)
+            ranked = [RankedDocument(corpus_id=i, score=float(row[i]), text=documents[i]) for i in order]
+            print_matches(options, number, query, ranked)
     return 0
 
 
@@ -71,10 +70,10 @@ def read_matching(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     queries, documents = options.texts, options.texts
     if options.queries is not None:
         queries = _read_lines(options.queries)
+    elif not queries:
+        options.parser.error("give a query, or --queries FILE")
     else:
         queries, documents = queries[:1], documents[1:]
-        if not queries:
-            options.parser.error("give a query, or --queries FILE")
     if options.input is not None:
         if documents:
             options.parser.error("give texts or --input, not both")
@@ -121,7 +120,7 @@ COMMAND = Command(
     "similarity",
     "sentences",
     "sort texts by the similarity of their embeddings to a query",
-    _EXAMPLES + _OUTPUT,
+    _EXAMPLES,
     add_arguments,
     run,
 )

@@ -5,6 +5,7 @@ from .feature_extraction import FeatureExtractionPipeline
 from .fill_mask import FillMaskPipeline
 from .loading import pipeline
 from .question_answering import QuestionAnsweringPipeline
+from .results import Results
 from .text_classification import TextClassificationPipeline
 from .token_classification import TokenClassificationPipeline
 from .zero_shot_classification import ZeroShotClassificationPipeline
@@ -15,6 +16,7 @@ __all__ = [
     "FillMaskPipeline",
     "Pipeline",
     "QuestionAnsweringPipeline",
+    "Results",
     "TextClassificationPipeline",
     "TokenClassificationPipeline",
     "ZeroShotClassificationPipeline",

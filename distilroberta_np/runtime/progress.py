@@ -33,7 +33,7 @@ def progress_bar(progress: bool | Bar | None, total: int | None) -> AbstractCont
 
 def _new_bar(total: int | None) -> Any:
     try:
-        return import_module("tqdm.auto").tqdm(total=total, unit="text")
+        return import_module("tqdm.auto").tqdm(total=total, unit=" texts")
     except ImportError:
         return PlainBar(total)
 

@@ -124,3 +124,15 @@ def test_errors_end_with_status_2_and_one_line(capsys, folder, tmp_path):
         assert (status, printed) == (2, [])
         assert message in errors and len(errors.splitlines()) == 1
     assert "not as a CrossEncoder" in answer(capsys, "rank", folder, "a", "b")[2]
+
+
+@pytest.mark.parametrize("command", ["similarity", "rank"])
+def test_a_bar_counts_texts_and_is_gone_before_the_answer(monkeypatch, capsys, folder, cross, command):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert answer(capsys, command, cross if command == "rank" else folder, "cat", *TEXTS)[0] == 0
+    frames = terminal.getvalue().split("\r")
+    assert frames[-2].startswith(f"[{'#' * 24}] 4 of 4 texts, ")
+    assert frames[-1] == "\x1b[K"

@@ -50,7 +50,7 @@ def test_tqdm_where_it_is_installed(monkeypatch):
     module.tqdm = lambda **arguments: arguments
     monkeypatch.setitem(sys.modules, "tqdm", package)
     monkeypatch.setitem(sys.modules, "tqdm.auto", module)
-    assert progress_bar(True, 5) == {"total": 5, "unit": "text"}
+    assert progress_bar(True, 5) == {"total": 5, "unit": " texts"}
 
 
 def test_a_bar_of_the_caller_is_used_and_not_closed(screen, now):

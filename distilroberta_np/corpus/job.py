@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +32,7 @@ from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
+_INCOMPLETE = ".incomplete"  # the end of the names of `atomic_write`, too
 _ATTEMPTS = 3  # of a part whose process is killed
 _MODEL_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
 
@@ -92,6 +94,8 @@ def run_job(
     with locked(folder, CorpusError(f"{folder}: another job is writing into this folder")):
         check(task)
         _check_manifest(task, folder)
+        for leftover in folder.glob(f"*{_INCOMPLETE}"):  # after a kill
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         finished = _finished_parts(folder)
         parts, remaining = [], []
         for source in sources:
@@ -118,22 +122,22 @@ def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]
 
     A part whose process is killed is computed again, up to three times. Raises CorpusError then.
     """
-    with float32_copy(task) as shared:
+    with float32_copy(task, folder) as shared:
         yield from map_in_processes(workers, functools.partial(compute_part, shared, folder), sources)
 
 
 @contextmanager
-def float32_copy(task: Task) -> Iterator[Task]:
+def float32_copy(task: Task, folder: Path) -> Iterator[Task]:
     """The task with float32 weights, which processes map and so share; half precision is converted by each of them.
 
-    The copy of a model in half precision is a temporary folder.
+    A model in half precision is copied into the folder for the block.
     """
     model = _model_folder(task)
     stored = {path: open_safetensors(path) for path in sorted(model.rglob("*.safetensors"))}
     if all(tensor.dtype == "F32" for tensors in stored.values() for tensor in tensors.values()):
         yield task
         return
-    with tempfile.TemporaryDirectory(prefix="distilroberta-np-") as name:
+    with tempfile.TemporaryDirectory(_INCOMPLETE, "float32.", folder) as name:
         copy = Path(name) / "model"
         shutil.copytree(model, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx"))
         for path, tensors in stored.items():
@@ -148,7 +152,7 @@ def map_in_processes(workers: int, compute: Callable[[Path], Result], sources: S
     waiting = dict.fromkeys(sources, 0)
     while waiting:
         with _threads_per_process(max(1, (os.cpu_count() or 1) // workers)):
-            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
             futures = {pool.submit(compute, source): source for source in waiting}
         try:
             for future in as_completed(futures):
@@ -178,6 +182,17 @@ def map_on_dask(address: str, compute: Callable[[Path], Result], sources: Sequen
         futures = client.map(compute, list(sources), pure=False, retries=_ATTEMPTS)
         for future in as_completed(futures):
             yield future.result()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has been killed; it would wait for work forever."""
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

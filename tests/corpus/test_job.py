@@ -140,13 +140,13 @@ def test_half_precision_is_converted_once_for_all_processes(tmp_path):
     half = tmp_path / "half"
     RobertaForMaskedLM.from_pretrained(write_model(tmp_path / "model")).save_pretrained(half, dtype="float16")
     (half / "tokenizer.json").write_bytes((tmp_path / "model" / "tokenizer.json").read_bytes())
-    with float32_copy(Task("fill-mask", str(half), ("text",))) as task:
+    with float32_copy(Task("fill-mask", str(half), ("text",)), tmp_path) as task:
         copy = RobertaForMaskedLM.from_pretrained(task.model).state_dict()
         for name, values in RobertaForMaskedLM.from_pretrained(half).state_dict().items():
             np.testing.assert_array_equal(copy[name], values)
             assert not copy[name].flags.owndata  # mapped, so processes share it
     assert not Path(task.model).exists()
-    with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",))) as task:
+    with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",)), tmp_path) as task:
         assert task.model == str(tmp_path / "model")
 
 
@@ -261,6 +261,34 @@ def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
         list(map_in_processes(1, die_always, sources))
 
 
+def hang(source: Path):
+    """Stands in for computing a part, and says in which process."""
+    source.with_suffix(".part").write_text(str(os.getpid()))
+    source.with_suffix(".part").rename(source.with_suffix(".pid"))
+    time.sleep(600)
+
+
+def test_processes_end_with_a_job_that_is_killed(tmp_path):
+    code = (
+        "import sys, pathlib\n"
+        "from distilroberta_np.corpus.job import map_in_processes\n"
+        "from tests.corpus.test_job import hang\n"
+        "if __name__ == '__main__':\n"
+        "    list(map_in_processes(2, hang, list(map(pathlib.Path, sys.argv[1:]))))\n"
+    )
+    (tmp_path / "job.py").write_text(code)
+    sources = [tmp_path / f"{name}.txt" for name in "ab"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    job = subprocess.Popen([sys.executable, tmp_path / "job.py", *sources], env=environment, stderr=subprocess.PIPE)
+    files = [source.with_suffix(".pid") for source in sources]
+    while not all(file.exists() for file in files):
+        assert job.poll() is None, job.stderr.read()
+        time.sleep(0.01)
+    job.kill()
+    with job:
+        job.stderr.read()  # ends when the last process that inherited it has ended
+
+
 def test_a_killed_job_goes_on(tmp_path, model):
     texts = ["the cat <mask> " + "sat on " * (n % 9) for n in range(400)]
     sources = [write_lines(tmp_path / f"part-{n}.txt", texts) for n in range(6)]
@@ -284,9 +312,11 @@ def test_a_killed_job_goes_on(tmp_path, model):
         time.sleep(0.01)
     process.kill()
     process.wait()
+    (tmp_path / "out" / "float32.1.incomplete").mkdir()  # as a killed job with several processes leaves it
     finished = subprocess.run(command, capture_output=True, text=True, **options)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == "out: 2400 rows, 0 with errors\n"
+    assert not list((tmp_path / "out").glob("*.incomplete"))
     run_job(Task("fill-mask", model, ("text",)), sources, tmp_path / "direct")
     for name in (f"{source.stem}.jsonl" for source in sources):
         assert close(read_lines(tmp_path / "out" / name), read_lines(tmp_path / "direct" / name))

@@ -25,7 +25,7 @@ from . import inference_api, openai_api, tei
 from .loaded import TASKS, ServedModel
 from .openapi import describe
 from .protocol import Limits, RequestError, Service, read_json, refused
-from .scheduler import OverloadError, Scheduler
+from .scheduler import Scheduler
 from .telemetry import Metrics, log_access
 
 _PUBLIC = ("/", "/health", "/ping", "/metrics")
@@ -117,8 +117,10 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
         """POST /explain/ID: the page that walks a sentence through a masked language model, as HTML."""
 
         async def answer(service: Service, body: dict[str, Any]) -> Any:
-            model = service.find(request.path_params["name"], "fill-mask")
-            return (await service.compute(model.explain(), [_one_text(service, body)]))[0]
+            model, inputs = service.find(request.path_params["name"], "fill-mask"), body.get("inputs")
+            if not isinstance(inputs, str):
+                raise RequestError("inputs must be a string")
+            return (await service.compute(model.explain(), service.texts(inputs)))[0]
 
         return await _respond(request, service, answer, _hub_error, HTMLResponse)
 
@@ -150,13 +152,10 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
     ]
     middleware = [Middleware(_Gate, options=options, metrics=metrics, routes=[route.path for route in routes])]
     if options.allowed_origins:
+        methods, headers = ["GET", "POST"], ["authorization", "content-type"]
+        origins = list(options.allowed_origins)
         middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(options.allowed_origins),
-                allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type"],
-            )
+            Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
         )
     return Starlette(
         routes=routes,
@@ -183,9 +182,6 @@ async def _respond(
         if not computing.done():
             return Response(status_code=_STATUS_NOBODY_READS)
         return response(computing.result())
-    except OverloadError as error:
-        headers = {"Retry-After": str(error.retry_after)}
-        return _error_response(RequestError(str(error), 429, "Overloaded"), form, headers)
     except Exception as error:
         return _error_response(refused(error), form)
     finally:
@@ -193,19 +189,13 @@ async def _respond(
         computing.cancel()
 
 
-def _one_text(service: Service, body: dict[str, Any]) -> str:
-    if not isinstance(body.get("inputs"), str):
-        raise RequestError("inputs must be a string")
-    return service.texts(body["inputs"])[0]
-
-
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-def _error_response(error: RequestError, form: ErrorForm, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse(form(error), error.status, headers)
+def _error_response(error: RequestError, form: ErrorForm) -> Response:
+    return JSONResponse(form(error), error.status, error.headers)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from ..errors import PipelineException
 from .loaded import ServedModel
-from .scheduler import Operation, Scheduler
+from .scheduler import Operation, OverloadError, Scheduler
 
 
 class RequestError(Exception):
@@ -20,11 +20,14 @@ class RequestError(Exception):
     Attributes:
         status: the HTTP status.
         kind: the kind of error in TEI's words, such as "Validation".
+        headers: of the answer.
     """
 
-    def __init__(self, message: str, status: int = 422, kind: str = "Validation") -> None:
+    def __init__(
+        self, message: str, status: int = 422, kind: str = "Validation", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.kind = status, kind
+        self.status, self.kind, self.headers = status, kind, headers
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def refused(error: Exception) -> RequestError:
     """The error of a computation as an answer."""
     if isinstance(error, RequestError):
         return error
+    if isinstance(error, OverloadError):
+        return RequestError(str(error), 429, "Overloaded", {"Retry-After": str(error.retry_after)})
     if isinstance(error, PipelineException):
         return RequestError(error.reason)  # without the index, which is that of the batch
     if isinstance(error, ValueError | TypeError):

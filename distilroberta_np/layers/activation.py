@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .kernels import blocks, normal_cdf, row_of
+from .kernels import in_blocks, normal_cdf, row_of
 from .params import Array
 
 # Neither exp of a number in -60 .. 60 nor a sum of those over any vocabulary leaves the float32 range.
@@ -21,9 +21,12 @@ def gelu(x: Array, out: Array | None = None) -> Array:
     Shapes: any but () -> the same, same dtype, in `out` if given, which may be x itself.
     """
     out = np.empty_like(x) if out is None else out
+
+    def fill(block: Array, result: Array) -> None:
+        np.multiply(block, normal_cdf(block, np.square(block)), out=result)
+
     with np.errstate(over="ignore"):
-        for block, result in blocks(x, out):
-            np.multiply(block, normal_cdf(block, np.square(block)), out=result)
+        in_blocks(fill, x, out)
     return out
 
 
@@ -35,16 +38,19 @@ def gelu_backward(d_outputs: Array, x: Array, out: Array | None = None) -> Array
     Shapes: d_outputs and x alike -> the same, in `out` if given, which may be d_outputs itself.
     """
     out = np.empty_like(d_outputs) if out is None else out
+
+    def fill(d_block: Array, block: Array, result: Array) -> None:
+        squared = np.square(block)
+        slope = normal_cdf(block, squared)
+        squared *= -0.5
+        np.exp(squared, out=squared)
+        squared *= block
+        squared *= 1 / math.sqrt(2 * math.pi)
+        slope += squared
+        np.multiply(d_block, slope, out=result)
+
     with np.errstate(over="ignore"):
-        for d_block, block, result in blocks(d_outputs, x, out):
-            squared = np.square(block)
-            slope = normal_cdf(block, squared)
-            squared *= -0.5
-            np.exp(squared, out=squared)
-            squared *= block
-            squared *= 1 / math.sqrt(2 * math.pi)
-            slope += squared
-            np.multiply(d_block, slope, out=result)
+        in_blocks(fill, d_outputs, x, out)
     return out
 
 
@@ -69,11 +75,14 @@ def softmax(scores: Array, out: Array | None = None) -> Array:
     """
     out = np.empty_like(scores) if out is None else out
     ones = row_of(1, like=scores)
-    for block, result in blocks(scores, out):
+
+    def fill(block: Array, result: Array) -> None:
         if block.max() > _SAFE or block.min() < -_SAFE:
             block = np.subtract(block, block.max(axis=-1, keepdims=True), out=result)
         np.exp(block, out=result)
         result /= (result @ ones)[..., None]
+
+    in_blocks(fill, scores, out)
     return out
 
 
@@ -86,9 +95,12 @@ def softmax_backward(d_probabilities: Array, probabilities: Array, out: Array | 
     """
     out = np.empty_like(d_probabilities) if out is None else out
     ones = row_of(1, like=probabilities)
-    for d_block, block, result in blocks(d_probabilities, probabilities, out):
+
+    def fill(d_block: Array, block: Array, result: Array) -> None:
         product = d_block * block
         total = (product @ ones)[..., None]
         np.multiply(block, total, out=result)
         np.subtract(product, result, out=result)
+
+    in_blocks(fill, d_probabilities, probabilities, out)
     return out

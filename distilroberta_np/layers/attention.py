@@ -8,10 +8,11 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 
+from ..runtime.threads import map_in_threads
 from .activation import softmax, softmax_backward
 from .dropout import Dropout, drop, drop_backward
-from .kernels import FINE_CHUNK, matmul_into
-from .linear import LinearWeights, linear, linear_backward
+from .kernels import FINE_CHUNK, matmul_into, shares_of_heads
+from .linear import LinearWeights, linear, linear_backward, linears
 from .params import Array, Leaf
 
 
@@ -86,9 +87,9 @@ def attention(
     Returns:
         The output (M, H), and the cache.
     """
-    query = linear(queries, weights.query)  # [M, H]
-    key = linear(hidden_states, weights.key)  # [N, H]
-    value = linear(hidden_states, weights.value)  # [N, H]
+    query, key, value = linears(
+        (queries, weights.query), (hidden_states, weights.key), (hidden_states, weights.value)
+    )  # [M, H], [N, H], [N, H]
 
     context = np.empty_like(query)  # [M, H]
     all_probabilities, all_masks = [], []
@@ -96,18 +97,40 @@ def attention(
         # [B x Q, H] -> [B, A, Q, D], and [B x S, H] -> [B, A, S, D]
         group_query, group_context = (split_heads(rows[query_rows], group, num_heads) for rows in (query, context))
         group_key, group_value = (split_heads(rows[key_rows], group, num_heads) for rows in (key, value))
-        scores = group_query @ group_key.swapaxes(-1, -2)  # [B, A, Q, D] @ [B, A, D, S] -> [B, A, Q, S]
-        scores *= 1 / math.sqrt(group_query.shape[-1])  # a Python float keeps float32, which NumPy's sqrt would not
-        if group.bias is not None:
-            scores += group.bias
-        probabilities = softmax(scores, out=scores)  # over the keys, the last S
-        used, mask = drop(probabilities, dropout)
-        matmul_into(group_context, used, group_value)  # [B, A, Q, S] @ [B, A, S, D] -> [B, A, Q, D]
+        probabilities, mask = _attend(group_query, group_key, group_value, group.bias, dropout, out=group_context)
         all_probabilities.append(probabilities)
         all_masks.append(mask)
     # Of a layer's products this one's rounding weighs most, as it enters the residual sum unchanged.
     outputs = linear(context, weights.output, FINE_CHUNK)
     return outputs, AttentionCache(queries, hidden_states, query, key, value, all_probabilities, all_masks, context)
+
+
+def _attend(
+    query: Array, key: Array, value: Array, bias: Array | None, dropout: Dropout | None, out: Array
+) -> tuple[Array, Array | None]:
+    """The context vectors of all heads, in `out`. Returns the probabilities, before dropout, and the dropout mask.
+
+    Shapes: query and out (B, A, Q, D), key and value (B, A, S, D), bias (B, 1, 1, S) -> (B, A, Q, S) both.
+    """
+    scale = 1 / math.sqrt(query.shape[-1])  # a Python float keeps float32, which NumPy's sqrt would not
+    probabilities = np.empty_like(query, shape=(*query.shape[:-1], key.shape[-2]))  # [B, A, Q, S]
+
+    def attend(heads: slice) -> Array | None:
+        scores = probabilities[:, heads]
+        # [B, A, Q, D] @ [B, A, D, S] -> [B, A, Q, S]
+        matmul_into(scores, query[:, heads], key[:, heads].swapaxes(-1, -2))
+        scores *= scale
+        if bias is not None:
+            scores += bias
+        softmax(scores, out=scores)  # over the keys, the last S
+        used, mask = drop(scores, dropout)
+        matmul_into(out[:, heads], used, value[:, heads])  # [B, A, Q, S] @ [B, A, S, D] -> [B, A, Q, D]
+        return mask
+
+    if dropout is None:
+        map_in_threads(attend, shares_of_heads(probabilities))
+        return probabilities, None
+    return probabilities, attend(slice(None))  # one mask for all heads
 
 
 def attention_backward(

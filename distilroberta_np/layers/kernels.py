@@ -1,9 +1,9 @@
 """Kernels: everything that is done for speed, for rounding or for GPUs. The other files of this folder are maths.
 
 Speed
-    Elementwise functions work in `blocks` of rows that stay in the processor's cache. Sums over rows are products with
-    `row_of` ones, which BLAS computes five times as fast as `sum`. Few rows are multiplied in another layout
-    (`affine`). `normal_cdf` is a polynomial inside a tanh, as NumPy has no erf.
+    Elementwise functions work in `blocks` of rows that stay in the processor's cache, in threads (`in_blocks`). Sums
+    over rows are products with `row_of` ones, which BLAS computes five times as fast as `sum`. Few rows are multiplied
+    in small products (`affine`). `normal_cdf` is a polynomial inside a tanh, as NumPy has no erf.
 Rounding
     A float32 sum loses digits with its length, so `affine` cuts long sums into chunks. Row means lose precision in
     Fortran order, so every kernel returns arrays in C order.
@@ -16,13 +16,13 @@ The tests hold each kernel to a plain version of itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..runtime.threads import available_threads, map_in_threads
+from ..runtime.threads import available_threads, has_small_products, map_in_threads
 from .params import Array
 
 # Elements of a block: 256 KB in float32, so that a block and its temporaries fit the second-level cache of a core. A
@@ -32,21 +32,23 @@ BLOCK = 65_536
 # Terms of a sum before it is rounded (`affine`), and the number for products whose rounding weighs most.
 CHUNK = 512
 FINE_CHUNK = 128
-# Up to this many rows OpenBLAS is faster with the weights as the first matrix: 14 ms against 18 for the products of six
-# layers over 8 rows, 15 against 23 over 16, 69 against 86 over 128; above some hundred the two are alike.
-FEW_ROWS = 128
-# Up to this many multiplications OpenBLAS uses another routine, which does not halve its sums.
-_SMALL = 10**6
+# Up to this many multiplications, OpenBLAS for AVX-512 has a routine that reads the matrices where they are, while the
+# usual one copies each of them into another order first. With few rows, copying the weights is most of the work: with
+# weights of 3072 x 768, small products take 1.0 ms in place of 2.0 over 8 rows, 3.3 of 4.8 over 64, and 6.7 of 7.7 over
+# 128. The routine adds up one term after another.
+SMALL_PRODUCT = 10**6
+SMALL_ROWS = 128
+SMALL_CHUNK = 256
 
-# Shares of a product (`share_out`), per thread: a thread that another process holds up leaves its shares to the others.
-# On two quiet cores a text of 64 tokens takes 67 ms with 4 shares per thread, 58 with 2, and 60 with 1.
+# Shares of a product or of attention, per thread: a thread that another process holds up leaves its shares to the
+# others. More than 2 gain nothing, and each copies all the rows into another order.
 _SHARES = 2
-# Multiplications that make a share worth it: 0.1 ms, against 0.02 ms to wake a thread.
+# Multiplications that make a share worth it: 0.1 ms, against 0.05 ms to wake a thread.
 _SHARE = 4 * 10**6
 # With few rows, a product takes as long as to read the weights from memory: as to multiply them with so many rows.
 _ROWS_PER_READ = 12
 # Up to 1200 outputs OpenBLAS adds up in another order, and a share must give the same bits as the whole.
-_SHARE_OUTPUTS = 2048
+_SHARE_OUTPUTS = 1280
 
 # P of tanh(x P(x^2)), which approximates erf(x / sqrt 2): fitted by scripts/fit_gelu.py, which also measures it.
 _NORMAL_COEFFICIENTS = (
@@ -117,76 +119,130 @@ def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
         yield tuple(array[span] for array in arrays)
 
 
+def in_blocks(function: Callable[..., None], *arrays: Array) -> None:
+    """Call a function with the same rows of several arrays (`blocks`), in the threads that are available."""
+    map_in_threads(lambda block: function(*block), list(blocks(*arrays)))
+
+
 def affine(inputs: Array, weight: Array, bias: Array, chunk: int = CHUNK) -> Array:
-    """inputs @ weight.T + bias, in C order.
+    """inputs @ weight.T + bias, in C order. Shapes: inputs (..., in), weight (out, in), bias (out,) -> (..., out).
 
     The product is a sum of products over chunks of the inputs. NumPy 2.4's OpenBLAS on AVX-512 adds up to 384 terms one
     after another, torch's MKL half as many, and whole products were 1.4 times as far from float64 as torch's
     (scripts/parity_report.py). Chunks of 512, which OpenBLAS halves by itself, take a twentieth more time and reduce
     that to 1.1; smaller chunks where rounding weighs most, to 1.05.
-
-    Shapes: inputs (..., in), weight (out, in), bias (out,) -> (..., out).
     """
-    # One product over all rows: NumPy would otherwise make one per sequence.
-    rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
-    if len(rows) * len(weight) * chunk <= _SMALL:
-        chunk = min(chunk, 256)
-    if len(rows) == 1:
-        chunk = rows.shape[1]  # OpenBLAS adds up a single row in another way, as accurate without chunks
-    cuts = [slice(start, start + chunk) for start in range(0, rows.shape[1], chunk)]
-    outputs = np.empty_like(rows, shape=(len(rows), len(weight)), order="C")  # [N, out]
+    (outputs,) = affines([(inputs, weight, bias)], chunk)
+    return outputs
 
-    def fill_columns(part: slice) -> None:
-        total, *rest = (weight[part, cut] @ rows[:, cut].T for cut in cuts)  # [out, in] @ [in, N] -> [out, N]
-        part_bias, out = bias[part], outputs[:, part]
+
+def affines(maps: Sequence[tuple[Array, Array, Array]], chunk: int = CHUNK) -> list[Array]:
+    """`affine` of several inputs, weights and biases, for which the threads are woken once."""
+    outputs = []
+    shares: list[tuple[Callable[[slice], None], slice]] = []
+    for inputs, weight, bias in maps:
+        # One product over all rows: NumPy would otherwise make one per sequence.
+        rows = inputs.reshape(-1, inputs.shape[-1])  # [..., in] -> [N, in]
+        out = np.empty_like(rows, shape=(len(rows), len(weight)), order="C")  # [N, out]
+        few = len(rows) == 1 or (1 < len(rows) <= SMALL_ROWS and is_host(rows) and has_small_products())
+        fill = (_small_products if few else _products)(out, rows, weight, bias, chunk)
+        shares += [(fill, part) for part in _shares(len(weight), len(rows), weight)]  # no sum runs along this axis
+        outputs.append(out.reshape(*inputs.shape[:-1], len(weight)))
+    map_in_threads(lambda share: share[0](share[1]), shares)
+    return outputs
+
+
+def _products(out: Array, rows: Array, weight: Array, bias: Array, chunk: int) -> Callable[[slice], None]:
+    """The function that fills some columns of `out` with those of rows @ weight.T + bias."""
+    first, *others = (slice(start, start + chunk) for start in range(0, rows.shape[1], chunk))
+
+    def fill(part: slice) -> None:
+        total, part_weight = out[:, part], weight[part]
+        matmul_into(total, rows[:, first], part_weight[:, first].T)  # [N, in] @ [in, out] -> [N, out]
+        products = [rows[:, cut] @ part_weight[:, cut].T for cut in others]
         for span in spans(total):
-            np.add(_add_up(total, rest, span).T, part_bias[span], out=out[:, span])  # [out, N] -> [N, out]
+            block = total[span]
+            for product in products:
+                block += product[span]
+            block += bias[part]
 
-    def fill_rows(part: slice) -> None:
-        total, part_rows = outputs[part], rows[part]
-        matmul_into(total, part_rows[:, cuts[0]], weight[:, cuts[0]].T)  # [N, in] @ [in, out] -> [N, out]
-        rest = [part_rows[:, cut] @ weight[:, cut].T for cut in cuts[1:]]
-        for span in spans(total):
-            block = _add_up(total, rest, span)
-            block += bias
-
-    # No sum runs along the axis that is shared out.
-    few = len(rows) <= FEW_ROWS
-    share_out(fill_columns if few else fill_rows, len(weight) if few else len(rows), len(rows), weight)
-    return outputs.reshape(*inputs.shape[:-1], len(weight))
+    return fill
 
 
-def _add_up(total: Array, rest: list[Array], span: slice) -> Array:
-    """Some rows of `total`, to which those of the others are added in place."""
-    block = total[span]
-    for product in rest:
-        block += product[span]
-    return block
+def _small_products(out: Array, rows: Array, weight: Array, bias: Array, chunk: int) -> Callable[[slice], None]:
+    """The same, by products that are small enough for OpenBLAS's routine. It needs the rows one next to the other."""
+    count, terms = rows.shape
+    if count == 1:  # the weights are not copied then, and OpenBLAS adds up in another way, as accurate without chunks
+        chunk, most = terms, len(weight)
+    else:
+        chunk = _largest_divisor(terms, min(chunk, SMALL_CHUNK))
+        most = max(16, SMALL_PRODUCT // (count * chunk) & ~15)
+    columns = _transposed(rows).reshape(-1, 1, chunk, count)  # [in / chunk, 1, chunk, N]
+
+    def fill(part: slice) -> None:
+        start = part.start
+        while start < part.stop:
+            size = min(most, part.stop - start)  # of a product; the last may be smaller
+            stop = part.stop - (part.stop - start) % size
+            # [out, in] -> [in / chunk, out / size, size, chunk], for a single call: between calls the threads wait for
+            # each other, as only one at a time runs Python.
+            blocks = weight[start:stop].reshape(-1, size, len(columns), chunk).transpose(2, 0, 1, 3)
+            total = (blocks @ columns).sum(axis=0).reshape(-1, count)  # [out, N]
+            np.add(total.T, bias[start:stop], out=out[:, start:stop])
+            start = stop
+
+    return fill
 
 
-def share_out(fill: Callable[[slice], None], length: int, rows: int, weight: Array) -> None:
-    """Compute a product in slices, in the threads that are available, or as a whole if it is small.
+def _largest_divisor(length: int, most: int) -> int:
+    """Of a length, up to `most`; the length itself if all of those are tiny."""
+    divisor = next(number for number in range(min(most, length), 0, -1) if length % number == 0)
+    return divisor if divisor >= most // 4 else length
+
+
+def _transposed(rows: Array) -> Array:
+    """A copy of the transpose, (N, in) -> (in, N), made of 8 rows at a time.
+
+    The starts of long rows are multiples of 4 KB apart, so that a core's first-level cache holds 8 of them at once.
+    """
+    columns = np.empty_like(rows, shape=rows.shape[::-1], order="C")
+    for start in range(0, len(rows), 8):
+        columns[:, start : start + 8] = rows[start : start + 8].T
+    return columns
+
+
+def _shares(length: int, rows: int, weight: Array) -> list[slice]:
+    """Slices of an axis of a product, one for each share; a single one if the product is small.
 
     Args:
-        fill: computes the outputs of a slice of an axis.
-        length: of that axis.
+        length: of the axis.
         rows: that are multiplied with the weight.
         weight: (out, in).
     """
     threads = available_threads() if is_host(weight) else 1
-    costs = weight.size * (rows + _ROWS_PER_READ)
-    count = min(threads * _SHARES, costs // _SHARE, rows * len(weight) // _SHARE_OUTPUTS)
-    if threads == 1 or count <= 1:
-        fill(slice(0, length))
-    else:  # cut at multiples of 64, where OpenBLAS's kernels begin
-        borders = [*(length * number // count & ~63 for number in range(count)), length]
-        map_in_threads(fill, [slice(*pair) for pair in pairwise(borders) if pair[0] < pair[1]])
+    worth = weight.size * (rows + _ROWS_PER_READ) // _SHARE
+    if rows > 1:
+        worth = min(worth, rows * len(weight) // _SHARE_OUTPUTS)
+    return shares_of(length, min(_SHARES, worth // threads), 64)  # at multiples of 64, where OpenBLAS's kernels begin
+
+
+def shares_of(length: int, per_thread: int = _SHARES, multiple: int = 1) -> list[slice]:
+    """Slices of an axis that cut it at multiples of a number, as many for each available thread as said."""
+    count = max(1, per_thread * available_threads())
+    borders = [*(length * number // count // multiple * multiple for number in range(count)), length]
+    return [slice(*pair) for pair in pairwise(borders) if pair[0] < pair[1]]
+
+
+def shares_of_heads(probabilities: Array) -> list[slice]:
+    """Slices of the heads of attention, one for each share. Shapes: (B, A, Q, S)."""
+    worth = 2 * probabilities.size // BLOCK if is_host(probabilities) else 0
+    return shares_of(probabilities.shape[1], min(_SHARES, worth))
 
 
 def product(a: Array, b: Array) -> Array:
     """a @ b of two matrices, in shares. Shapes: (M, K), (K, N) -> (M, N)."""
     out = np.empty_like(a, shape=(len(a), b.shape[1]), order="C")
-    share_out(lambda part: matmul_into(out[part], a[part], b), len(a), len(a), b.T)
+    map_in_threads(lambda part: matmul_into(out[part], a[part], b), _shares(len(a), len(a), b.T))
     return out
 
 

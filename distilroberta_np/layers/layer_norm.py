@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 
-from .kernels import blocks, row_of, squared_norms
+from .kernels import blocks, in_blocks, row_of, squared_norms
 from .params import Array, Leaf
 
 
@@ -24,12 +24,15 @@ def layer_norm(inputs: Array, weights: LayerNormWeights[Array], eps: float) -> A
     """
     average = row_of(1 / inputs.shape[-1], like=inputs)  # [H]
     outputs = np.empty_like(inputs, order="C")
-    for x, result in blocks(inputs, outputs):
+
+    def fill(x: Array, result: Array) -> None:
         np.subtract(x, (x @ average)[..., None], out=result)
         variance = squared_norms(result)[..., None] / x.shape[-1]
         result /= np.sqrt(variance + eps)
         result *= weights.weight
         result += weights.bias
+
+    in_blocks(fill, inputs, outputs)
     return outputs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple
 
-from .kernels import CHUNK, affine, product
+from .kernels import CHUNK, affine, affines, product
 from .params import Array, Leaf
 
 
@@ -19,6 +19,11 @@ def linear(inputs: Array, weights: LinearWeights[Array], chunk: int = CHUNK) -> 
     Shapes: inputs (..., in) -> (..., out), same dtype. A smaller `chunk` rounds less (`kernels.affine`).
     """
     return affine(inputs, weights.weight, weights.bias, chunk)  # [..., in] @ [in, out] + [out] -> [..., out]
+
+
+def linears(*maps: tuple[Array, LinearWeights[Array]]) -> list[Array]:
+    """`linear` of several inputs and weights, which are computed together."""
+    return affines([(inputs, weights.weight, weights.bias) for inputs, weights in maps])
 
 
 def linear_backward(

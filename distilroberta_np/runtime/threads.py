@@ -197,19 +197,30 @@ def _retain_freed_memory() -> None:
 
 
 @functools.cache
+def has_small_products() -> bool:
+    """Whether OpenBLAS multiplies small matrices without copying them, as it does with its kernels for AVX-512."""
+    get_corename = _openblas_function("get_corename")
+    if get_corename is None:
+        return False
+    get_corename.restype = ctypes.c_char_p
+    return get_corename() in (b"SkylakeX", b"Cooperlake", b"SapphireRapids")
+
+
+@functools.cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
     """The functions that read and set the number of threads of OpenBLAS; None if NumPy uses another BLAS."""
+    get, set_to = _openblas_function("get_num_threads"), _openblas_function("set_num_threads")
+    if get is None or set_to is None:
+        return None
+    set_to.argtypes, set_to.restype = [ctypes.c_int], None
+    return get, set_to
+
+
+def _openblas_function(name: str) -> Any:
+    """A function of the OpenBLAS that NumPy has loaded; None if there is none."""
     try:
-        # The library that NumPy has already loaded, with the symbols of the libraries that it is linked to.
+        # NumPy's own library gives the symbols of the libraries that it is linked to, too.
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     except (AttributeError, OSError):
         return None
-    for name in _NAMES:
-        try:
-            get = library[name.format("get_num_threads")]
-            set_to = library[name.format("set_num_threads")]
-        except AttributeError:
-            continue
-        set_to.argtypes, set_to.restype = [ctypes.c_int], None
-        return get, set_to
-    return None
+    return next((library[form.format(name)] for form in _NAMES if hasattr(library, form.format(name))), None)

@@ -122,7 +122,7 @@ def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str],
     from itertools import groupby
 
     from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-    from distilroberta_np.layers.kernels import CHUNK, FEW_ROWS, FINE_CHUNK
+    from distilroberta_np.layers.kernels import CHUNK, FINE_CHUNK
     from distilroberta_np.models.masked_lm import MAPPED_ROWS
     from distilroberta_np.runtime.batching import micro_batches
     from distilroberta_np.runtime.threads import map_in_threads
@@ -144,7 +144,7 @@ def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str],
         values = array(slot, "in", rows, inputs)
         for start in range(0, inputs, terms):
             part = slice(start, start + terms)
-            if rows <= FEW_ROWS:
+            if rows <= 128:  # OpenBLAS is then faster with the weights as the first matrix
                 np.matmul(weight[:, part], values[:, part].T, out=array(slot, "out", outputs, rows))
             else:
                 np.matmul(values[:, part], weight[:, part].T, out=array(slot, "out", rows, outputs))

@@ -51,12 +51,36 @@ def test_row_sums_means_and_squared_norms_equal_numpys():
     np.testing.assert_allclose(squared_norms(rows), np.square(rows).sum(axis=-1), rtol=1e-6)
 
 
+@pytest.fixture(params=[False, True], ids=["copied", "small"])
+def small(request, monkeypatch):
+    """Whether few rows are multiplied in small products, as on processors with AVX-512."""
+    monkeypatch.setattr(module, "has_small_products", lambda: request.param)
+    return request.param
+
+
 @pytest.mark.parametrize("rows", [1, 5, 128, 129])
-def test_affine_equals_one_product_and_is_in_c_order(rows):
-    x, weight, bias = draw(0, rows, 1100), draw(1, 7, 1100), draw(2, 7)
+@pytest.mark.parametrize(("inputs", "outputs"), [(1100, 7), (512, 1000), (521, 33), (1, 1)])
+def test_affine_equals_one_product_and_is_in_c_order(small, rows, inputs, outputs):
+    x, weight, bias = draw(0, rows, inputs), draw(1, outputs, inputs), draw(2, outputs)
     result = affine(x, weight, bias)
     assert result.flags.c_contiguous
     np.testing.assert_allclose(result, x @ weight.T + bias, rtol=1e-4, atol=1e-4)
+
+
+def test_small_products_stay_below_the_limit_of_openblas(monkeypatch):
+    monkeypatch.setattr(module, "has_small_products", lambda: True)
+    sizes = []
+    matmul = module.Array.__matmul__
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            sizes.append(self.shape[-2] * self.shape[-1] * other.shape[-1])
+            return matmul(np.asarray(self), np.asarray(other))
+
+    for rows in (2, 8, 64, 128):
+        affine(draw(0, rows, 768), draw(1, 3000, 768).view(Watched), draw(2, 3000))
+    assert len(sizes) >= 4
+    assert max(sizes) <= module.SMALL_PRODUCT
 
 
 def test_a_product_is_written_into_a_view():
@@ -71,13 +95,13 @@ def test_the_normal_cdf_is_within_1e_7():
         np.testing.assert_allclose(normal_cdf(x, x * x), exact_normal_cdf(x, x * x), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("rows", [2, 8, 128, 129, 300])
-def test_a_product_in_shares_equals_the_whole(monkeypatch, rows):
-    x, weight, bias = draw(0, rows, 512), draw(1, 4001, 512), draw(2, 4001)
+@pytest.mark.parametrize("rows", [1, 2, 8, 128, 129, 300])
+def test_a_product_in_shares_equals_the_whole(monkeypatch, small, rows):
+    x, weight, bias = draw(0, rows, 768), draw(1, 8001, 768), draw(2, 8001)
     shares = []
 
     def map_one_by_one(fill, parts):
-        shares.extend(parts)
+        shares.extend(part for _, part in parts)
         for part in parts:
             fill(part)
 
@@ -85,9 +109,8 @@ def test_a_product_in_shares_equals_the_whole(monkeypatch, rows):
     monkeypatch.setattr(module, "available_threads", lambda: 3)
     monkeypatch.setattr(module, "map_in_threads", map_one_by_one)
     np.testing.assert_allclose(affine(x, weight, bias), whole, rtol=0, atol=1e-4)
-    assert len(shares) > 1
-    axis = range(4001 if rows <= 128 else rows)
-    assert [index for part in shares for index in axis[part]] == list(axis)
+    assert len(shares) == 6
+    assert [index for part in shares for index in range(8001)[part]] == list(range(8001))
 
 
 def test_a_product_of_matrices_in_shares_equals_the_whole(monkeypatch):
@@ -99,5 +122,5 @@ def test_a_product_of_matrices_in_shares_equals_the_whole(monkeypatch):
 
 def test_a_small_product_is_not_shared_out(monkeypatch):
     monkeypatch.setattr(module, "available_threads", lambda: 3)
-    monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: pytest.fail("shared out"))
+    monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: parts == parts[:1] or pytest.fail("shared out"))
     affine(np.ones((8, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))

@@ -44,13 +44,11 @@ class QuestionAnsweringOptions(CallOptions, total=False):
 
     top_k: Annotated[int | None, number(1, 1, "maximum number of answers per question", "K")]
     doc_stride: Annotated[
-        int | None,
-        number(None, 0, "number of tokens that the windows of a long context share (default: 128, or fewer)", "N"),
+        int | None, number(None, 0, "tokens that the windows of a long context share (default: 128, or fewer)", "N")
     ]
     max_answer_len: Annotated[int | None, number(15, 1, "maximum number of tokens of an answer", "N")]
     max_seq_len: Annotated[
-        int | None,
-        number(None, 1, "maximum number of tokens of a window, the question included (default: 384, or fewer)", "N"),
+        int | None, number(None, 1, "maximum number of tokens of a window with its question (default: 384)", "N")
     ]
     max_question_len: Annotated[
         int | None, number(None, 1, "cut the question to this number of tokens, which transformers ignores")
@@ -163,13 +161,10 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
         count = parts.count(1)
         if count == 0:
             raise PipelineException("the context has no tokens", index)
-        start = parts.index(1)
-        end = start + count
-        question_tokens = [position for position, part in enumerate(parts) if part == 0]
-        cut = set() if options.max_question_len is None else set(question_tokens[options.max_question_len :])
-        before = [token_id for position, token_id in enumerate(encoding.ids[:start]) if position not in cut]
-        after = encoding.ids[end:]
-        own = slice(start, end)
+        own = slice(parts.index(1), parts.index(1) + count)
+        cut = [position for position, part in enumerate(parts) if part == 0][options.max_question_len or len(parts) :]
+        before = [token_id for position, token_id in enumerate(encoding.ids[: own.start]) if position not in cut]
+        after = encoding.ids[own.stop :]
         ids, offsets, words = tuple(encoding.ids[own]), tuple(encoding.offsets[own]), tuple(encoding.word_ids[own])
         windows = self._windows(count, len(before) + len(after), index, options)
         return Passage(context, ids, offsets, words, tuple(before), tuple(after), tuple(windows))
@@ -261,10 +256,8 @@ def _pairs(question: Any, context: Any) -> Any:
         context = [context] * len(question)
     if isinstance(question, list | tuple) and isinstance(context, list | tuple):
         if len(question) != len(context):
-            raise ValueError(
-                f"Questions and contexts don't have the same lengths: there are {len(question)} questions and "
-                f"{len(context)} contexts"
-            )
+            counts = f"there are {len(question)} questions and {len(context)} contexts"
+            raise ValueError(f"Questions and contexts don't have the same lengths: {counts}")
         return [{"question": one, "context": text} for one, text in zip(question, context, strict=True)]
     raise TypeError(
         "Arguments can't be understood: question and context must be two strings, a list and a string or two lists, "
@@ -274,18 +267,16 @@ def _pairs(question: Any, context: Any) -> Any:
 
 def _question_and_context(item: Any, index: int | None) -> tuple[str, str]:
     if not isinstance(item, Mapping):
-        raise InputTypeError(
-            f"{name_of(index)} must be a dict of question and context, not a {type(item).__name__}: {item!r:.80}"
-        )
+        what = f"a dict of question and context, not a {type(item).__name__}: {item!r:.80}"
+        raise InputTypeError(f"{name_of(index)} must be {what}")
     for key in ("question", "context"):
         if key not in item:
             raise MissingKeyError(f"{_ONE_OF_TWO}, and there is no {key}", index)
         if item[key] is None:
             raise PipelineException(f"`{key}` cannot be None", index)
         if not isinstance(item[key], str):
-            raise InputTypeError(
-                f"the {key} of {name_of(index)} must be a string, not a {type(item[key]).__name__}: {item[key]!r:.80}"
-            )
+            what = f"a string, not a {type(item[key]).__name__}: {item[key]!r:.80}"
+            raise InputTypeError(f"the {key} of {name_of(index)} must be {what}")
         if not item[key]:
             raise PipelineException(f"`{key}` cannot be empty", index)
     return item["question"], item["context"]

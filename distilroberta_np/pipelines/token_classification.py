@@ -81,9 +81,7 @@ class TokenClassificationOptions(CallOptions, total=False):
     ]
     ignore_labels: Annotated[
         Sequence[str] | None,
-        Option(
-            ("O",), as_texts, "labels to leave out of the results; O by default", {"nargs": "*", "metavar": "LABEL"}
-        ),
+        Option(("O",), as_texts, "labels to leave out of the results (O)", {"nargs": "*", "metavar": "LABEL"}),
     ]
     stride: Annotated[int | None, number(None, 0, "read long texts in windows that share this number of tokens", "N")]
     is_split_into_words: Annotated[
@@ -174,18 +172,15 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         return self._run(inputs, resolved)
 
     def _prepare(self, options: SimpleNamespace, given: Mapping[str, Any]) -> None:
-        room = self.max_length - _SPECIAL
-        if options.stride is not None and options.stride >= room:
+        stride, room = options.stride, self.max_length - _SPECIAL
+        if stride is not None and stride >= room:
             raise ValueError(
-                f"stride must be less than {room}, the tokens of a window without <s> and </s>, not {options.stride}"
+                f"stride must be less than {room}, the tokens of a window without <s> and </s>, not {stride}"
             )
 
     def _check_call(self, options: SimpleNamespace) -> None:
         if options.stride is not None and options.aggregation_strategy == "none":
-            raise ValueError(
-                "stride merges the entities of windows that overlap, so it needs an aggregation_strategy other than "
-                "'none', such as 'simple'"
-            )
+            raise ValueError("stride merges entities, so it needs an aggregation_strategy other than 'none'")
         if options.offset_mapping is not None and (options.stride is not None or options.is_split_into_words):
             raise ValueError("offset_mapping can't be combined with stride or is_split_into_words")
         if options.aggregation_strategy in _BY_WORD:
@@ -271,23 +266,13 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
 
     def _token(self, text: TokenizedText, span: Span) -> Entity:
         start, end = text.offsets[span.first]
-        return {
-            "entity": span.label,
-            "score": float(span.score),
-            "index": span.first + 1,  # after <s>
-            "word": self.tokenizer.id_to_token(text.ids[span.first]),
-            "start": start,
-            "end": end,
-        }
+        word, index = self.tokenizer.id_to_token(text.ids[span.first]), span.first + 1  # after <s>
+        return Entity(entity=span.label, score=float(span.score), index=index, word=word, start=start, end=end)
 
     def _entity(self, text: TokenizedText, span: Span) -> Entity:
-        return {
-            "entity_group": span.label,
-            "score": float(span.score),
-            "word": self.tokenizer.decode(text.ids[span.first : span.stop]),
-            "start": text.offsets[span.first][0],
-            "end": text.offsets[span.stop - 1][1],
-        }
+        word = self.tokenizer.decode(text.ids[span.first : span.stop])
+        start, end = text.offsets[span.first][0], text.offsets[span.stop - 1][1]
+        return Entity(entity_group=span.label, score=float(span.score), word=word, start=start, end=end)
 
 
 def _given_offsets(mappings: Sequence[Offsets], tokens: int, index: int | None) -> Offsets:
@@ -318,13 +303,15 @@ def _group(spans: Iterable[Span]) -> list[Span]:
             groups[-1].append(span)
         else:
             groups.append([span])
-    merged = []
-    for group in groups:
-        name = str(group[0].label).split("-", 1)[
-            -1
-        ]  # after the first hyphen, whatever comes before it, as transformers
-        merged.append(Span(name, np.mean([span.score for span in group]), group[0].first, group[-1].stop))
-    return merged
+    return [
+        Span(_name(group[0].label), np.mean([span.score for span in group]), group[0].first, group[-1].stop)
+        for group in groups
+    ]
+
+
+def _name(label: str) -> str:
+    """The part of a label after the first hyphen, whatever comes before it: transformers' rule."""
+    return str(label).split("-", 1)[-1]  # some models number their labels
 
 
 def _tag(label: str) -> tuple[bool, str]:

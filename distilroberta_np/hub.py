@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -73,7 +73,7 @@ def resolve_model(
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
-    parts: Iterable[str] = (CONFIG, WEIGHTS),
+    parts: Collection[str] = (CONFIG, WEIGHTS),
 ) -> Path:
     """Return the folder of a model's files, and fetch them if necessary.
 
@@ -92,7 +92,6 @@ def resolve_model(
         CheckpointError: the index of the shards is malformed.
         ConfigError: the list of modules is malformed.
     """
-    parts = tuple(parts)
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(f"a model's name must be a string or a path, not a {type(name_or_path).__name__}")
     name = os.fspath(name_or_path)
@@ -151,7 +150,7 @@ def find_local(
     *,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-    parts: Iterable[str] = _EVERYTHING,
+    parts: Collection[str] = _EVERYTHING,
     offline: bool = False,
 ) -> Path | None:
     """Return the folder of a model that is on this machine with all the parts, or None. Never connects.
@@ -162,7 +161,6 @@ def find_local(
 
     Raises CheckpointError, ConfigError: as `resolve_model`.
     """
-    parts = tuple(parts)
     repo, pinned = _repo_and_revision(name, revision)
     published = (repo, pinned) == (PUBLISHED, PUBLISHED_REVISION)
     if published:
@@ -231,7 +229,7 @@ def download_model(
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_dir: Path | None = None,
-    parts: Iterable[str] = _EVERYTHING,
+    parts: Collection[str] = _EVERYTHING,
 ) -> Path:
     """Fetch the missing and changed files of a model, with progress bars, and verify all of them.
 
@@ -244,7 +242,6 @@ def download_model(
     Returns the folder of the files. Raises HubError, CheckpointError, ConfigError: as `resolve_model`. Complete files
     are kept for the next attempt.
     """
-    parts = tuple(parts)
     if not parts:
         raise ValueError("parts must name at least one of 'config', 'weights', 'tokenizer' and 'modules'")
     if MODULES in parts and CONFIG not in parts:

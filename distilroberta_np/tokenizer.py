@@ -276,7 +276,13 @@ class RobertaTokenizer(Pretrained):
         pairs = [None] * len(texts) if text_pair is None else list(text_pair) if batched else [text_pair]
         if len(texts) != len(pairs):
             raise ValueError(f"there are {len(texts)} texts and {len(pairs)} in text_pair; give as many of both")
-        strategy = _truncation(truncation, max_length is not None and padding is False)
+        if truncation == "do_not_truncate":
+            truncation = False
+        elif truncation is None:
+            truncation = max_length is not None and padding is False
+        strategy = _TRUNCATION[0] if truncation is True else truncation or None
+        if strategy is not None and strategy not in _TRUNCATION:
+            raise ValueError(f"truncation must be True, False or one of {', '.join(_TRUNCATION)}, not {strategy!r:.80}")
         limit = max_length if max_length is not None else self.model_max_length
         encodings, samples = [], []
         for index, pair in enumerate(zip(texts, pairs, strict=True)):
@@ -477,17 +483,6 @@ def _lone_surrogate(text: str) -> int | None:
 def _text(value: Any, usual: str) -> str:
     """A special token that the settings write as a string, or as an object with its flags."""
     return str((value.get("content") if isinstance(value, dict) else value) or usual)
-
-
-def _truncation(truncation: bool | str | None, by_length: bool) -> str | None:
-    """The strategy of tokenizers; None for no truncation. `by_length` is the one if none is given."""
-    if truncation is True or (truncation is None and by_length):
-        return _TRUNCATION[0]
-    if truncation in (None, False, "do_not_truncate"):
-        return None
-    if truncation not in _TRUNCATION:
-        raise ValueError(f"truncation must be True, False or one of {', '.join(_TRUNCATION)}, not {truncation!r:.80}")
-    return str(truncation)
 
 
 def _as_tensors(values: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:

@@ -69,7 +69,8 @@ def _compare_encoder(unmasker: FillMaskPipeline, example: Mapping[str, Any]) -> 
         if key.startswith(f"{name}["):
             ours = hidden_states[_index(key[len(name) + 1 : -1])]
             ok = ours.shape == np.shape(expected) and bool(np.abs(ours - expected).max() <= example["atol"])
-            yield Comparison(f"{text}: {key}", _numbers(expected), _numbers(ours), ok)
+            theirs, mine = (" ".join(f"{value:.6f}" for value in values) for values in (expected, ours))
+            yield Comparison(f"{text}: {key}", theirs, mine, ok)
 
 
 def _index(text: str) -> tuple[int | slice, ...]:
@@ -82,7 +83,3 @@ def _index(text: str) -> tuple[int | slice, ...]:
 
 def _prediction(prediction: Mapping[str, Any]) -> str:
     return f"{prediction['score']:.6f} {prediction['token']} {prediction['token_str']!r}"
-
-
-def _numbers(values: Any) -> str:
-    return " ".join(f"{value:.6f}" for value in values)

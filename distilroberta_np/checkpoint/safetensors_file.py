@@ -63,15 +63,9 @@ class MappedFile:
         status = os.fstat(self._descriptor)
         return status.st_size, status.st_mtime_ns
 
-    def __reduce__(self) -> Any:
-        return _copied, (self.path,)
-
-
-def _copied(path: Path) -> MappedFile:
-    """The file of a model that was pickled or copied: its weights are copies, so there is nothing to check."""
-    file = MappedFile.__new__(MappedFile)
-    file.path, file.content, file._descriptor, file._status = path, b"", None, None
-    return file
+    def __getstate__(self) -> dict[str, Any]:
+        # Weights that are pickled or copied with their model are in memory, so there is nothing to check.
+        return {"path": self.path, "content": b"", "_descriptor": None, "_status": None}
 
 
 @dataclass(frozen=True)

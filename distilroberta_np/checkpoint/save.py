@@ -8,29 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..config import RobertaConfig
-from ..files import atomic_write, write_json
+from ..files import atomic_write
 from ..layers.params import tree_leaves
 from .safetensors_file import write_safetensors
-from .shards import WEIGHTS_FILE
-
-
-def save_model(folder: Path, config: RobertaConfig, keys: Any, weights: Any, dtype: str = "float32") -> None:
-    """Write config.json and model.safetensors atomically into an existing folder.
-
-    Args:
-        keys: a tree of `Key`, of the structure of the weights.
-        dtype: the dtype to store the weights in, "float32" or "float16".
-
-    Raises ValueError: another dtype.
-    """
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype must be float32 or float16, not {dtype!r}")
-    named = zip(tree_leaves(keys), tree_leaves(weights), strict=True)
-    tensors = {key.name: leaf.astype(dtype, copy=False) for key, leaf in named}
-    with atomic_write(folder / WEIGHTS_FILE) as file:
-        write_safetensors(file, tensors, {"format": "pt"})
-        write_json(folder / "config.json", config.to_dict() | {"dtype": dtype})
 
 
 def save_tree(path: Path, tree: Any) -> None:

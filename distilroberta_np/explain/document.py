@@ -25,7 +25,16 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
     Raises PipelineException: a sentence has no mask or several, is too long, or the two do not match.
     """
     texts = [text] if compare is None else [text, compare]
-    patching = None if compare is None else _patch(unmasker, text, compare)
+    compared = None
+    if compare is not None:  # which hidden states of the second sentence move the first one towards it
+        patching = patch(unmasker, text, compare)
+        compared = {
+            "target": patching.target,
+            "log_probability": patching.log_probability,
+            "source_log_probability": patching.source_log_probability,
+            "states": ["embeddings", *(f"layer {layer}" for layer in range(1, len(patching.log_probabilities)))],
+            "effects": rounded(patching.effects, 3),
+        }
     tokenizer = Tokenizer(unmasker.tokenizer.to_json())
     params, config = nested(unmasker.model.state_dict()), unmasker.model.config.to_dict()
     pages = []
@@ -41,7 +50,7 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
                 f"tokens, and the sentence has {len(sentence.ids)}."
             )
         pages.append(page)
-    return render({"pages": pages, "compare": patching}, text)
+    return render({"pages": pages, "compare": compared}, text)
 
 
 def _why(unmasker: FillMaskPipeline, text: str) -> dict[str, Any]:
@@ -57,17 +66,4 @@ def _why(unmasker: FillMaskPipeline, text: str) -> dict[str, Any]:
         "integrated_gradients": rounded(attribution.integrated_gradients, 4),
         "difference": attribution.log_probability - attribution.baseline_log_probability,
         "completeness_error": attribution.completeness_error,
-    }
-
-
-def _patch(unmasker: FillMaskPipeline, text: str, compare: str) -> dict[str, Any]:
-    """Which hidden states of the second sentence, put into the first, move it towards the second."""
-    patching = patch(unmasker, text, compare)
-    layers = len(patching.log_probabilities) - 1
-    return {
-        "target": patching.target,
-        "log_probability": patching.log_probability,
-        "source_log_probability": patching.source_log_probability,
-        "states": ["embeddings", *(f"layer {layer + 1}" for layer in range(layers))],
-        "effects": rounded(patching.effects, 3),
     }

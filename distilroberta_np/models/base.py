@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from ..checkpoint.load import open_checkpoint
-from ..checkpoint.safetensors_file import MappedFile, StoredTensor
-from ..checkpoint.save import save_model
+from ..checkpoint.safetensors_file import MappedFile, StoredTensor, write_safetensors
+from ..checkpoint.shards import WEIGHTS_FILE
 from ..config import RobertaConfig
 from ..errors import CheckpointError
+from ..files import atomic_write, write_json
 from ..harmless import LOADING, OnTheCPU, check_harmless
 from ..layers.params import Array, tree_leaves
 from ..pretrained import CONFIG, WEIGHTS, Pretrained
@@ -90,18 +91,25 @@ class PretrainedModel(OnTheCPU, Pretrained, ABC, Generic[Weights]):
         self._files = files
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> None:
-        """Write config.json and model.safetensors, as this package and transformers load them.
+        """Write config.json and model.safetensors atomically, as this package and transformers load them.
 
         The tokenizer has its own `save_pretrained`.
 
         Args:
             folder: created if it does not exist.
             dtype: "float32" or "float16", of the stored weights.
+
+        Raises ValueError: another dtype.
         """
+        if dtype not in ("float32", "float16"):
+            raise ValueError(f"dtype must be float32 or float16, not {dtype!r}")
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         config = replace(self.config, architectures=(type(self).__name__,))
-        save_model(path, config, self._keys(), self.weights, dtype)
+        tensors = {name: array.astype(dtype, copy=False) for name, array in self.state_dict().items()}
+        with atomic_write(path / WEIGHTS_FILE) as file:
+            write_safetensors(file, tensors, {"format": "pt"})
+            write_json(path / "config.json", config.to_dict() | {"dtype": dtype})
 
     def state_dict(self) -> dict[str, Array]:
         """The weights by their names in a checkpoint. The arrays are the model's own, not copies."""

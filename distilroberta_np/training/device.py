@@ -21,16 +21,10 @@ DEVICES = ("cpu", "cuda")
 Tree = TypeVar("Tree")
 
 
-def check_device(device: str) -> None:
-    """Raise a TrainingError if a device is unknown or cannot be used."""
-    if not is_host(device):
-        _cupy()
-
-
 def to_device(tree: Tree, device: str) -> Tree:
     """Copy the arrays of a tree to a device, "cpu" or "cuda", unless they are there already.
 
-    Raises TrainingError as `check_device`.
+    Raises TrainingError if the device is unknown or cannot be used.
     """
     return tree if is_host(device) else cast(Tree, tree_map(_cupy().asarray, tree))
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -35,7 +35,6 @@ from .run_folder import EVALUATIONS, RunFolder, append_row, open_run, read_recor
 from .settings import FinetuneSettings, default_epochs, default_learning_rate
 from .tasks import Context, Example, Task, find_task
 
-Item = TypeVar("Item")
 _CHOSEN = ("model", "learning_rate", "epochs")  # settings that None leaves to the run
 
 
@@ -151,9 +150,6 @@ def evaluate(
     return task.evaluate(model, rows, _examples(task, str(path), rows, model.config, context))
 
 
-# -- data ------------------------------------------------------------------------------------------------------------
-
-
 def _context(
     settings: FinetuneSettings,
     config: RobertaConfig,
@@ -176,16 +172,22 @@ def _context(
 def _read_data(
     task: Task[object], config: RobertaConfig, context: Context
 ) -> tuple[RobertaConfig, list[Example], Sequence[object], list[Example]]:
-    """The config with the labels of the training data, their examples, and the rows and examples to evaluate on."""
-    train, eval_file = context.settings.train, context.settings.eval
-    rows = task.read(Path(train), context)
+    """The config with the labels of the training data, their examples, and the rows and examples to evaluate on: of a
+    file, or a tenth of the training data, at random."""
+    settings = context.settings
+    rows = task.read(Path(settings.train), context)
     config = task.configure(rows, config, context)
-    held_out: Sequence[object] = ()
-    if eval_file is None:
-        rows, held_out = _hold_out(rows, context)
-    examples = _examples(task, train, rows, config, context)
-    eval_rows = held_out if eval_file is None else task.read(Path(eval_file), context)
-    return config, examples, eval_rows, _examples(task, eval_file or "held out", eval_rows, config, context)
+    if settings.eval is None:
+        count = max(1, round(len(rows) / 10))
+        if len(rows) < 2:
+            raise TrainingError(f"{settings.train}: too few rows to hold out a tenth; give a file with --eval")
+        order = np.random.default_rng([settings.seed, 3]).permutation(len(rows)).tolist()
+        context.say(f"{settings.train}: without --eval, {count:,} of {len(rows):,} rows are held out for evaluation")
+        rows, eval_rows = ([rows[index] for index in sorted(part)] for part in (order[count:], order[:count]))
+    examples = _examples(task, settings.train, rows, config, context)
+    if settings.eval is not None:
+        eval_rows = task.read(Path(settings.eval), context)
+    return config, examples, eval_rows, _examples(task, settings.eval or "held out", eval_rows, config, context)
 
 
 def _examples(
@@ -202,20 +204,6 @@ def _examples(
     return examples
 
 
-def _hold_out(rows: Sequence[Item], context: Context) -> tuple[list[Item], list[Item]]:
-    """Split off a tenth of the rows, at random, to evaluate on."""
-    settings, count = context.settings, max(1, round(len(rows) / 10))
-    if len(rows) < 2:
-        raise TrainingError(f"{settings.train}: too few rows to hold out a tenth; give a file with --eval")
-    order = np.random.default_rng([settings.seed, 3]).permutation(len(rows)).tolist()
-    context.say(f"{settings.train}: without --eval, {count:,} of {len(rows):,} rows are held out for evaluation")
-    training, held_out = ([rows[index] for index in sorted(part)] for part in (order[count:], order[:count]))
-    return training, held_out
-
-
-# -- weights ---------------------------------------------------------------------------------------------------------
-
-
 def _weights(task: Task[object], source: Path, config: RobertaConfig, seed: int, *, resumed: bool) -> Any:
     """Those of the run's checkpoint; or a model's encoder with a new head."""
     if resumed:
@@ -224,9 +212,6 @@ def _weights(task: Task[object], source: Path, config: RobertaConfig, seed: int,
     rng = np.random.default_rng([seed, 0])
     encoder = RobertaModel.from_pretrained(source).weights._replace(pooler=None)
     return type(keys)(tree_map(np.array, encoder), tree_map(lambda key: initial_weights(key, rng), keys[1]))
-
-
-# -- evaluations -----------------------------------------------------------------------------------------------------
 
 
 def _scores_so_far(run: RunFolder, metric: str) -> list[float]:

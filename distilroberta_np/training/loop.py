@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypedDict
 from ..errors import TrainingError
 from ..models.base import PretrainedModel
 from ..tokenizer import RobertaTokenizer
-from .device import check_device, to_host
+from .device import to_device, to_host
 from .loss_curve import draw_losses
 from .optim import OPTIMIZERS
 from .optim.adamw import clip
@@ -68,7 +68,7 @@ class Options:
     say: Callable[[str], None] = _ignore
 
     def __post_init__(self) -> None:
-        check_device(self.device)
+        to_device(None, self.device)
         if not self.save_every >= 0:
             raise TrainingError(f"save_every must be a number of at least 0, not {self.save_every!r}")
 

@@ -62,8 +62,7 @@ class MaskedBatches:
             self._order = np.random.default_rng([self._settings.seed, 1, self._length, epoch]).permutation(len(sizes))
             ends = np.cumsum(sizes[self._order])
             shares = ends[-1] * np.arange(self._batches + 1) / self._batches
-            self._borders = np.searchsorted(ends, shares[:-1], side="right")
-            self._borders = np.append(self._borders, len(sizes))
+            self._borders = np.append(np.searchsorted(ends, shares[:-1], side="right"), len(sizes))
         selected = self._order[self._borders[number] : self._borders[number + 1]]
         by_length: dict[int, list[Array]] = {}
         for sequence in selected.tolist():
@@ -84,11 +83,9 @@ def write_sequences(
     """Write the sequences of files: all token ids as `<phase>-tokens.npy`, and where each sequence starts as
     `<phase>-starts.npy`. Returns the two paths."""
     say(f"reading the text as sequences of at most {length} tokens")
-    arrays = zip(("tokens", "starts"), make_sequences(files, tokenizer, length), strict=True)
-    paths = []
-    for name, array in arrays:
-        paths.append(run / f"{phase}-{name}.npy")
-        with atomic_write(paths[-1]) as file:
+    paths = [run / f"{phase}-{name}.npy" for name in ("tokens", "starts")]
+    for path, array in zip(paths, make_sequences(files, tokenizer, length), strict=True):
+        with atomic_write(path) as file:
             np.save(file, array)
     return paths
 

@@ -6,6 +6,7 @@ evaluate-v2.0.py is followed exactly. If every question has an answer, the scrip
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -66,21 +67,21 @@ def squad_scores(
     if no_answer_probabilities is not None:
         _check("no-answer probability", references, no_answer_probabilities)
     has_answer = {key: len(answers) > 0 for key, answers in references.items()}
-    measures = {"exact": exact_match, "f1": f1}
-    raw: dict[str, dict[str, float]] = {name: {} for name in measures}
-    for key, answers in references.items():
-        # An answer of articles and punctuation only is no answer.
-        correct = [answer for answer in answers if normalize_answer(answer)] or [""]
-        for name, measure in measures.items():
-            raw[name][key] = max(measure(predictions[key], answer) for answer in correct)
-
+    # An answer of articles and punctuation only is no answer.
+    correct = {key: list(filter(normalize_answer, answers)) or [""] for key, answers in references.items()}
+    raw: dict[str, dict[str, float]] = {
+        name: {key: max(measure(predictions[key], answer) for answer in correct[key]) for key in references}
+        for name, measure in (("exact", exact_match), ("f1", f1))
+    }
+    probabilities = no_answer_probabilities or dict.fromkeys(references, -math.inf)
+    counted = {
+        name: {
+            key: float(not has_answer[key]) if probabilities[key] > no_answer_threshold else value
+            for key, value in values.items()
+        }
+        for name, values in raw.items()
+    }
     scores: dict[str, float] = {}
-    counted = {name: dict(values) for name, values in raw.items()}
-    if no_answer_probabilities is not None:
-        for key in references:
-            if no_answer_probabilities[key] > no_answer_threshold:
-                for values in counted.values():
-                    values[key] = float(not has_answer[key])
     parts = {
         "": list(references),
         "HasAns_": [key for key in references if has_answer[key]],

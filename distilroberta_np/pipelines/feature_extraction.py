@@ -18,13 +18,13 @@ from .options import (
     Option,
     as_boolean,
     as_truncation,
-    integer,
-    mapping_of,
     merge_tokenizer_options,
     one_of,
+    tokenizer_options,
 )
 from .truncation import check_length, truncate, truncate_plain
 
+_PADDINGS = one_of(True, False, "longest", "do_not_pad")
 # Shape (1, S, H).
 NestedLists: TypeAlias = list[list[list[float]]]
 
@@ -40,18 +40,7 @@ class _Options(CallOptions, total=False):
         bool | str | None, Option(False, as_truncation, "cut texts that are too long, rather than refuse them", SWITCH)
     ]
     tokenize_kwargs: Annotated[
-        Mapping[str, Any] | None,
-        Option(
-            None,
-            mapping_of(
-                truncation=as_truncation,
-                max_length=integer(1),
-                add_special_tokens=as_boolean,
-                padding=one_of(True, False, "longest", "do_not_pad"),
-            ),
-            "truncation, max_length (in tokens; given alone, it turns truncation on) and add_special_tokens, as "
-            "transformers takes them; padding is accepted and changes no result",
-        ),
+        Mapping[str, Any] | None, tokenizer_options(1, padding=_PADDINGS, add_special_tokens=as_boolean)
     ]
 
 

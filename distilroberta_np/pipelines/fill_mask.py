@@ -24,11 +24,10 @@ from .options import (
     Option,
     as_given,
     as_truncation,
-    integer,
-    mapping_of,
     merge_tokenizer_options,
     number,
     switch,
+    tokenizer_options,
 )  # fmt: skip
 from .results import Results
 from .top_k import top_k
@@ -85,15 +84,7 @@ class FillMaskOptions(CallOptions, total=False):
     truncation: Annotated[
         bool | str | None, Option(False, as_truncation, "cut texts that are too long, around their masks", SWITCH)
     ]
-    tokenizer_kwargs: Annotated[
-        Mapping[str, Any] | None,
-        Option(
-            None,
-            mapping_of(truncation=as_truncation, max_length=integer(_SHORTEST), padding=as_given),
-            "truncation and max_length (in tokens; given alone, it turns truncation on), as transformers takes them; "
-            "padding is accepted and changes no result",
-        ),
-    ]
+    tokenizer_kwargs: Annotated[Mapping[str, Any] | None, tokenizer_options(_SHORTEST, padding=as_given)]
 
 
 @dataclass(frozen=True)

@@ -158,17 +158,6 @@ def as_texts(name: str, value: Any) -> tuple[str, ...]:
     return texts
 
 
-def mapping_of(**checks: Callable[[str, Any], Any]) -> Callable[[str, Any], dict[str, Any]]:
-    """The check of a mapping with some keys, each with a check of its own; None is as if the key were missing."""
-
-    def check(name: str, value: Any) -> dict[str, Any]:
-        if unknown := [str(key) for key in as_mapping(name, value) if key not in checks]:
-            raise TypeError(f"{name} takes {', '.join(checks)}, not {', '.join(unknown)}")
-        return {key: checks[key](key, item) for key, item in value.items() if item is not None}
-
-    return check
-
-
 def merge_tokenizer_options(options: SimpleNamespace, given: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Set `truncation` and `max_length` by the mapping that transformers takes, and return it; {} if it is not given.
     `truncation` itself comes before that of the mapping. There, `max_length` alone turns truncation on."""
@@ -202,6 +191,20 @@ def _as_progress(name: str, value: Any) -> bool | Bar:
         raise TypeError(f"{name} must be True, False or a bar with a method update, not {value!r:.80}")
     bar: bool | Bar = value
     return bar
+
+
+def tokenizer_options(shortest: int, **checks: Callable[[str, Any], Any]) -> Option:
+    """An option that is a mapping of options of the tokenizer, each with a check. None is as if a key were missing."""
+    checks = {"truncation": as_truncation, "max_length": partial(as_integer, smallest=shortest), **checks}
+
+    def check(name: str, value: Any) -> dict[str, Any]:
+        if unknown := [str(key) for key in as_mapping(name, value) if key not in checks]:
+            raise TypeError(f"{name} takes {', '.join(checks)}, not {', '.join(unknown)}")
+        return {key: checks[key](key, item) for key, item in value.items() if item is not None}
+
+    names = ", ".join(checks)
+    more = "max_length is in tokens, and given alone it turns truncation on; padding changes no result"
+    return Option(None, check, f"{names}, as transformers takes them. {more}")
 
 
 _PADDINGS = one_of(True, False, "longest", "max_length", "do_not_pad")

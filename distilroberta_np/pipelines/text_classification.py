@@ -183,6 +183,4 @@ def _text_and_pair(item: Any, index: int | None) -> tuple[Any, Any]:
 def _default_function(config: RobertaConfig) -> str:
     if config.problem_type == "regression":
         return "none"
-    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-        return "sigmoid"
-    return "softmax"
+    return "sigmoid" if config.problem_type == "multi_label_classification" or config.num_labels == 1 else "softmax"

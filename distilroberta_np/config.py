@@ -236,13 +236,9 @@ class RobertaConfig(Pretrained):
 def _head(values: dict[str, Any]) -> dict[str, Any]:
     """The settings of a head in a config.json, as fields of a `RobertaConfig`. Raises ConfigError."""
     labels = _labels(values)
-    ids = None
-    if isinstance(labels, tuple) and values.get("label2id") is not None:
-        ids = values["label2id"]
-        if ids == {label: index for index, label in enumerate(labels)}:
-            ids = None
-        else:
-            ids = tuple(ids.items()) if isinstance(ids, dict) else ()
+    given, ids = values.get("label2id"), None
+    if isinstance(labels, tuple) and given not in (None, {label: index for index, label in enumerate(labels)}):
+        ids = tuple(given.items()) if isinstance(given, dict) else ()
     problem_type = values.get("problem_type") or None
     _check_problem_type(problem_type)
     count = labels if isinstance(labels, int) else len(labels or "ab")

@@ -20,13 +20,8 @@ class MaskedSentence(NamedTuple):
 
 
 def read_sentence(unmasker: FillMaskPipeline, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the ids and the tokens of a text.
-
-    Raises:
-        PipelineException: the text is too long for the model.
-        TypeError: it is not a string.
-        TokenizerError: it contains a lone surrogate.
-    """
+    """Return the ids and the tokens of a text. Raises PipelineException if it is too long for the model, TypeError if
+    it is not a string, and TokenizerError if it contains a lone surrogate."""
     ids = tuple(unmasker.tokenizer.encode(text))
     if len(ids) > unmasker.max_length:
         raise PipelineException(
@@ -36,12 +31,8 @@ def read_sentence(unmasker: FillMaskPipeline, text: str) -> tuple[tuple[int, ...
 
 
 def read_masked_sentence(unmasker: FillMaskPipeline, text: str) -> MaskedSentence:
-    """Return a text with one mask, tokenized.
-
-    Raises:
-        PipelineException: the text has no mask or several, or is too long.
-        TypeError, TokenizerError: as `read_sentence`.
-    """
+    """Return a text with one mask, tokenized. Raises PipelineException if it has no mask or several, and as
+    `read_sentence`."""
     ids, tokens = read_sentence(unmasker, text)
     count = ids.count(unmasker.tokenizer.mask_token_id)
     if count != 1:
@@ -51,10 +42,8 @@ def read_masked_sentence(unmasker: FillMaskPipeline, text: str) -> MaskedSentenc
 
 
 def find_target(unmasker: FillMaskPipeline, target: str) -> int:
-    """Return the id of a word that is one token: "nurse" and " nurse" are the same word, with a space before it.
-
-    Raises ValueError: the word has several tokens, or none.
-    """
+    """Return the id of a word that is one token: "nurse" and " nurse" are the same word, with a space before it. Raises
+    ValueError if the word has several tokens, or none."""
     for spelling in (f" {target.strip()}", target) if target.strip() else ():
         ids = unmasker.tokenizer.encode(spelling, add_special_tokens=False)
         if len(ids) == 1:

@@ -58,14 +58,12 @@ class LMHeadCache(NamedTuple):
 def masked_lm_keys(config: RobertaConfig) -> MaskedLMWeights[Key]:
     """The tensor names of the model. The output matrix is the word embeddings', so it has no name of its own."""
     hidden = config.hidden_size
-    return MaskedLMWeights(
-        roberta=roberta_keys(config),
-        lm_head=LMHeadWeights(
-            dense=linear_keys("lm_head.dense", hidden, hidden),
-            layer_norm=layer_norm_keys("lm_head.layer_norm", hidden),
-            bias=Key("lm_head.bias", (config.vocab_size,)),
-        ),
+    head = LMHeadWeights(
+        dense=linear_keys("lm_head.dense", hidden, hidden),
+        layer_norm=layer_norm_keys("lm_head.layer_norm", hidden),
+        bias=Key("lm_head.bias", (config.vocab_size,)),
     )
+    return MaskedLMWeights(roberta_keys(config), head)
 
 
 def lm_head(

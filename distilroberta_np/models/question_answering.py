@@ -27,9 +27,7 @@ class QuestionAnsweringWeights(NamedTuple, Generic[Leaf]):
 
 def question_answering_keys(config: RobertaConfig) -> QuestionAnsweringWeights[Key]:
     """The tensor names of the model."""
-    return QuestionAnsweringWeights(
-        roberta=roberta_keys(config), qa_outputs=linear_keys("qa_outputs", 2, config.hidden_size)
-    )
+    return QuestionAnsweringWeights(roberta_keys(config), linear_keys("qa_outputs", 2, config.hidden_size))
 
 
 def question_answering_gradients(

@@ -42,13 +42,11 @@ class ClassificationHeadCache(NamedTuple):
 def sequence_classification_keys(config: RobertaConfig) -> SequenceClassificationWeights[Key]:
     """The tensor names of the model."""
     hidden = config.hidden_size
-    return SequenceClassificationWeights(
-        roberta=roberta_keys(config),
-        classifier=ClassificationHeadWeights(
-            dense=linear_keys("classifier.dense", hidden, hidden),
-            output=linear_keys("classifier.out_proj", config.num_labels, hidden),
-        ),
+    classifier = ClassificationHeadWeights(
+        dense=linear_keys("classifier.dense", hidden, hidden),
+        output=linear_keys("classifier.out_proj", config.num_labels, hidden),
     )
+    return SequenceClassificationWeights(roberta_keys(config), classifier)
 
 
 def classification_head(

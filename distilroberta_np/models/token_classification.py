@@ -27,10 +27,8 @@ class TokenClassificationWeights(NamedTuple, Generic[Leaf]):
 
 def token_classification_keys(config: RobertaConfig) -> TokenClassificationWeights[Key]:
     """The tensor names of the model."""
-    return TokenClassificationWeights(
-        roberta=roberta_keys(config),
-        classifier=linear_keys("classifier", config.num_labels, config.hidden_size),
-    )
+    classifier = linear_keys("classifier", config.num_labels, config.hidden_size)
+    return TokenClassificationWeights(roberta_keys(config), classifier)
 
 
 def token_classification_gradients(

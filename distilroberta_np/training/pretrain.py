@@ -174,8 +174,7 @@ def _prepare(
         )
     path = folder / "tokenizer.json"
     write_text(path, tokenizer.to_str())
-    # As saved: what a resumed run reads.
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(path))  # as a resumed run reads it
     assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
     lengths = (settings.length, settings.last_length)
     phases = zip(PHASES, texts, lengths, strict=True)

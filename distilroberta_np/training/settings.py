@@ -21,22 +21,16 @@ from .tasks import task_names
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How a command describes a setting, and which values the setting takes.
-
-    Args:
-        metavar: how the help names the value.
-        at_least, above, at_most, below: bounds of a number.
-        group: the heading in the command's help.
-    """
+    """How a command describes a setting, and which values the setting takes."""
 
     help: str
-    metavar: str = "N"
+    metavar: str = "N"  # how the help names the value
     at_least: float = -math.inf
     above: float = -math.inf
     at_most: float = math.inf
     below: float = math.inf
     choices: tuple[str, ...] = ()
-    group: str = "training"
+    group: str = "training"  # the heading in the command's help
 
     def check(self, name: str, value: object, kind: type) -> None:
         """Raise a TrainingError if a setting cannot have this value."""
@@ -83,7 +77,7 @@ class TrainingSettings:
     dropout: float = _setting(0.0, "dropout probability", metavar="P", at_least=0, below=1)
     seed: int = _setting(0, "random seed of weights, data order, masking and dropout", at_least=0)
 
-    # Those with which a run can be resumed in another form; of masked text only until the end begins, which they shape.
+    # The settings that a resumed run may change; for masked text, only before the end of the run begins.
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:

@@ -25,11 +25,8 @@ class TaggedSentence(NamedTuple):
 class _Line(NamedTuple):
     number: int
     text: str
+    tabs: bool  # whether they separate the cells
     cells: list[str]  # none in an empty line
-
-    @property
-    def tabs(self) -> bool:
-        return "\t" in self.text
 
 
 def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
@@ -84,8 +81,9 @@ def read_conll(path: Path, bad: Bad = refuse) -> list[TaggedSentence]:
 
 
 def _parse(number: int, text: str) -> _Line:
-    cells = [cell.strip(" ") for cell in text.split("\t")] if "\t" in text else [*filter(None, text.split(" "))]
-    return _Line(number, text, [] if not any(map(str.strip, cells)) or cells[0] == "-DOCSTART-" else cells)
+    tabs = "\t" in text
+    cells = [cell.strip(" ") for cell in text.split("\t")] if tabs else [*filter(None, text.split(" "))]
+    return _Line(number, text, tabs, [] if not any(map(str.strip, cells)) or cells[0] == "-DOCSTART-" else cells)
 
 
 def _problem(line: _Line, usual: dict[bool, int]) -> str | None:

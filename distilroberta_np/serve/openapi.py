@@ -25,6 +25,7 @@ _TEXTS = {"oneOf": [_STRING, _array(_STRING)]}
 _TRUNCATION = {"truncate": _BOOLEAN, "truncation_direction": {"type": "string", "enum": ["right", "Right"]}}
 _EMBED = {"normalize": _BOOLEAN, "prompt_name": _STRING, "dimensions": _INTEGER, **_TRUNCATION}
 _PREDICT = {"raw_scores": _BOOLEAN, **_TRUNCATION}
+_SPECIAL = {"add_special_tokens": _BOOLEAN}
 _SENTENCES = _object({"source_sentence": _STRING, "sentences": _array(_STRING)})
 _HUB = (_object({"inputs": _ANY}, {"parameters": {"type": "object"}}), _ANY)
 _EMBEDDINGS = (
@@ -41,33 +42,17 @@ _POST: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "/models/{name}": ("Answer with a model", *_HUB),
     "/models/{name}/pipeline/{task}": ("Answer a task with a model", *_HUB),
     "/pipeline/{task}/{name}": ("Answer a task with a model", *_HUB),
-    "/explain/{name}": (
-        "A page that walks a sentence through the model, as HTML",
-        _object({"inputs": _STRING}),
-        _STRING,
-    ),
+    "/explain/{name}": ("A sentence on its way through the model, as HTML", _object({"inputs": _STRING}), _STRING),
     "/embed": ("One embedding per text", _object({"inputs": _TEXTS}, _EMBED), _ARRAYS),
-    "/embed_all": (
-        "One embedding per token",
-        _object({"inputs": _TEXTS}, _TRUNCATION),
-        _array(_array(_array(_NUMBER))),
-    ),
-    "/predict": (
-        "Labels of texts or pairs",
-        _object({"inputs": _ANY}, {"raw_scores": _BOOLEAN, **_TRUNCATION}),
-        _array(_ANY),
-    ),
+    "/embed_all": ("One embedding per token", _object({"inputs": _TEXTS}, _TRUNCATION), _array(_ARRAYS)),
+    "/predict": ("Labels of texts or pairs", _object({"inputs": _ANY}, _PREDICT), _array(_ANY)),
     "/rerank": (
         "Texts by their score for a query",
         _object({"query": _STRING, "texts": _array(_STRING)}, {"raw_scores": _BOOLEAN, "return_text": _BOOLEAN}),
         _array(_object({"index": _INTEGER, "score": _NUMBER}, {"text": _STRING})),
     ),
     "/similarity": ("Cosines of a sentence with others", _object({"inputs": _SENTENCES}), _array(_NUMBER)),
-    "/tokenize": (
-        "Tokens of texts",
-        _object({"inputs": _TEXTS}, {"add_special_tokens": _BOOLEAN}),
-        _array(_array(_ANY)),
-    ),
+    "/tokenize": ("Tokens of texts", _object({"inputs": _TEXTS}, _SPECIAL), _array(_array(_ANY))),
     "/decode": (
         "Texts of token ids",
         _object({"ids": _array(_ANY)}, {"skip_special_tokens": _BOOLEAN}),

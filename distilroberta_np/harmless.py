@@ -49,7 +49,6 @@ LOADING = {
 # Of calls of models.
 CALLING = {
     "position_ids": harmless("positions follow from input_ids"),
-    "inputs_embeds": harmless("give input_ids"),
     "head_mask": harmless("no head of the attention can be left out; see distilroberta_np.analysis"),
     "return_dict": harmless("use `outputs.to_tuple()`", "True"),
     "use_cache": harmless("an encoder has no cache", *_BOOLEAN),

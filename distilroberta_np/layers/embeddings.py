@@ -39,16 +39,20 @@ def position_ids(input_ids: Array, pad_token_id: int) -> Array:
 
 
 def embeddings(
-    input_ids: Array, positions: Array, weights: EmbeddingsWeights[Array], eps: float
+    input_ids: Array,
+    positions: Array,
+    weights: EmbeddingsWeights[Array],
+    eps: float,
+    word: Array | None = None,
 ) -> tuple[Array, EmbeddingsCache]:
     """Word + token type + position, then layer norm.
 
     RoBERTa has a single token type (Liu et al. 2019 dropped the next-sentence task), whose row is always added.
 
-    Shapes: input_ids and positions (N,) integer -> (N, H).
+    Shapes: input_ids and positions (N,) integer -> (N, H). `word` (N, H) takes the place of the ids' word embeddings.
     """
     input_ids, positions = (to_device_of(weights.word, indices) for indices in (input_ids, positions))
-    summed = weights.word[input_ids]  # [V, H] at [N] -> [N, H]
+    summed = weights.word[input_ids] if word is None else word.copy()  # [V, H] at [N] -> [N, H]
     summed += weights.token_type[0]
     summed += weights.position[positions]  # [P, H] at [N] -> [N, H]
     return layer_norm(summed, weights.layer_norm, eps), EmbeddingsCache(input_ids, positions, summed)

@@ -20,6 +20,7 @@ class PackedBatch(NamedTuple):
     position_ids: Array  # (N,)
     groups: list[SequenceGroup]
     selected: Array | slice  # (M,), the rows that the last layer computes
+    inputs_embeds: Array | None = None  # (N, H), in place of the word embeddings of input_ids
 
 
 def pack(groups: Sequence[Array], positions: Sequence[Array] | None, pad_token_id: int) -> PackedBatch:
@@ -118,6 +119,24 @@ def check_inputs(
     if not np.isin(attention_mask, (0, 1)).all():
         raise ValueError("attention_mask must contain only 1 (a token) and 0 (padding)")
     return input_ids, attention_mask
+
+
+def check_embeddings(inputs_embeds: Any, config: RobertaConfig) -> tuple[Array, Array]:
+    """Embeddings as a float32 array (B, S, H), and ids (B, S) of tokens that are not padding, for their positions.
+
+    Raises TypeError, ValueError: as `RobertaModel.__call__`.
+    """
+    values = _as_array("inputs_embeds", inputs_embeds)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise TypeError(f"inputs_embeds must be floating-point numbers, not {values.dtype}")
+    if values.ndim != 3 or values.shape[2] != config.hidden_size:
+        raise ValueError(
+            f"inputs_embeds must have the shape (batch, sequence, {config.hidden_size}), not {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("inputs_embeds contain NaN or infinity")
+    token_id = 0 if config.pad_token_id else 1
+    return values.astype(np.float32), np.full(values.shape[:2], token_id)
 
 
 def _as_array(name: str, values: Any) -> Array:

@@ -107,7 +107,7 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringWeights[Array],
 
     def __call__(
         self,
-        input_ids: Any,
+        input_ids: Any = None,
         attention_mask: Any = None,
         token_type_ids: Any = None,
         *,

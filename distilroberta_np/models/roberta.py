@@ -27,7 +27,7 @@ from ..layers.params import Array, Leaf, tree_leaves
 from ..runtime.batching import batches, micro_batches
 from ..runtime.threads import map_in_threads
 from .base import MODELS, PretrainedModel, check_finite, register
-from .inputs import PackedBatch, check_inputs, pack
+from .inputs import PackedBatch, check_embeddings, check_inputs, pack
 from .outputs import ModelOutput, mean_cross_entropy
 
 
@@ -92,7 +92,8 @@ def roberta(
     Returns the final hidden states of the selected rows, (M, H), in the dtype of the weights.
     """
     eps = config.layer_norm_eps
-    hidden_states = keep(embeddings(batch.input_ids, batch.position_ids, weights.embeddings, eps), caches)  # [N, H]
+    inputs = (batch.input_ids, batch.position_ids, weights.embeddings, eps, batch.inputs_embeds)
+    hidden_states = keep(embeddings(*inputs), caches)  # [N, H]
     hidden_states = keep(drop(hidden_states, dropout), caches)
     selected = _on_device(batch.selected, hidden_states)
     heads = config.num_attention_heads
@@ -177,10 +178,11 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
 
     def __call__(
         self,
-        input_ids: Any,
+        input_ids: Any = None,
         attention_mask: Any = None,
         token_type_ids: Any = None,
         *,
+        inputs_embeds: Any = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         **others: Any,
@@ -192,36 +194,57 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
             attention_mask: integers or booleans (B, S), 1 for a token and 0 for padding, which may be anywhere. Without
                 a mask, padding is attended to as well. Hidden states at padding are computed as in transformers.
             token_type_ids: integers (B, S), all 0.
+            inputs_embeds: in place of input_ids, the word embeddings (B, S, H), floating-point; no position is padding.
             output_hidden_states: also return the embeddings and the output of every layer.
             output_attentions: also return the attention probabilities of every layer.
             others: arguments of transformers that change nothing, such as return_dict=True.
 
         Raises:
-            TypeError: ids or mask are not integers, or an unknown argument.
+            TypeError: ids or mask are not integers, embeddings not floating-point, or an unknown argument.
             ValueError: wrong shapes, ids outside the vocabulary, a mask of other values, too long a sequence, or
                 another argument that would change something.
         """
         check_harmless(CALLING, others)
+        embeds = None
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if inputs_embeds is not None:
+            embeds, input_ids = check_embeddings(inputs_embeds, self.config)
         input_ids, attention_mask = check_inputs(input_ids, attention_mask, token_type_ids, self.config)
         for file in self._files:
             file.check()
 
         def run(part: slice) -> RobertaModelOutput:
-            return self._encode_padded(input_ids[part], attention_mask[part], output_hidden_states, output_attentions)
+            part_embeds = None if embeds is None else embeds[part]
+            return self._encode_padded(
+                input_ids[part], attention_mask[part], part_embeds, output_hidden_states, output_attentions
+            )
 
         batch, sequence = input_ids.shape
         with ignore_spurious_flags():
             return _concatenate(map_in_threads(run, micro_batches([sequence] * batch)))
 
     def _encode_padded(
-        self, input_ids: Array, attention_mask: Array, output_hidden_states: bool, output_attentions: bool
+        self,
+        input_ids: Array,
+        attention_mask: Array,
+        inputs_embeds: Array | None,
+        output_hidden_states: bool,
+        output_attentions: bool,
     ) -> RobertaModelOutput:
-        """A padded batch as a packed one: a single group, with a bias that masks the padding. Shapes: (B, S) each."""
+        """A padded batch as a packed one: a single group, with a bias that masks the padding.
+
+        Shapes: ids and mask (B, S), embeddings (B, S, H).
+        """
         batch = pack([input_ids], None, self.config.pad_token_id)
+        embeds = None if inputs_embeds is None else inputs_embeds.reshape(-1, self.config.hidden_size)
         bias = attention_bias(attention_mask, like=self.weights.embeddings.word)  # [B, 1, 1, S]
         recorder = _Recorder(output_hidden_states, output_attentions)
         rows = roberta(
-            batch._replace(groups=[batch.groups[0]._replace(bias=bias)]), self.weights, self.config, caches=recorder
+            batch._replace(groups=[batch.groups[0]._replace(bias=bias)], inputs_embeds=embeds),
+            self.weights,
+            self.config,
+            caches=recorder,
         )
         shape = (*input_ids.shape, self.config.hidden_size)
         last_hidden_state = rows.reshape(shape)  # [N, H] -> [B, S, H]
@@ -377,7 +400,7 @@ class ModelWithHead(PretrainedModel[Weights], Generic[Weights, Output]):
 
     def __call__(
         self,
-        input_ids: Any,
+        input_ids: Any = None,
         attention_mask: Any = None,
         token_type_ids: Any = None,
         *,

@@ -104,11 +104,12 @@ def _share_out(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> 
 
     # A helper holds its lock while it works. One that has not started when the shards are used up is not waited for.
     at_work = [threading.Lock() for _ in range(threads - 1)]
+    core = _current_core()
     try:
         _start_helpers(threads - 1)
         for lock in at_work:
             # Contexts carry NumPy's errstate, which threads don't inherit.
-            _jobs.put(functools.partial(contextvars.copy_context().run, _locked, lock, work))
+            _jobs.put(functools.partial(contextvars.copy_context().run, _locked, lock, work, core))
         contextvars.copy_context().run(work)
         _wait_for(at_work)
     except BaseException as interrupt:
@@ -120,9 +121,40 @@ def _share_out(function: Callable[[Shard], Result], shards: Sequence[Shard]) -> 
     return results
 
 
-def _locked(lock: threading.Lock, work: Callable[[], None]) -> None:
+def _locked(lock: threading.Lock, work: Callable[[], None], core: int | None) -> None:
     with lock:
+        _leave(core)
         work()
+
+
+def _leave(core: int | None) -> None:
+    """Move the calling helper to another core, if it is on this one.
+
+    Linux wakes a thread on the core of the one that wakes it if all others seem to be taken, and to a virtual machine's
+    kernel sleeping cores do. After a pause, both threads would share one core for a whole computation.
+    """
+    if core is not None and _current_core() == core:
+        others = os.sched_getaffinity(os.getpid()) - {core}
+        if others:
+            with suppress(OSError):
+                os.sched_setaffinity(0, others)
+
+
+def _current_core() -> int | None:
+    """The core that runs the calling thread; None where that can't be read."""
+    get = _sched_getcpu()
+    return None if get is None else get()
+
+
+@functools.cache
+def _sched_getcpu() -> Callable[[], int] | None:
+    if not hasattr(os, "sched_setaffinity"):  # not Linux
+        return None
+    try:
+        function: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+    except (AttributeError, OSError):
+        return None
+    return function
 
 
 def _wait_for(locks: list[threading.Lock]) -> None:

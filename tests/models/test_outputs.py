@@ -108,8 +108,8 @@ def test_arguments_that_change_nothing_are_taken_and_others_refused(tmp_path):
     np.testing.assert_array_equal(model(IDS, token_type_ids=np.zeros((2, 5), int), return_dict=True)[0], plain)
     with pytest.raises(ValueError, match="token_type_ids must be 0"):
         model(IDS, token_type_ids=np.ones((2, 5), int))
-    with pytest.raises(ValueError, match=r"inputs_embeds .* is not supported: give input_ids"):
-        model(IDS, inputs_embeds=plain)
+    with pytest.raises(ValueError, match=r"position_ids .* is not supported: positions follow from input_ids"):
+        model(IDS, position_ids=IDS)
     with pytest.raises(TypeError, match="unknown argument 'mask'"):
         model(IDS, mask=None)
 
@@ -124,3 +124,24 @@ def test_a_model_is_on_the_cpu_and_says_why_it_goes_nowhere_else(tmp_path):
         model.half()
     with pytest.raises(AttributeError, match=r"RobertaModel has no attribute 'misspelled'$"):
         model.misspelled()
+
+
+def test_embeddings_take_the_place_of_ids(tmp_path):
+    model = RobertaModel.from_pretrained(write_model(tmp_path))
+    word = model.weights.embeddings.word[IDS]
+    expected = model(IDS, output_hidden_states=True)
+    outputs = model(inputs_embeds=word.astype(np.float64), output_hidden_states=True)
+    for ours, theirs in zip(outputs.hidden_states, expected.hidden_states, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for arguments, error, message in (
+        ({}, ValueError, "give either input_ids or inputs_embeds"),
+        ({"input_ids": IDS, "inputs_embeds": word}, ValueError, "give either input_ids or inputs_embeds"),
+        ({"inputs_embeds": word[..., :-1]}, ValueError, r"must have the shape \(batch, sequence, "),
+        ({"inputs_embeds": word[0]}, ValueError, r"must have the shape \(batch, sequence, "),
+        ({"inputs_embeds": IDS}, TypeError, "must be floating-point numbers, not int64"),
+        ({"inputs_embeds": word * np.nan}, ValueError, "contain NaN or infinity"),
+        ({"inputs_embeds": word[:, :0]}, ValueError, "are empty"),
+        ({"inputs_embeds": word, "attention_mask": np.ones((1, 5), int)}, ValueError, "attention_mask has the shape"),
+    ):
+        with pytest.raises(error, match=message):
+            model(**arguments)

@@ -257,6 +257,8 @@ base(ids, output_attentions=True).attentions
 base(ids, token_type_ids=torch.zeros_like(ids))[0]
 base(ids, attention_mask=torch.ones_like(ids))[0]
 base(ids, return_dict=True)[0]
+base(inputs_embeds=torch.linspace(-1, 1, 192).reshape(1, 4, 48))[0]
+lm(inputs_embeds=torch.linspace(-1, 1, 192).reshape(1, 4, 48)).logits
 base(ids).last_hidden_state[:, 0]
 lm(ids).logits
 lm(ids)["logits"]
@@ -311,7 +313,6 @@ AutoModel.from_pretrained("/no/such/folder")
         "base.push_to_hub": "use save_pretrained",
         "base.load_state_dict(base.state_dict())": "load a folder with from_pretrained",
         "AutoModel.from_pretrained(bare).resize_token_embeddings(len(tok) + 1)": "it would have random weights",
-        "base(inputs_embeds=torch.zeros(1, 4, 48))": "input_ids",
         "base(ids, position_ids=torch.arange(2, 2 + ids.shape[1])[None])": "positions follow from input_ids",
         "base(ids, return_dict=False)": "to_tuple()",
         "AutoModel.from_pretrained(bare, dtype=torch.float16)": FLOAT32,

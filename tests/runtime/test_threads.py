@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -168,3 +169,16 @@ def test_numpys_own_openblas_is_found_and_set():
         assert get() == 2
     finally:
         set_to(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinities of threads")
+def test_a_helper_leaves_the_core_of_its_caller(monkeypatch):
+    moves = []
+    monkeypatch.setattr(module, "_current_core", lambda: 1)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: moves.append((thread, cores)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    for core in (1, 2, None):
+        module._leave(core)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1})
+    module._leave(1)
+    assert moves == [(0, {0, 2})]

@@ -247,7 +247,7 @@ def _check_manifest(task: Task, folder: Path) -> None:
         found = read_json(path, CorpusError)
         differing = [key for key, value in expected.items() if not isinstance(found, dict) or found.get(key) != value]
         if differing:
-            raise CorpusError(f"{path}: the job in this folder has another {', '.join(differing)}; use another folder")
+            raise CorpusError(f"{path}: the job in this folder differs in {', '.join(differing)}; use another folder")
     elif any(folder.iterdir()):
         raise CorpusError(f"{folder} is not empty and has no {MANIFEST}; use another folder")
     else:

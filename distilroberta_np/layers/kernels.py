@@ -228,7 +228,8 @@ def _shares(length: int, rows: int, weight: Array) -> list[slice]:
 
 def shares_of(length: int, per_thread: int = _SHARES, multiple: int = 1) -> list[slice]:
     """Slices of an axis that cut it at multiples of a number, as many for each available thread as said."""
-    count = max(1, per_thread * available_threads())
+    threads = available_threads()
+    count = max(1, per_thread * threads) if threads > 1 else 1
     borders = [*(length * number // count // multiple * multiple for number in range(count)), length]
     return [slice(*pair) for pair in pairwise(borders) if pair[0] < pair[1]]
 

@@ -124,3 +124,13 @@ def test_a_small_product_is_not_shared_out(monkeypatch):
     monkeypatch.setattr(module, "available_threads", lambda: 3)
     monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: parts == parts[:1] or pytest.fail("shared out"))
     affine(np.ones((8, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))
+
+
+def test_one_thread_makes_one_share(monkeypatch):
+    parts = []
+    monkeypatch.setattr(module, "available_threads", lambda: 1)
+    monkeypatch.setattr(module, "map_in_threads", lambda fill, shares: parts.append(len(shares)))
+    affine(draw(0, 200, 768), draw(1, 3072, 768), draw(2, 3072))
+    product(draw(0, 512, 768), draw(1, 768, 512))
+    assert parts == [1, 1]
+    assert module.shares_of_heads(draw(0, 2, 12, 128, 128)) == [slice(0, 12)]

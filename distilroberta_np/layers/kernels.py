@@ -219,11 +219,13 @@ def _shares(length: int, rows: int, weight: Array) -> list[slice]:
         rows: that are multiplied with the weight.
         weight: (out, in).
     """
-    threads = available_threads() if is_host(weight) else 1
+    if not is_host(weight):
+        return [slice(0, length)]
     worth = weight.size * (rows + _ROWS_PER_READ) // _SHARE
     if rows > 1:
         worth = min(worth, rows * len(weight) // _SHARE_OUTPUTS)
-    return shares_of(length, min(_SHARES, worth // threads), 64)  # at multiples of 64, where OpenBLAS's kernels begin
+    # Cut at multiples of 64, where OpenBLAS's kernels begin.
+    return shares_of(length, min(_SHARES, worth // available_threads()), 64)
 
 
 def shares_of(length: int, per_thread: int = _SHARES, multiple: int = 1) -> list[slice]:

@@ -134,3 +134,10 @@ def test_one_thread_makes_one_share(monkeypatch):
     product(draw(0, 512, 768), draw(1, 768, 512))
     assert parts == [1, 1]
     assert module.shares_of_heads(draw(0, 2, 12, 128, 128)) == [slice(0, 12)]
+
+
+def test_products_and_heads_of_a_gpu_are_not_shared_out(monkeypatch):
+    monkeypatch.setattr(module, "available_threads", lambda: 3)
+    monkeypatch.setattr(module, "is_host", lambda array: False)
+    assert module._shares(3072, 200, draw(0, 3072, 768)) == [slice(0, 3072)]
+    assert module.shares_of_heads(draw(0, 2, 12, 128, 128)) == [slice(0, 12)]

@@ -18,6 +18,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LARGEST_JSON = 64 * 2**20
+# The end of the names of what is being written; after a kill, such files are left over.
+INCOMPLETE = ".incomplete"
 
 
 def read_json(path: str | os.PathLike[str], error_type: type[Exception]) -> Any:
@@ -82,7 +84,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
     a link.
     """
-    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.incomplete")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}{INCOMPLETE}")
     try:
         with open(temporary, "xb") as file:
             yield file

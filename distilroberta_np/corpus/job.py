@@ -26,13 +26,12 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
-from ..files import atomic_write, locked, open_log, read_json, write_json
+from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, write_json
 from ..hub import default_model, resolve_model
 from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
-_INCOMPLETE = ".incomplete"  # the end of the names of `atomic_write`, too
 _ATTEMPTS = 3  # of a part whose process is killed
 _MODEL_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
 
@@ -94,7 +93,7 @@ def run_job(
     with locked(folder, CorpusError(f"{folder}: another job is writing into this folder")):
         check(task)
         _check_manifest(task, folder)
-        for leftover in folder.glob(f"*{_INCOMPLETE}"):  # after a kill
+        for leftover in folder.glob(f"*{INCOMPLETE}"):  # after a kill
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         finished = _finished_parts(folder)
         parts, remaining = [], []
@@ -137,7 +136,7 @@ def float32_copy(task: Task, folder: Path) -> Iterator[Task]:
     if all(tensor.dtype == "F32" for tensors in stored.values() for tensor in tensors.values()):
         yield task
         return
-    with tempfile.TemporaryDirectory(_INCOMPLETE, "float32.", folder) as name:
+    with tempfile.TemporaryDirectory(INCOMPLETE, "float32.", folder) as name:
         copy = Path(name) / "model"
         shutil.copytree(model, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx"))
         for path, tensors in stored.items():

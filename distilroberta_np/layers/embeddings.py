@@ -49,7 +49,7 @@ def embeddings(
 
     RoBERTa has a single token type (Liu et al. 2019 dropped the next-sentence task), whose row is always added.
 
-    Shapes: input_ids and positions (N,) integer -> (N, H). `word` (N, H) takes the place of the ids' word embeddings.
+    Shapes: input_ids and positions (N,) integer -> (N, H). `word` (N, H) replaces the ids' word embeddings.
     """
     input_ids, positions = (to_device_of(weights.word, indices) for indices in (input_ids, positions))
     summed = weights.word[input_ids] if word is None else word.copy()  # [V, H] at [N] -> [N, H]

@@ -34,8 +34,8 @@ CHUNK = 512
 FINE_CHUNK = 128
 # Up to this many multiplications, OpenBLAS for AVX-512 has a routine that reads the matrices where they are, while the
 # usual one copies each of them into another order first. With few rows, copying the weights is most of the work: with
-# weights of 3072 x 768, small products take 1.0 ms in place of 2.0 over 8 rows, 3.3 of 4.8 over 64, and 6.7 of 7.7 over
-# 128. The routine adds up one term after another.
+# weights of 3072 x 768, small products take 1.0 ms instead of 2.0 over 8 rows, 3.3 instead of 4.8 over 64, and
+# 6.7 instead of 7.7 over 128. The routine adds up one term after another.
 SMALL_PRODUCT = 10**6
 SMALL_ROWS = 128
 SMALL_CHUNK = 256
@@ -225,13 +225,18 @@ def _shares(length: int, rows: int, weight: Array) -> list[slice]:
     if rows > 1:
         worth = min(worth, rows * len(weight) // _SHARE_OUTPUTS)
     # Cut at multiples of 64, where OpenBLAS's kernels begin.
-    return shares_of(length, min(_SHARES, worth // available_threads()), 64)
+    return even_slices(length, _share_count(worth // available_threads()), 64)
 
 
-def shares_of(length: int, per_thread: int = _SHARES, multiple: int = 1) -> list[slice]:
-    """Slices of an axis that cut it at multiples of a number, as many for each available thread as said."""
+def _share_count(per_thread: int) -> int:
+    """The number of shares for work that is worth so many per thread."""
     threads = available_threads()
-    count = max(1, per_thread * threads) if threads > 1 else 1
+    return max(1, threads * min(_SHARES, per_thread)) if threads > 1 else 1
+
+
+def even_slices(length: int, count: int, multiple: int = 1) -> list[slice]:
+    """Cut an axis into slices of about the same length, at multiples of a number: `count` of them, or fewer if the axis
+    is short."""
     borders = [*(length * number // count // multiple * multiple for number in range(count)), length]
     return [slice(*pair) for pair in pairwise(borders) if pair[0] < pair[1]]
 
@@ -239,7 +244,7 @@ def shares_of(length: int, per_thread: int = _SHARES, multiple: int = 1) -> list
 def shares_of_heads(probabilities: Array) -> list[slice]:
     """Slices of the heads of attention, one for each share. Shapes: (B, A, Q, S)."""
     worth = 2 * probabilities.size // BLOCK if is_host(probabilities) else 0
-    return shares_of(probabilities.shape[1], min(_SHARES, worth))
+    return even_slices(probabilities.shape[1], _share_count(worth))
 
 
 def product(a: Array, b: Array) -> Array:

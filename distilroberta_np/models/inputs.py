@@ -20,7 +20,7 @@ class PackedBatch(NamedTuple):
     position_ids: Array  # (N,)
     groups: list[SequenceGroup]
     selected: Array | slice  # (M,), the rows that the last layer computes
-    inputs_embeds: Array | None = None  # (N, H), in place of the word embeddings of input_ids
+    inputs_embeds: Array | None = None  # (N, H), instead of the word embeddings of input_ids
 
 
 def pack(groups: Sequence[Array], positions: Sequence[Array] | None, pad_token_id: int) -> PackedBatch:

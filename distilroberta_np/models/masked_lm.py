@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
@@ -15,7 +14,7 @@ from ..config import RobertaConfig
 from ..errors import CheckpointError
 from ..layers.activation import gelu, gelu_backward
 from ..layers.dropout import Dropout
-from ..layers.kernels import FINE_CHUNK, ignore_spurious_flags, to_device_of
+from ..layers.kernels import FINE_CHUNK, even_slices, ignore_spurious_flags, to_device_of
 from ..layers.layer_norm import LayerNormWeights, layer_norm, layer_norm_backward
 from ..layers.linear import LinearWeights, linear, linear_backward
 from ..layers.losses import cross_entropy
@@ -198,7 +197,7 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
         hidden_states = np.concatenate(self.encode(sequences, positions))  # [M, H]
         threads = threads_for(sum(map(len, sequences)))
         # Each thread takes a part of the vocabulary, so that the word embeddings are read once.
-        borders = [self.config.vocab_size * number // threads for number in range(threads + 1)]
+        parts = even_slices(self.config.vocab_size, threads)
         for start in range(0, len(hidden_states), threads * MAPPED_ROWS):
             rows = hidden_states[start : start + threads * MAPPED_ROWS]
             logits = np.empty((len(rows), self.config.vocab_size), np.float32)  # [N, V]
@@ -206,7 +205,7 @@ class RobertaForMaskedLM(ModelWithHead[MaskedLMWeights[Array], MaskedLMOutput]):
             def fill(part: slice, rows: Array = rows, logits: Array = logits) -> None:
                 logits[:, part] = self.logits(rows, part)
 
-            map_in_threads(fill, [slice(*pair) for pair in pairwise(borders)])
+            map_in_threads(fill, parts)
             blocks = np.array_split(logits, min(threads, len(rows)))
             yield from map_in_threads(lambda block: function(check_finite(block)), blocks)
 

@@ -106,18 +106,10 @@ class RobertaForQuestionAnswering(ModelWithHead[QuestionAnsweringWeights[Array],
         return np.float32(sum(losses) / 2)
 
     def __call__(
-        self,
-        input_ids: Any = None,
-        attention_mask: Any = None,
-        token_type_ids: Any = None,
-        *,
-        labels: Any = None,
-        start_positions: Any = None,
-        end_positions: Any = None,
-        **options: Any,
+        self, *inputs: Any, labels: Any = None, start_positions: Any = None, end_positions: Any = None, **options: Any
     ) -> QuestionAnsweringOutput:
         """As the other models with a head; the labels are the first and the last token of each answer, (B,) each."""
         if labels is not None or (start_positions is None) != (end_positions is None):
             raise TypeError("give the answers as both start_positions and end_positions")
         answers = None if start_positions is None else (start_positions, end_positions)
-        return super().__call__(input_ids, attention_mask, token_type_ids, labels=answers, **options)
+        return super().__call__(*inputs, labels=answers, **options)

@@ -194,7 +194,7 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
             attention_mask: integers or booleans (B, S), 1 for a token and 0 for padding, which may be anywhere. Without
                 a mask, padding is attended to as well. Hidden states at padding are computed as in transformers.
             token_type_ids: integers (B, S), all 0.
-            inputs_embeds: in place of input_ids, the word embeddings (B, S, H), floating-point; no position is padding.
+            inputs_embeds: instead of input_ids, the word embeddings (B, S, H), floating-point; no position is padding.
             output_hidden_states: also return the embeddings and the output of every layer.
             output_attentions: also return the attention probabilities of every layer.
             others: arguments of transformers that change nothing, such as return_dict=True.
@@ -205,19 +205,18 @@ class RobertaModel(PretrainedModel[RobertaWeights[Array]]):
                 another argument that would change something.
         """
         check_harmless(CALLING, others)
-        embeds = None
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         if inputs_embeds is not None:
-            embeds, input_ids = check_embeddings(inputs_embeds, self.config)
+            inputs_embeds, input_ids = check_embeddings(inputs_embeds, self.config)
         input_ids, attention_mask = check_inputs(input_ids, attention_mask, token_type_ids, self.config)
         for file in self._files:
             file.check()
 
         def run(part: slice) -> RobertaModelOutput:
-            part_embeds = None if embeds is None else embeds[part]
+            embeds = None if inputs_embeds is None else inputs_embeds[part]
             return self._encode_padded(
-                input_ids[part], attention_mask[part], part_embeds, output_hidden_states, output_attentions
+                input_ids[part], attention_mask[part], embeds, output_hidden_states, output_attentions
             )
 
         batch, sequence = input_ids.shape

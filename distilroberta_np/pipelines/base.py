@@ -170,7 +170,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
 
     def answers(self, inputs: Iterable[Any], **options: Any) -> Iterator[Result | Exception]:
         """Answer an iterable of inputs as a call does, but yield the PipelineException or TypeError of an input that
-        can't be answered in the place of its result."""
+        can't be answered instead of its result."""
         if self._is_one(inputs):
             raise TypeError("inputs must be an iterable of inputs, not a single one; put it into a list")
         resolved = self._options(**options)

@@ -35,16 +35,18 @@ FINE_CHUNK = 128
 # Up to this many multiplications, OpenBLAS for AVX-512 has a routine that reads the matrices where they are, while the
 # usual one copies each of them into another order first. With few rows, copying the weights is most of the work: with
 # weights of 3072 x 768, small products take 1.0 ms instead of 2.0 over 8 rows, 3.3 instead of 4.8 over 64, and
-# 6.7 instead of 7.7 over 128. The routine adds up one term after another.
+# 6.7 instead of 7.7 over 128. The routine adds up one term after another. Over 8 rows, products of more outputs take a
+# tenth longer.
 SMALL_PRODUCT = 10**6
 SMALL_ROWS = 128
 SMALL_CHUNK = 256
+SMALL_OUTPUTS = 192
 
 # Shares of a product or of attention, per thread: a thread that another process holds up leaves its shares to the
 # others. More than 2 gain nothing, and each copies all the rows into another order.
 _SHARES = 2
-# Multiplications that make a share worth it: 0.1 ms, against 0.05 ms to wake a thread.
-_SHARE = 4 * 10**6
+# Multiplications that make a share worth it: 0.3 ms, against 0.05 ms to wake a thread, and more on a busy machine.
+_SHARE = 16 * 10**6
 # With few rows, a product takes as long as to read the weights from memory: as to multiply them with so many rows.
 _ROWS_PER_READ = 12
 # Up to 1200 outputs OpenBLAS adds up in another order, and a share must give the same bits as the whole.
@@ -176,7 +178,7 @@ def _small_products(out: Array, rows: Array, weight: Array, bias: Array, chunk: 
         chunk, most = terms, len(weight)
     else:
         chunk = _largest_divisor(terms, min(chunk, SMALL_CHUNK))
-        most = max(16, SMALL_PRODUCT // (count * chunk) & ~15)
+        most = max(16, min(SMALL_OUTPUTS, SMALL_PRODUCT // (count * chunk)) & ~15)
     columns = _transposed(rows).reshape(-1, 1, chunk, count)  # [in / chunk, 1, chunk, N]
 
     def fill(part: slice) -> None:

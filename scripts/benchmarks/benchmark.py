@@ -382,7 +382,8 @@ def busy(folder: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
     """
     rows = []
     for model in ("embedded", "student"):
-        names = {"ours": threads, "ours, 1 thread": 1, "transformers": threads, "onnx_masks": threads}
+        names = {"ours": threads, "ours, 1 thread": 1}
+        names |= dict.fromkeys(("transformers", "onnx_whole", "onnx_masks"), threads)
         with ExitStack() as stack:
             running = {
                 label: Contender(MODULE, label.split(",")[0], folder / model, count) for label, count in names.items()

@@ -106,6 +106,7 @@ def test_a_product_in_shares_equals_the_whole(monkeypatch, small, rows):
             fill(part)
 
     whole = affine(x, weight, bias)
+    monkeypatch.setattr(module, "_SHARE", 10**6)
     monkeypatch.setattr(module, "available_threads", lambda: 3)
     monkeypatch.setattr(module, "map_in_threads", map_one_by_one)
     np.testing.assert_allclose(affine(x, weight, bias), whole, rtol=0, atol=1e-4)
@@ -120,10 +121,11 @@ def test_a_product_of_matrices_in_shares_equals_the_whole(monkeypatch):
     assert product(a, b).flags.c_contiguous
 
 
-def test_a_small_product_is_not_shared_out(monkeypatch):
-    monkeypatch.setattr(module, "available_threads", lambda: 3)
+@pytest.mark.parametrize("rows", [1, 8, 64])
+def test_a_small_product_is_not_shared_out(monkeypatch, rows):
+    monkeypatch.setattr(module, "available_threads", lambda: 2)
     monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: parts == parts[:1] or pytest.fail("shared out"))
-    affine(np.ones((8, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))
+    affine(np.ones((rows, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))
 
 
 def test_one_thread_makes_one_share(monkeypatch):

@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -80,6 +81,37 @@ def test_computations_of_several_threads_share_the_cores(blas):
         caller.join()
     assert counts == [1, 1, 1]
     assert blas.threads == 3
+
+
+def test_one_more_computation_than_cores_runs_at_once(monkeypatch, blas):
+    monkeypatch.setattr(module, "_cores", lambda: 2)
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 30.0)
+    running, most = [], []
+
+    def work(shard):
+        running.append(shard)
+        most.append(len(running))
+        time.sleep(0.02)
+        running.remove(shard)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: map_in_threads(work, [number]), range(24)))
+    assert max(most) == 3
+    assert len(most) == 24
+    assert blas.threads == 3
+
+
+def test_a_long_computation_is_not_waited_for(monkeypatch, blas):
+    monkeypatch.setattr(module, "_cores", lambda: 0)
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.01)
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(map_in_threads, lambda shard: end.wait(30), [1])
+        while not module._computations:
+            time.sleep(0.001)
+        assert map_in_threads(str, [1]) == ["1"]
+        end.set()
+        assert long.result() == [True]
 
 
 def test_without_openblas_all_shards_are_computed_by_the_caller(monkeypatch):

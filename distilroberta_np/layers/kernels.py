@@ -47,8 +47,9 @@ SMALL_OUTPUTS = 192
 _SHARES = 2
 # Multiplications that make a share worth it: 0.3 ms, against 0.05 ms to wake a thread, and more on a busy machine.
 _SHARE = 16 * 10**6
-# With few rows, a product takes as long as to read the weights from memory: as to multiply them with so many rows.
-_ROWS_PER_READ = 12
+# With few rows, a product takes as long as to read the weights from memory, as to multiply them with 12 rows. That is
+# worth half as much, as the threads compete for the memory.
+_ROWS_PER_READ = 6
 # Up to 1200 outputs OpenBLAS adds up in another order, and a share must give the same bits as the whole.
 _SHARE_OUTPUTS = 1280
 
@@ -140,7 +141,7 @@ def affine(inputs: Array, weight: Array, bias: Array, chunk: int = CHUNK) -> Arr
 
 def affines(maps: Sequence[tuple[Array, Array, Array]], chunk: int = CHUNK) -> list[Array]:
     """`affine` of several inputs, weights and biases, for which the threads are woken once."""
-    outputs = []
+    outputs, work = [], 0
     shares: list[tuple[Callable[[slice], None], slice]] = []
     for inputs, weight, bias in maps:
         # One product over all rows: NumPy would otherwise make one per sequence.
@@ -149,8 +150,13 @@ def affines(maps: Sequence[tuple[Array, Array, Array]], chunk: int = CHUNK) -> l
         few = len(rows) == 1 or (1 < len(rows) <= SMALL_ROWS and is_host(rows) and has_small_products())
         fill = (_small_products if few else _products)(out, rows, weight, bias, chunk)
         shares += [(fill, part) for part in _shares(len(weight), len(rows), weight)]  # no sum runs along this axis
+        work += _work(len(rows), weight)
         outputs.append(out.reshape(*inputs.shape[:-1], len(weight)))
-    map_in_threads(lambda share: share[0](share[1]), shares)
+    if work < _SHARE:
+        for fill, part in shares:
+            fill(part)
+    else:
+        map_in_threads(lambda share: share[0](share[1]), shares)
     return outputs
 
 
@@ -223,11 +229,16 @@ def _shares(length: int, rows: int, weight: Array) -> list[slice]:
     """
     if not is_host(weight):
         return [slice(0, length)]
-    worth = weight.size * (rows + _ROWS_PER_READ) // _SHARE
+    worth = _work(rows, weight) // _SHARE
     if rows > 1:
         worth = min(worth, rows * len(weight) // _SHARE_OUTPUTS)
     # Cut at multiples of 64, where OpenBLAS's kernels begin.
     return even_slices(length, _share_count(worth // available_threads()), 64)
+
+
+def _work(rows: int, weight: Array) -> int:
+    """The time that a product takes, as a number of multiplications."""
+    return int(weight.size) * (rows + _ROWS_PER_READ)
 
 
 def _share_count(per_thread: int) -> int:

@@ -4,6 +4,7 @@ import pytest
 from distilroberta_np.layers import kernels as module
 from distilroberta_np.layers.kernels import (
     affine,
+    affines,
     blocks,
     matmul_into,
     normal_cdf,
@@ -122,10 +123,12 @@ def test_a_product_of_matrices_in_shares_equals_the_whole(monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [1, 8, 64])
-def test_a_small_product_is_not_shared_out(monkeypatch, rows):
+def test_small_products_are_not_shared_out(monkeypatch, rows):
     monkeypatch.setattr(module, "available_threads", lambda: 2)
     monkeypatch.setattr(module, "map_in_threads", lambda fill, parts: parts == parts[:1] or pytest.fail("shared out"))
-    affine(np.ones((rows, 256), np.float32), np.ones((1024, 256), np.float32), np.ones(1024, np.float32))
+    x, narrow, wide = (np.ones((count, 256), np.float32) for count in (rows, 256, 1024))
+    affine(x, wide, wide[:, 0])
+    affines([(x, narrow, narrow[:, 0])] * 3)
 
 
 def test_one_thread_makes_one_share(monkeypatch):

@@ -106,96 +106,73 @@ def _onnx(folder: Path, threads: int, file: str) -> Callable[[list[str], int], A
 
 
 def products(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
-    """The matrix products of filling these masks and nothing else, unsliced: the time that BLAS needs.
+    """The matrix products of filling these masks and nothing else: the time that BLAS needs.
 
     With the number of rows at which BLAS is fastest, spread over the cores by BLAS itself, into existing arrays.
     """
-    return _products(folder, threads, as_ours=False)
-
-
-def products_by_threads(folder: Path, threads: int) -> Callable[[list[str], int], Answers]:
-    """The same products as this package computes them: in chunks, and in micro-batches on single-threaded BLAS."""
-    return _products(folder, threads, as_ours=True)
-
-
-def _products(folder: Path, threads: int, as_ours: bool) -> Callable[[list[str], int], Answers]:
     from itertools import groupby
 
     from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
-    from distilroberta_np.layers.kernels import CHUNK, FINE_CHUNK
     from distilroberta_np.models.masked_lm import MAPPED_ROWS
-    from distilroberta_np.runtime.batching import micro_batches
-    from distilroberta_np.runtime.threads import map_in_threads
 
     model, tokenizer = RobertaForMaskedLM.from_pretrained(folder), RobertaTokenizer.from_folder(folder)
     heads = model.config.num_attention_heads
-    chunk, fine_chunk = (CHUNK, FINE_CHUNK) if as_ours else (4096, 4096)
-    buffers: dict[tuple[int, str], Any] = {}
+    buffers: dict[str, Any] = {}
 
-    def array(slot: int, purpose: str, *shape: int) -> Any:
+    def array(purpose: str, *shape: int) -> Any:
         """An array of this shape, on the same memory each time."""
         size = math.prod(shape)
-        if len(buffers.get((slot, purpose), "")) < size:
-            buffers[slot, purpose] = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
-        return buffers[slot, purpose][:size].reshape(shape)
+        if len(buffers.get(purpose, "")) < size:
+            buffers[purpose] = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
+        return buffers[purpose][:size].reshape(shape)
 
-    def dense(slot: int, rows: int, weight: Any, terms: int = chunk) -> None:
-        inputs, outputs = weight.shape[1], weight.shape[0]
-        values = array(slot, "in", rows, inputs)
-        for start in range(0, inputs, terms):
-            part = slice(start, start + terms)
-            if rows <= 128:  # OpenBLAS is then faster with the weights as the first matrix
-                np.matmul(weight[:, part], values[:, part].T, out=array(slot, "out", outputs, rows))
-            else:
-                np.matmul(values[:, part], weight[:, part].T, out=array(slot, "out", rows, outputs))
+    def dense(rows: int, weight: Any) -> None:
+        values = array("in", rows, weight.shape[1])
+        if rows <= 128:  # OpenBLAS is then faster with the weights as the first matrix
+            np.matmul(weight, values.T, out=array("out", len(weight), rows))
+        else:
+            np.matmul(values, weight.T, out=array("out", rows, len(weight)))
 
-    def attention(slot: int, lengths: list[int], last: bool) -> None:
+    def attention(lengths: list[int], last: bool) -> None:
         for length, group in groupby(lengths):
             texts, size = len(list(group)), model.config.hidden_size // heads
             queries = 1 if last else length
-            query = array(slot, "in", texts, heads, queries, size)
-            key = array(slot, "key", texts, heads, length, size)
-            scores = array(slot, "scores", texts, heads, queries, length)
+            query = array("in", texts, heads, queries, size)
+            key = array("key", texts, heads, length, size)
+            scores = array("scores", texts, heads, queries, length)
             np.matmul(query, key.swapaxes(-1, -2), out=scores)
-            np.matmul(scores, key, out=array(slot, "out", texts, heads, queries, size))
+            np.matmul(scores, key, out=array("out", texts, heads, queries, size))
 
-    def multiply(slot: int, lengths: list[int]) -> None:
+    def multiply(lengths: list[int]) -> None:
         tokens, layers = sum(lengths), model.weights.roberta.layers
         for number, layer in enumerate(layers, start=1):
             last = number == len(layers)
             queries = len(lengths) if last else tokens  # the last layer is computed at the masked positions only
             parts = layer.attention
-            dense(slot, queries, parts.query.weight)
-            dense(slot, tokens, parts.key.weight)
-            dense(slot, tokens, parts.value.weight)
-            attention(slot, lengths, last)
-            dense(slot, queries, parts.output.weight, fine_chunk)
-            dense(slot, queries, layer.feed_forward.intermediate.weight)
-            dense(slot, queries, layer.feed_forward.output.weight)
+            dense(queries, parts.query.weight)
+            dense(tokens, parts.key.weight)
+            dense(tokens, parts.value.weight)
+            attention(lengths, last)
+            dense(queries, parts.output.weight)
+            dense(queries, layer.feed_forward.intermediate.weight)
+            dense(queries, layer.feed_forward.output.weight)
         for start in range(0, len(lengths), MAPPED_ROWS):
             rows = min(MAPPED_ROWS, len(lengths) - start)
-            dense(slot, rows, model.weights.lm_head.dense.weight, fine_chunk)
-            dense(slot, rows, model.weights.roberta.embeddings.word)
+            dense(rows, model.weights.lm_head.dense.weight)
+            dense(rows, model.weights.roberta.embeddings.word)
 
     def fill(texts: list[str], batch_size: int) -> Answers:
         lengths = sorted(len(tokenizer.encode(text)) for text in texts)
         began = time.perf_counter()
-        if as_ours:
-            parts = [lengths[part] for part in micro_batches(lengths)]
-            map_in_threads(lambda part: multiply(part % threads, parts[part]), range(len(parts)))
-        else:
-            for start in range(0, len(lengths), 128):
-                multiply(0, lengths[start : start + 128])
+        for start in range(0, len(lengths), 128):
+            multiply(lengths[start : start + 128])
         fill.seconds = time.perf_counter() - began  # type: ignore[attr-defined]
         return []
 
     return fill
 
 
-CONTENDERS = {
-    function.__name__: function
-    for function in (ours, transformers, onnx_whole, onnx_masks, products, products_by_threads)
-}
+CONTENDERS = {function.__name__: function for function in (ours, transformers, onnx_whole, onnx_masks, products)}
 
 
 def _pairs(answers: Any) -> Answers:

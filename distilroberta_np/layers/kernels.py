@@ -152,11 +152,12 @@ def affines(maps: Sequence[tuple[Array, Array, Array]], chunk: int = CHUNK) -> l
         shares += [(fill, part) for part in _shares(len(weight), len(rows), weight)]  # no sum runs along this axis
         work += _work(len(rows), weight)
         outputs.append(out.reshape(*inputs.shape[:-1], len(weight)))
-    if work < _SHARE:
-        for fill, part in shares:
+
+    def compute(group: list[tuple[Callable[[slice], None], slice]]) -> None:
+        for fill, part in group:
             fill(part)
-    else:
-        map_in_threads(lambda share: share[0](share[1]), shares)
+
+    map_in_threads(compute, [shares] if work < _SHARE else [[share] for share in shares])
     return outputs
 
 

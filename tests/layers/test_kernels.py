@@ -101,10 +101,10 @@ def test_a_product_in_shares_equals_the_whole(monkeypatch, small, rows):
     x, weight, bias = draw(0, rows, 768), draw(1, 8001, 768), draw(2, 8001)
     shares = []
 
-    def map_one_by_one(fill, parts):
-        shares.extend(part for _, part in parts)
-        for part in parts:
-            fill(part)
+    def map_one_by_one(compute, groups):
+        shares.extend(part for group in groups for _, part in group)
+        for group in groups:
+            compute(group)
 
     whole = affine(x, weight, bias)
     monkeypatch.setattr(module, "_SHARE", 10**6)

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="a folder, a name on the hub, or NAME=TASK:FOLDER; more than one is served by repeating this "
+        help="a folder, a name on the hub, or NAME=TASK:MODEL with either as MODEL; repeat it to serve several models "
         "(default: distilroberta-base where it is already on this machine, else the small embedded model)",
     )
     parser.add_argument("--revision", help="branch, tag or commit of a model on the hub")

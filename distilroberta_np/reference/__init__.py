@@ -1,4 +1,4 @@
-"""RoBERTa in 350 lines: from a text to the five most likely words for `<mask>`, in NumPy and the standard library.
+"""RoBERTa in 300 lines: from a text to the five most likely words for `<mask>`, in NumPy and the standard library.
 
 Read `bpe.py` (text to token ids), then `checkpoint.py` (a file to arrays), then `roberta.py` (the model). Nothing here
 is fast, batched or defensive; the rest of the package computes the same numbers, and tests hold the two together.

@@ -1,7 +1,8 @@
 """A model's folder: `config.json`, and the weights in `model.safetensors`.
 
 A safetensors file is the length of its header (8 bytes, little-endian), the header, which is JSON, and the numbers.
-For each tensor the header gives the name, the type of number, the shape, and the first and last byte:
+For each tensor the header gives the name, the type of number, the shape, and where its bytes begin and end, counted
+from the end of the header:
 
     {"lm_head.bias": {"dtype": "F16", "shape": [16384], "data_offsets": [0, 32768]}, ...}
 """
@@ -30,8 +31,8 @@ def read_safetensors(file: bytes) -> dict[str, Array]:
     header.pop("__metadata__", None)
     tensors = {}
     for name, about in header.items():
-        first, last = about["data_offsets"]
-        tensors[name] = floats(file[start + first : start + last], about["dtype"]).reshape(about["shape"])
+        begin, end = about["data_offsets"]
+        tensors[name] = floats(file[start + begin : start + end], about["dtype"]).reshape(about["shape"])
     return tensors
 
 

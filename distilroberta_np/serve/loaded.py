@@ -54,13 +54,13 @@ class Source:
 
     @classmethod
     def parse(cls, argument: str) -> Source:
-        """Read FOLDER, a NAME on the hub, or NAME=TASK:FOLDER. Raises ServeError."""
+        """Read a folder, a name on the hub, or NAME=TASK:MODEL with either as MODEL. Raises ServeError."""
         name, equals, rest = argument.partition("=")
         if not equals:
             return cls(Path(argument).name if Path(argument).is_dir() else argument, None, argument)
         task, colon, path = rest.partition(":")
         if not colon or not name or not path or task not in TASKS:
-            raise ServeError(f"--model {argument}: write NAME=TASK:FOLDER, with a task of {', '.join(TASKS)}")
+            raise ServeError(f"--model {argument}: write NAME=TASK:MODEL, with a task of {', '.join(TASKS)}")
         return cls(name, task, path)
 
 
@@ -164,6 +164,6 @@ def _task_of(folder: Path) -> str:
     config = RobertaConfig.from_file(folder / "config.json")
     tasks = [_BY_ARCHITECTURE[name] for name in config.architectures if name in _BY_ARCHITECTURE]
     if not tasks:
-        raise ServeError(f"{folder}: config.json names no known architecture; use --model NAME=TASK:FOLDER")
+        raise ServeError(f"{folder}: config.json names no known architecture; use --model NAME=TASK:MODEL")
     # A classifier with a single label scores pairs, as cross-encoders do.
     return "text-ranking" if tasks[0] == "text-classification" and config.num_labels == 1 else tasks[0]

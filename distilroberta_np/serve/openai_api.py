@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from .protocol import RequestError, Service, option, read_dimensions
+from .tei import EMBEDDING
 
 
 async def embeddings(service: Service, body: dict[str, Any]) -> dict[str, Any]:
     """POST /v1/embeddings: floats, or base64 of little-endian float32 (the clients' default)."""
     names = [model.name for model in service.models]
     name = body.get("model")
-    model = service.find(name if name in names else None, "sentence-similarity", "feature-extraction")
+    model = service.find(name if name in names else None, *EMBEDDING)
     texts = service.texts(body.get("input"), "input")
     encoding = option(body, "encoding_format", str, "float")
     if encoding not in ("float", "base64"):

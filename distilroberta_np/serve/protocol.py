@@ -48,15 +48,19 @@ class Service:
     limits: Limits
 
     def find(self, name: str | None, *tasks: str) -> ServedModel:
-        """The model of a name, or the first one, that answers one of the tasks. Raises RequestError."""
+        """The model of a name, or the first one, that answers one of the tasks, the first of them if possible.
+
+        Raises RequestError: there is none.
+        """
         named = [model for model in self.models if name is None or model.name == name]
         if not named:
             raise RequestError(
                 f"no model {name!r} here; there is {', '.join(model.name for model in self.models)}", 404
             )
-        for model in named:
-            if any(task in model.tasks for task in tasks):
-                return model
+        for task in tasks:
+            for model in named:
+                if task in model.tasks:
+                    return model
         raise RequestError(f"no model here answers {' or '.join(tasks)}", 404 if name is None else 424, "Backend")
 
     def texts(self, value: Any, what: str = "inputs") -> list[str]:
@@ -148,6 +152,7 @@ def option(values: dict[str, Any], name: str, kind: type, default: Any = None) -
 def read_dimensions(body: dict[str, Any], model: ServedModel) -> int | None:
     """The optional number of dimensions of embeddings. Raises RequestError."""
     dimensions: int | None = option(body, "dimensions", int)
-    if dimensions is not None and not 1 <= dimensions <= model.config.hidden_size:
-        raise RequestError(f"dimensions must be between 1 and {model.config.hidden_size}")
+    most = model.sentence_encoder.get_embedding_dimension()
+    if dimensions is not None and not 1 <= dimensions <= most:
+        raise RequestError(f"dimensions must be between 1 and {most}")
     return dimensions

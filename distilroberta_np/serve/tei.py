@@ -10,12 +10,13 @@ from .. import __version__
 from .loaded import ServedModel
 from .protocol import RequestError, Service, option, read_dimensions
 
-_EMBEDDING = ("sentence-similarity", "feature-extraction")
+# Any encoder gives embeddings, but a sentence encoder was trained for them.
+EMBEDDING = ("sentence-similarity", "feature-extraction")
 
 
 async def embed(service: Service, body: dict[str, Any], name: str | None = None) -> list[list[float]]:
     """POST /embed: one embedding per input."""
-    model = service.find(name, *_EMBEDDING)
+    model = service.find(name, *EMBEDDING)
     texts = _inputs(service, model, body)
     operation = model.embed(
         normalize=option(body, "normalize", bool, True),
@@ -27,7 +28,7 @@ async def embed(service: Service, body: dict[str, Any], name: str | None = None)
 
 async def embed_all(service: Service, body: dict[str, Any]) -> list[Any]:
     """POST /embed_all: one embedding per token of each input."""
-    model = service.find(None, "feature-extraction")
+    model = service.find(None, *EMBEDDING)
     results = await service.compute(model.predict("feature-extraction", {}), _inputs(service, model, body))
     return [result[0] for result in results]
 
@@ -74,7 +75,7 @@ async def similarity(service: Service, body: dict[str, Any], name: str | None = 
     if not isinstance(inputs, dict) or not isinstance(inputs.get("source_sentence"), str):
         raise RequestError("inputs must have a source_sentence, a string, and sentences, a list of strings")
     texts = service.texts([inputs["source_sentence"], *service.texts(inputs.get("sentences"), "sentences")])
-    model = service.find(name, *_EMBEDDING)
+    model = service.find(name, *EMBEDDING)
     parameters = option(body, "parameters", dict, {})
     operation = model.embed(normalize=True, prompt_name=option(parameters, "prompt_name", str))
     source, *others = await service.compute(operation, texts)

@@ -27,6 +27,7 @@ def write_models(base: Path) -> dict[str, Path]:
         "nli": write_classifier(base / "nli", ["contradiction", "neutral", "entailment"]),
         "tags": write_model(base / "tags", tensors_with_head(token_classification_keys, **tags), **tags),
         "answers": write_question_answering(base / "answers"),
-        "an/encoder": write_sentence_encoder(base / "encoder"),
+        # Not the mean of the hidden states, so that it gives other embeddings than "fill".
+        "an/encoder": write_sentence_encoder(base / "encoder", pooling={"pooling_mode": "cls"}),
         "ranker": write_cross_encoder(base / "ranker"),
     }

@@ -165,7 +165,8 @@ class RobertaConfig(Pretrained):
         """The config in the keys of a config.json of transformers."""
         values = {name: getattr(self, name) for name in _OWN}
         if self.head_error is None and (self.labels, self.label_ids) != (None, None):
-            values |= {"id2label": self.id2label, "label2id": dict(self.label_ids or self.label2id)}
+            ids = self.label2id if self.label_ids is None else self.label_ids
+            values |= {"id2label": self.id2label, "label2id": dict(ids)}
         if self.problem_type is not None:
             values["problem_type"] = self.problem_type
         return values | {"architectures": list(self.architectures), "model_type": self.model_type}
@@ -183,7 +184,7 @@ class RobertaConfig(Pretrained):
         Raises ConfigError: as the class, and if `values` describes another architecture.
         """
         if not isinstance(values, dict):
-            raise ConfigError(f"config: must be a JSON object, not a {type(values).__name__}")
+            raise ConfigError(f"config: must be a JSON object, not {type(values).__name__}")
         if "model_type" not in values:
             raise ConfigError("config: model_type is missing; it must be 'roberta'")
         for name, supported in _ONLY.items():

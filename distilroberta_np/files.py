@@ -52,7 +52,7 @@ def read_text(path: str | os.PathLike[str], error_type: type[Exception]) -> str:
 
 
 def read_bytes(path: str | os.PathLike[str], error_type: type[Exception]) -> bytes:
-    """Read a regular file of bounded size. Raises `error_type` if it is none, or cannot be read."""
+    """Read a regular file of bounded size. Raises `error_type` if it is not one, or cannot be read."""
     path = Path(path)
     try:
         if path.exists() and not path.is_file():

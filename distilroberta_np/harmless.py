@@ -11,8 +11,8 @@ Check = Callable[[str, Any], None]
 
 
 def harmless(reason: str, *values: str) -> Check:
-    """The check of an argument that changes nothing here: other values than these, or None, are refused with the
-    reason. Objects of torch and NumPy go by their names."""
+    """The check of an argument that changes nothing here: values other than these are refused, with the reason.
+    Objects of torch and NumPy go by their names."""
 
     def check(name: str, value: Any) -> None:
         plain = str(getattr(value, "__name__", value)).removeprefix("torch.")
@@ -100,6 +100,8 @@ class OnTheCPU:
     def to(self, *arguments: Any, **keywords: Any) -> Self:
         """The model itself: it is on the CPU, in float32. Raises ValueError for another device or dtype."""
         for value in (*arguments, *keywords.values()):
+            if value is None or isinstance(value, bool):  # no dtype; non_blocking and copy
+                continue
             _TO("device" if isinstance(value, str | int) else "dtype", value)
         return self
 

@@ -93,7 +93,7 @@ def resolve_model(
         ConfigError: the list of modules is malformed.
     """
     if not isinstance(name_or_path, str | os.PathLike):
-        raise TypeError(f"a model's name must be a string or a path, not a {type(name_or_path).__name__}")
+        raise TypeError(f"a model's name must be a string or a path, not {type(name_or_path).__name__}")
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
     if name and path.is_dir():

@@ -253,13 +253,13 @@ class RobertaTokenizer(Pretrained):
 
         Args:
             text, text_pair: a text, or a list of texts; with `is_split_into_words` a list of words, or a list of those.
-            add_special_tokens: put `<s>` and `</s>` around.
+            add_special_tokens: put `<s>` before and `</s>` after each text.
             padding: True or "longest" pads to the longest text of the batch, "max_length" to `max_length` or the
                 maximum of the model.
             truncation: True or "longest_first", "only_first", "only_second": cut to `max_length`, or to the maximum of
                 the model. `max_length` alone, without padding, cuts too.
             max_length: maximum number of tokens, special ones included.
-            stride: tokens that neighboring parts of a text share, with `return_overflowing_tokens`.
+            stride: tokens that neighbouring parts of a text share, with `return_overflowing_tokens`.
             is_split_into_words: whether texts come as lists of words.
             return_tensors: "np" for int64 arrays (B, S), "pt" for tensors of torch; None for lists.
             return_token_type_ids, return_attention_mask, return_overflowing_tokens, return_special_tokens_mask,
@@ -272,6 +272,8 @@ class RobertaTokenizer(Pretrained):
         """
         inner = text[0] if isinstance(text, list | tuple) and text else None
         batched = isinstance(inner, list | tuple) if is_split_into_words else not isinstance(text, str)
+        if batched and isinstance(text_pair, str):
+            raise TypeError("text_pair must be a list of texts, as text is one")
         texts = list(text) if batched else [text]
         pairs = [None] * len(texts) if text_pair is None else list(text_pair) if batched else [text_pair]
         if len(texts) != len(pairs):
@@ -322,7 +324,7 @@ class RobertaTokenizer(Pretrained):
         for part in (text,) if pair is None else (text, pair):
             for word in part if is_split_into_words and isinstance(part, list | tuple) else (part,):
                 if not isinstance(word, str):
-                    raise TypeError(f"a text must be a string, not a {type(word).__name__}: {word!r:.80}")
+                    raise TypeError(f"a text must be a string, not {type(word).__name__}: {word!r:.80}")
                 # Checked here, because some versions of the package would replace it.
                 position = _lone_surrogate(word)
                 if position is not None:
@@ -343,6 +345,10 @@ class RobertaTokenizer(Pretrained):
     def _truncating(self) -> tuple[Tokenizer, Lock]:
         """A copy whose truncation can be set, one call at a time; the original never changes."""
         return Tokenizer.from_str(self._tokenizer.to_str()), Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copying and pickling take: all but a lock."""
+        return {name: value for name, value in vars(self).items() if name != "_truncating"}
 
     def _pad_lists(self, values: dict[str, list[Any]], padding: bool | str, limit: int | None) -> None:
         """Pad rows in place: to the longest, or with "max_length" to the limit, if there is one."""
@@ -365,16 +371,21 @@ class RobertaTokenizer(Pretrained):
         max_length: int | None = None,
         return_tensors: str | None = None,
     ) -> BatchEncoding:
-        """Pad what calls returned, a mapping of lists or a list of mappings, to a batch."""
+        """Pad what calls returned, a mapping of lists or a list of mappings, to a batch.
+
+        Raises ValueError: no ids, the result of a call with a single text, or values that cannot be padded.
+        """
         if not isinstance(encoded, Mapping):
             encoded = {name: [item[name] for item in encoded] for name in (encoded[0] if encoded else {})}
-        values = {name: [list(row) for row in rows] for name, rows in encoded.items()}
-        if "input_ids" not in values:
-            raise ValueError(f"there are no input_ids to pad, only {', '.join(values) or 'nothing'}")
-        values.setdefault("attention_mask", [[1] * len(row) for row in values["input_ids"]])
-        unknown = values.keys() - _RETURNED.keys()
+        if "input_ids" not in encoded:
+            raise ValueError(f"there are no input_ids to pad, only {', '.join(encoded) or 'nothing'}")
+        unknown = encoded.keys() - _RETURNED.keys()
         if unknown:
             raise ValueError(f"{', '.join(sorted(unknown))} cannot be padded; leave it out")
+        if not all(isinstance(row, Iterable) for rows in encoded.values() for row in rows):
+            raise ValueError("pad takes a batch; put the result of a call with a single text into a list")
+        values = {name: [list(row) for row in rows] for name, rows in encoded.items()}
+        values.setdefault("attention_mask", [[1] * len(row) for row in values["input_ids"]])
         self._pad_lists(values, padding, max_length or self.model_max_length)
         return BatchEncoding(_as_tensors(values, return_tensors))
 
@@ -424,7 +435,7 @@ class RobertaTokenizer(Pretrained):
         """The id of a token as the vocabulary writes it, or else of the unknown token; the ids of several."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
-        found = self._tokenizer.token_to_id(tokens)
+        found = self.token_to_id(tokens)
         return self.unk_token_id if found is None else found
 
     @overload
@@ -440,7 +451,8 @@ class RobertaTokenizer(Pretrained):
         if isinstance(ids, Iterable):
             special = set(self.all_special_ids) if skip_special_tokens else set()
             return [self.convert_ids_to_tokens(token_id) for token_id in ids if token_id not in special]
-        return self._tokenizer.id_to_token(operator.index(ids))
+        index = operator.index(ids)
+        return self._tokenizer.id_to_token(index) if 0 <= index < 2**32 else None
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens as the vocabulary writes them."""

@@ -148,7 +148,7 @@ def _read_object(path: Path) -> dict[str, Any] | None:
 
 def _object(path: Path, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise TokenizerError(f"{path}: must be a JSON object, not a {type(values).__name__}")
+        raise TokenizerError(f"{path}: must be a JSON object, not {type(values).__name__}")
     return values
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distilroberta_np.harmless import CALLING, LOADING, check_harmless
+from distilroberta_np.harmless import CALLING, LOADING, OnTheCPU, check_harmless
 
 
 def test_values_that_change_nothing_are_taken():
@@ -23,3 +23,10 @@ def test_a_token_is_not_shown():
 def test_an_unknown_argument_is_named():
     with pytest.raises(TypeError, match=r"^unknown argument 'dtyp'; those without effect are dtype, "):
         check_harmless(LOADING, {"dtyp": "auto"})
+
+
+def test_moving_a_model_to_where_it_is():
+    model = OnTheCPU()
+    assert model.to("cpu", non_blocking=True) is model.to(dtype=None) is model.to(np.float32, copy=False) is model
+    with pytest.raises(ValueError, match="device 'cuda' is not supported"):
+        model.to("cuda", non_blocking=True)

@@ -83,7 +83,7 @@ def test_a_lone_surrogate_is_named_with_its_place(tokenizer, text):
 
 @pytest.mark.parametrize("text", [None, 5, b"the", ["the"]])
 def test_what_is_no_string_is_a_type_error(tokenizer, text):
-    with pytest.raises(TypeError, match=f"a text must be a string, not a {type(text).__name__}"):
+    with pytest.raises(TypeError, match=f"a text must be a string, not {type(text).__name__}"):
         tokenizer.encoding(text)
 
 
@@ -277,9 +277,9 @@ def test_a_tokenizer_that_fails_on_a_text_gives_our_error(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ([], "must be a JSON object, not a list"),
-        ("x", "must be a JSON object, not a str"),
-        (None, "must be a JSON object, not a NoneType"),
+        ([], "must be a JSON object, not list"),
+        ("x", "must be a JSON object, not str"),
+        (None, "must be a JSON object, not NoneType"),
         ({"mask_token": 5}, "mask_token must be a string, not 5"),
         ({"mask_token": ["<mask>"]}, "mask_token must be a string"),
         ({"mask_token": {"content": None}}, "mask_token must be a string"),

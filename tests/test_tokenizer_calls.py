@@ -1,6 +1,8 @@
 """The calls of `RobertaTokenizer`. tests/parity compares them with transformers, argument by argument."""
 
 import builtins
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,8 +53,27 @@ def test_pad(tokenizer):
     assert tokenizer.pad({"input_ids": []}).input_ids == []
     with pytest.raises(ValueError, match="no input_ids to pad"):
         tokenizer.pad({"other": []})
-    with pytest.raises(ValueError, match="labels cannot be padded"):
-        tokenizer.pad({"input_ids": [[1]], "labels": [[1]]})
+    for labels in ([[1]], 1):
+        with pytest.raises(ValueError, match="labels cannot be padded"):
+            tokenizer.pad([{"input_ids": [1], "labels": labels}])
+    with pytest.raises(ValueError, match="put the result of a call with a single text into a list"):
+        tokenizer.pad(rows[0])
+
+
+def test_a_single_text_is_no_list_of_pairs(tokenizer):
+    with pytest.raises(TypeError, match="text_pair must be a list of texts, as text is one"):
+        tokenizer(["the cat", "a"], "on")
+
+
+def test_a_tokenizer_can_be_copied_and_pickled_after_truncating(tokenizer):
+    expected = tokenizer("the cat sat", truncation=True, max_length=4)
+    for each in (copy.deepcopy(tokenizer), pickle.loads(pickle.dumps(tokenizer))):
+        assert each("the cat sat", truncation=True, max_length=4) == expected
+
+
+def test_ids_and_tokens_that_no_vocabulary_has(tokenizer):
+    assert tokenizer.convert_ids_to_tokens([-1, 2**40]) == [None, None]
+    assert tokenizer.convert_tokens_to_ids("\ud800") == tokenizer.unk_token_id
 
 
 @pytest.mark.parametrize(
@@ -71,7 +92,7 @@ def test_arguments_that_are_refused(tokenizer, arguments, message):
 
 @pytest.mark.parametrize("texts", [None, 5, [None], [["the"]], b"the"])
 def test_what_is_not_a_text(tokenizer, texts):
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(TypeError, match=r"a text must be a string, not \w+|'(NoneType|int)' object is not iterable"):
         tokenizer(texts)
 
 

@@ -42,7 +42,7 @@ def fill_template(template: str, groups: Sequence[str] | None, mask_token: str) 
         ValueError: no groups.
     """
     if not isinstance(template, str):
-        raise TypeError(f"the template must be a string, not a {type(template).__name__}: {template!r:.80}")
+        raise TypeError(f"the template must be a string, not {type(template).__name__}: {template!r:.80}")
     words = None if groups is None else tuple(group.strip() for group in as_texts("groups", groups))
     if words == ():
         raise ValueError("groups is empty; give at least two")

@@ -30,7 +30,7 @@ _LARGEST_HEADER = 8 * 2**20
 
 
 class MappedFile:
-    """A file that is mapped into memory, or read into it, which is safe if others can change it.
+    """A file that is mapped into memory; or read into it, which is safe even if others change the file.
 
     Attributes:
         path: of the file.
@@ -49,7 +49,7 @@ class MappedFile:
         self._status = self._read_status()
 
     def check(self) -> None:
-        """Raise CheckpointError if the file that is mapped has changed: its numbers are others, or no longer there."""
+        """Raise CheckpointError if the file that is mapped has changed: its values differ, or are gone."""
         if self._read_status() != self._status:
             raise CheckpointError(
                 f"{self.path}: has been changed since it was loaded, so the weights in memory are changed too. Load "
@@ -117,7 +117,7 @@ def open_safetensors(path: Path, memory_map: bool = True) -> dict[str, StoredTen
         # Layout: the header's length in 8 bytes, little-endian; the header in JSON; the data.
         with open(path, "rb") as start:
             header_end = 8 + int.from_bytes(start.read(8), "little")
-        if header_end > _LARGEST_HEADER < path.stat().st_size:
+        if min(header_end, path.stat().st_size) > _LARGEST_HEADER:
             raise OSError(f"a header of {header_end:,} bytes, which no RoBERTa needs")
         with safe_open(path, framework="np"):
             pass

@@ -26,11 +26,8 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     `recover_folder` restores it.
     """
     new, old = (folder.with_name(folder.name + suffix) for suffix in (".new", ".old"))
-    for leftover in (new, old):
-        if leftover.is_symlink():
-            leftover.unlink()
-        elif leftover.exists():
-            shutil.rmtree(leftover)
+    _remove(new)
+    _remove(old)
     new.mkdir(parents=True)
     try:
         fill(new)
@@ -43,8 +40,15 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
-    if old.exists():
-        shutil.rmtree(old)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, or a link to one, if it exists."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def recover_folder(folder: Path) -> None:

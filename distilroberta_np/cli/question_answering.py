@@ -82,7 +82,7 @@ def _question_and_context(line: str) -> dict[str, Any]:
             f'not JSON ({error}); without --context a line must be {{"question": ..., "context": ...}}'
         ) from None
     if not isinstance(value, dict):
-        raise ValueError(f'must be {{"question": ..., "context": ...}}, not a {type(value).__name__}')
+        raise ValueError(f'must be {{"question": ..., "context": ...}}, not {type(value).__name__}')
     return value
 
 

@@ -1,7 +1,7 @@
 """Ten exercises: write the functions that `roberta.py` leaves open, and run `pytest` in this folder.
 
 Each test looks at one function alone: it borrows all others from the package, so they may still be unwritten.
-A red test says what is different, and names the usual mistake when it recognises one.
+A red test says what is different, and names the usual mistake when it recognizes one.
 """
 
 import math
@@ -76,7 +76,7 @@ def test_softmax():
     x = numbers(A, S, S)
     e = np.exp(x)
     mistakes = {
-        "normalise each row by itself: sum over the last axis with keepdims=True.": e / e.sum(),
+        "normalize each row by itself: sum over the last axis with keepdims=True.": e / e.sum(),
         "the sum runs along the wrong axis; it is the last one.": e / e.sum(axis=1, keepdims=True),
         "exp alone is no distribution; divide by the sum.": e,
     }
@@ -200,7 +200,7 @@ def test_layer():
     middle = norm(x + attention(x), first)
     pre = x + attention(norm(x, first))
     mistakes = {
-        "this is pre-norm (GPT-2). RoBERTa normalises the sum: LayerNorm(x + f(x)).": pre + forward(norm(pre, second)),
+        "this is pre-norm (GPT-2). RoBERTa normalizes the sum: LayerNorm(x + f(x)).": pre + forward(norm(pre, second)),
         "the residual connections are missing: add x before the norm.": norm(
             forward(norm(attention(x), first)), second
         ),

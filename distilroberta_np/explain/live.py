@@ -48,7 +48,7 @@ class Classroom:
             page = walk(text, ids, offsets, ids.index(mask_id), self.tokenizer, self.params, self.config)
         if not np.isfinite([logit for _, logit, _ in page["logits"]]).all():
             raise _UnshownError(
-                "The logits contain NaN or infinity. Look for a division by zero or a missing normalisation."
+                "The logits contain NaN or infinity. Look for a division by zero or a missing normalization."
             )
         return {**page, "source": source(code)}
 

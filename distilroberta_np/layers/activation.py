@@ -13,14 +13,14 @@ from .params import Array
 _SAFE = 60.0
 
 
-def gelu(x: Array, out: Array | None = None) -> Array:
+def gelu(x: Array) -> Array:
     """x Phi(x), with Phi the standard normal distribution: x * (1 + erf(x / sqrt 2)) / 2.
 
     The exact form of Hendrycks & Gimpel 2016, "Gaussian Error Linear Units" (section 2).
 
-    Shapes: any but () -> the same, same dtype, in `out` if given, which may be x itself.
+    Shapes: any but () -> the same, same dtype.
     """
-    out = np.empty_like(x) if out is None else out
+    out = np.empty_like(x)
 
     def fill(block: Array, result: Array) -> None:
         np.multiply(block, normal_cdf(block, np.square(block)), out=result)

@@ -1,4 +1,4 @@
-"""From token ids to hidden states: the sum of three embeddings, normalised (Devlin et al. 2018, figure 2)."""
+"""From token ids to hidden states: the sum of three embeddings, normalized (Devlin et al. 2018, figure 2)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def position_ids(input_ids: Array, pad_token_id: int) -> Array:
     """The position of each token, counted from pad_token_id + 1; padding keeps pad_token_id itself.
 
     RoBERTa's convention (from fairseq): the first token has position 2, and 514 rows serve 512 tokens. Padding is
-    recognised by its id, not by the attention mask, and may be anywhere: [1, 1, 0, 10, 1, 11] -> [1, 1, 2, 3, 1, 4].
+    recognized by its id, not by the attention mask, and may be anywhere: [1, 1, 0, 10, 1, 11] -> [1, 1, 2, 3, 1, 4].
 
     Shapes: input_ids (B, S) integer -> (B, S) integer.
     """

@@ -6,7 +6,7 @@ Speed
     in small products (`affine`). `normal_cdf` is a polynomial inside a tanh, as NumPy has no erf.
 Rounding
     A float32 sum loses digits with its length, so `affine` cuts long sums into chunks. Row means lose precision in
-    Fortran order, so every kernel returns arrays in C order.
+    Fortran order, so `affine` returns arrays in C order.
 GPUs
     The functions work on CuPy's arrays too. They call only what NumPy and CuPy share and make new arrays with `like`.
     Blocks and chunks of the CPU are left out there.
@@ -47,8 +47,8 @@ SMALL_OUTPUTS = 192
 _SHARES = 2
 # Multiplications that make a share worth it: 0.3 ms, against 0.05 ms to wake a thread, and more on a busy machine.
 _SHARE = 16 * 10**6
-# With few rows, a product takes as long as to read the weights from memory, as to multiply them with 12 rows. That is
-# worth half as much, as the threads compete for the memory.
+# With few rows, reading the weights from memory takes as long as multiplying them with 12 rows. It counts as half of
+# that, because the threads compete for the memory.
 _ROWS_PER_READ = 6
 # Up to 1200 outputs OpenBLAS adds up in another order, and a share must give the same bits as the whole.
 _SHARE_OUTPUTS = 1280

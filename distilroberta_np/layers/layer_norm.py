@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba, Kiros & Hinton 2016, "Layer Normalization", eq. 3 and 4)."""
+"""Layer normalization (Ba, Kiros & Hinton 2016, "Layer Normalization", eq. 3 and 4)."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def kl_divergence(
         L = T^2/N sum_n sum_j p_nj (log p_nj - log q_nj)        dL/dz_nj = T/N (q_nj - p_nj)
 
     Only -p log q depends on z: -sum_j p_j log q_j = log sum_j exp(z_j / T) - sum_j p_j z_j / T, as the p sum to 1, and
-    its derivative by z_j is (q_j - p_j) / T. T^2 compensates for that 1 / T and for the one in q - p, which is about
-    1 / T as large, so that T can be changed without the weight of this loss.
+    its derivative with respect to z_j is (q_j - p_j) / T. T^2 compensates for that 1 / T and for the one in q - p,
+    which is about 1 / T as large, so that T can be changed without the weight of this loss.
 
     Args:
         logits: z, (N, V), which the gradient overwrites.

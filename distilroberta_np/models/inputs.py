@@ -133,10 +133,12 @@ def check_embeddings(inputs_embeds: Any, config: RobertaConfig) -> tuple[Array, 
         raise ValueError(
             f"inputs_embeds must have the shape (batch, sequence, {config.hidden_size}), not {values.shape}"
         )
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise ValueError("inputs_embeds contain NaN or infinity")
+        raise ValueError("inputs_embeds contain NaN, infinity or a number beyond the range of float32")
     token_id = 0 if config.pad_token_id else 1
-    return values.astype(np.float32), np.full(values.shape[:2], token_id)
+    return values, np.full(values.shape[:2], token_id)
 
 
 def _as_array(name: str, values: Any) -> Array:

@@ -165,7 +165,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
         if column is not None:
             return self._answer_list(column, options)
         if isinstance(inputs, Mapping | bytes | bytearray) or not hasattr(inputs, "__iter__"):
-            raise InputTypeError(f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}")
+            raise InputTypeError(f"inputs must be a text or an iterable of texts, not {type(inputs).__name__}")
         return self._answer_stream(inputs, options)
 
     def answers(self, inputs: Iterable[Any], **options: Any) -> Iterator[Result | Exception]:
@@ -255,7 +255,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
         """
         for part in (text,) if pair is None else (text, pair):
             if not isinstance(part, str):
-                raise InputTypeError(f"{name_of(index)} must be a text, not a {type(part).__name__}: {part!r:.80}")
+                raise InputTypeError(f"{name_of(index)} must be a text, not {type(part).__name__}: {part!r:.80}")
         if read is not None and self._is_far_too_long(text):
             text = self._bounded(text, index, read)
         try:

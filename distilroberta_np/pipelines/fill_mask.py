@@ -60,7 +60,7 @@ def _as_targets(name: str, value: Any) -> tuple[str, ...]:
     targets = (value,) if isinstance(value, str) else tuple(value)
     for target in targets:
         if not isinstance(target, str):
-            raise ValueError(f"a target must be a string, not a {type(target).__name__}: {target!r:.80}")
+            raise ValueError(f"a target must be a string, not {type(target).__name__}: {target!r:.80}")
     return targets
 
 

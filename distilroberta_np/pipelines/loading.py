@@ -137,9 +137,9 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
     if chosen is not None:
         resolve(chosen.options_type, None, options)  # before anything is loaded
     if not isinstance(model, str | os.PathLike | PretrainedModel | None):
-        raise TypeError(f"model must be a folder, a name or a loaded model, not a {type(model).__name__}")
+        raise TypeError(f"model must be a folder, a name or a loaded model, not {type(model).__name__}")
     if not isinstance(tokenizer, str | os.PathLike | RobertaTokenizer | None):
-        raise TypeError(f"tokenizer must be a folder, a name or a RobertaTokenizer, not a {type(tokenizer).__name__}")
+        raise TypeError(f"tokenizer must be a folder, a name or a RobertaTokenizer, not {type(tokenizer).__name__}")
     if where.revision is not None and not isinstance(model, str | os.PathLike):
         what = "without a model; name the model too" if model is None else "with a loaded model; leave it out"
         raise ValueError(f"revision {where.revision!r} is given {what}")
@@ -165,7 +165,7 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
     elif chosen is None:
         chosen = _trained_for([type(model).__name__])
     if not isinstance(model, chosen.model_type):
-        raise TypeError(f"{task} needs a {chosen.model_type.__name__}, not a {type(model).__name__}")
+        raise TypeError(f"{task} needs a {chosen.model_type.__name__}, not {type(model).__name__}")
     _check_config(where.config, model)
     if not isinstance(tokenizer, RobertaTokenizer):
         tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **source)

@@ -261,13 +261,13 @@ def _pairs(question: Any, context: Any) -> Any:
         return [{"question": one, "context": text} for one, text in zip(question, context, strict=True)]
     raise TypeError(
         "Arguments can't be understood: question and context must be two strings, a list and a string or two lists, "
-        f"not a {type(question).__name__} and a {type(context).__name__}; put several dicts into a list"
+        f"not {type(question).__name__} and {type(context).__name__}; put several dicts into a list"
     )
 
 
 def _question_and_context(item: Any, index: int | None) -> tuple[str, str]:
     if not isinstance(item, Mapping):
-        what = f"a dict of question and context, not a {type(item).__name__}: {item!r:.80}"
+        what = f"a dict of question and context, not {type(item).__name__}: {item!r:.80}"
         raise InputTypeError(f"{name_of(index)} must be {what}")
     for key in ("question", "context"):
         if key not in item:
@@ -275,7 +275,7 @@ def _question_and_context(item: Any, index: int | None) -> tuple[str, str]:
         if item[key] is None:
             raise PipelineException(f"`{key}` cannot be None", index)
         if not isinstance(item[key], str):
-            what = f"a string, not a {type(item[key]).__name__}: {item[key]!r:.80}"
+            what = f"a string, not {type(item[key]).__name__}: {item[key]!r:.80}"
             raise InputTypeError(f"the {key} of {name_of(index)} must be {what}")
         if not item[key]:
             raise PipelineException(f"`{key}` cannot be empty", index)

@@ -212,14 +212,14 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         """The text that the words make, its tokens, each of one word, and their offsets."""
         if not isinstance(words, list | tuple):
             where = f"with is_split_into_words {name_of(index)}"
-            raise InputTypeError(f"{where} must be a list of words, not a {type(words).__name__}")
+            raise InputTypeError(f"{where} must be a list of words, not {type(words).__name__}")
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         begin = 0
         for position, word in enumerate(words):
             if not isinstance(word, str):
                 where = f"word {position} of {name_of(index)}"
-                raise InputTypeError(f"{where} must be a string, not a {type(word).__name__}: {word!r:.80}")
+                raise InputTypeError(f"{where} must be a string, not {type(word).__name__}: {word!r:.80}")
             encoding = self._encode(word, index)
             ids += encoding.ids[1:-1]
             offsets += [(begin + start, begin + end) for start, end in encoding.offsets[1:-1]]

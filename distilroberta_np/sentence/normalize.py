@@ -1,4 +1,4 @@
-"""Normalisation of embeddings to unit length."""
+"""Normalization of embeddings to unit length."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises ConfigError."""
     values = read_json(path, ConfigError)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a JSON object, not a {type(values).__name__}")
+        raise ConfigError(f"{path}: must be a JSON object, not {type(values).__name__}")
     return values
 
 

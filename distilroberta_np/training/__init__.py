@@ -1,1 +1,1 @@
-"""Training: the forward and backward passes of a whole model, its loss, the optimiser, and the loop round them."""
+"""Training: the forward and backward passes of a whole model, its loss, the optimizer, and the loop round them."""

@@ -61,6 +61,8 @@ def finetune(
         check_file(Path(path))
     with open_run(folder) as run:
         noted = run.settings
+        if noted and "task" not in noted:
+            raise TrainingError(f"{folder}: holds a run of another kind; give another folder")
         chosen = {name: noted[name] for name in _CHOSEN if noted and getattr(settings, name) is None}
         settings = replace(settings, **chosen)
         settings = replace(settings, model=settings.model or str(default_model()))
@@ -144,8 +146,8 @@ def evaluate(
         DistilRobertaError: the model cannot be read; its subclasses say which.
     """
     task = find_task(settings.task)
-    model = task.model_class.from_pretrained(folder)
-    context = _context(settings, model.config, RobertaTokenizer.from_folder(folder), task, say)
+    model, tokenizer = task.model_class.from_pretrained(folder), RobertaTokenizer.from_pretrained(folder)
+    context = _context(replace(settings, model=str(folder)), model.config, tokenizer, task, say)
     rows = task.read(path, context)
     return task.evaluate(model, rows, _examples(task, str(path), rows, model.config, context))
 

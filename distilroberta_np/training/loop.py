@@ -136,7 +136,7 @@ def train(
                 checkpoint()
                 saved = time.monotonic()
             if stopped():
-                return False
+                return update + 1 == updates
         checkpoint()
     return True
 
@@ -160,7 +160,8 @@ def _signals() -> Iterator[Callable[[], bool]]:
     try:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # no SIGHUP on Windows; nohup ignores it
             which = getattr(signal, name, signal.SIGINT)
-            if signal.getsignal(which) is not signal.SIG_IGN and which not in before:
+            # None: a handler of the program that Python is embedded in.
+            if signal.getsignal(which) not in (signal.SIG_IGN, None) and which not in before:
                 before[which] = signal.signal(which, remember)
     except ValueError:
         pass  # not the main thread, where signals don't arrive

@@ -28,7 +28,7 @@ from ..tokenizer import RobertaTokenizer
 from ..tokenizer_files import read_tokenizer
 from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, write_sequences
 from .data.source import check_file
-from .data.text import MASK, train_tokenizer
+from .data.text import train_tokenizer
 from .device import to_device
 from .initial_weights import initial_weights
 from .loop import Options, RunOptions, train
@@ -36,6 +36,8 @@ from .run_folder import RunFolder, open_run
 from .settings import MaskedLMSettings, PretrainSettings
 
 PHASES = ("first", "last")
+# What weights were trained with and the shapes of their tensors do not show.
+_UNSHAPED = ("num_attention_heads", "layer_norm_eps", "pad_token_id")
 
 
 def pretrain(
@@ -140,7 +142,8 @@ def _weights(model: Path | None, settings: PretrainSettings) -> MaskedLMWeights[
     config = settings.config()
     if model is not None:
         loaded = RobertaForMaskedLM.from_pretrained(model)
-        if list(tree_leaves(masked_lm_keys(loaded.config))) != list(tree_leaves(masked_lm_keys(config))):
+        other = any(getattr(loaded.config, name) != getattr(config, name) for name in _UNSHAPED)
+        if other or list(tree_leaves(masked_lm_keys(loaded.config))) != list(tree_leaves(masked_lm_keys(config))):
             raise TrainingError(f"{model}: the settings describe a model of another shape; give those of this model")
         copies: MaskedLMWeights[Array] = tree_map(np.array, loaded.weights)
         return copies
@@ -175,7 +178,6 @@ def _prepare(
     path = folder / "tokenizer.json"
     write_text(path, tokenizer.to_str())
     tokenizer = Tokenizer.from_file(str(path))  # as a resumed run reads it
-    assert tokenizer.token_to_id(MASK) == settings.vocab_size - 1
     lengths = (settings.length, settings.last_length)
     phases = zip(PHASES, texts, lengths, strict=True)
     return [path, *(out for phase, files, length in phases for out in

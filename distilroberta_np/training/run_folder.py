@@ -1,4 +1,4 @@
-"""The folder of a training run. All kinds of training have
+"""The folder of a training run. Every run has
 
     settings.json     the settings, and the SHA-256 of the training data
     losses.csv        one line per update

@@ -61,7 +61,7 @@ def test_the_pipelines_defaults_are_not_used(unmasker):
 @pytest.mark.parametrize(
     ("arguments", "keywords", "error", "message"),
     [
-        ((3,), {}, TypeError, "the template must be a string, not a int"),
+        ((3,), {}, TypeError, "the template must be a string, not int"),
         (("{} <mask>", "ab"), {}, TypeError, "groups must be a list"),
         (("{} <mask>", ["a", 1]), {}, TypeError, "groups: every item must be a string, not 1"),
         (("{} <mask>", []), {}, ValueError, "groups is empty"),

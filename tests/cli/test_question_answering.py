@@ -103,7 +103,7 @@ def test_bad_lines_are_named_and_the_others_are_answered(run, tmp_path):
     said = errors.splitlines()
     assert said[0].startswith("distilroberta-np: line 2: not JSON (")
     assert said[0].endswith('); without --context a line must be {"question": ..., "context": ...}')
-    assert said[1] == 'distilroberta-np: line 3: must be {"question": ..., "context": ...}, not a list'
+    assert said[1] == 'distilroberta-np: line 3: must be {"question": ..., "context": ...}, not list'
     assert "line 4: You need to provide a dictionary" in said[2]
     assert "line 5: the question of" in said[3]
     assert "line 6: not JSON" in said[4]

@@ -33,7 +33,7 @@ def test_512_tokens_use_positions_2_to_513():
 @pytest.mark.parametrize(("batch", "sequence", "hidden"), [(1, 1, 1), (2, 5, 8), (3, 12, 16)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 @pytest.mark.parametrize("pad", [0, 1, 3])
-def test_the_sum_of_three_rows_normalised(batch, sequence, hidden, dtype, tolerance, pad):
+def test_the_sum_of_three_rows_normalized(batch, sequence, hidden, dtype, tolerance, pad):
     weights = EmbeddingsWeights(
         word=draw(0, 20, hidden, dtype=dtype),
         position=draw(1, 30, hidden, dtype=dtype),

@@ -303,6 +303,7 @@ def test_a_malformed_label2id_hinders_only_its_use(label2id):
     assert config.id2label == {0: "a", 1: "b"}
     with pytest.raises(ConfigError, match="label2id must map labels to their ids"):
         config.label2id  # noqa: B018
+    assert RobertaConfig.from_dict(config.to_dict()).id2label == config.id2label
 
 
 def test_the_number_of_labels_alone_takes_no_memory(tmp_path):

@@ -139,7 +139,8 @@ def test_embeddings_take_the_place_of_ids(tmp_path):
         ({"inputs_embeds": word[..., :-1]}, ValueError, r"must have the shape \(batch, sequence, "),
         ({"inputs_embeds": word[0]}, ValueError, r"must have the shape \(batch, sequence, "),
         ({"inputs_embeds": IDS}, TypeError, "must be floating-point numbers, not int64"),
-        ({"inputs_embeds": word * np.nan}, ValueError, "contain NaN or infinity"),
+        ({"inputs_embeds": word * np.nan}, ValueError, "contain NaN, infinity or"),
+        ({"inputs_embeds": word.astype(np.float64) * 1e45}, ValueError, "a number beyond the range of float32"),
         ({"inputs_embeds": word[:, :0]}, ValueError, "are empty"),
         ({"inputs_embeds": word, "attention_mask": np.ones((1, 5), int)}, ValueError, "attention_mask has the shape"),
     ):

@@ -159,7 +159,7 @@ def test_tuples(ours, reference):
 def test_nested_lists(ours, reference):
     other = ONE.replace("man", "woman")
     assert_same(reference([[ONE, other], [ONE, other]]), reference([ONE, ONE]))  # the others are dropped in silence
-    with pytest.raises(TypeError, match="input 0 must be a text, not a list"):
+    with pytest.raises(TypeError, match="input 0 must be a text, not list"):
         ours([[ONE, other], [ONE, other]])
 
 

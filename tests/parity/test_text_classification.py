@@ -370,5 +370,5 @@ def test_what_zero_shot_refuses(zero_shot, arguments, parameters, their_error):
 def test_lists_in_lists(zero_shot):
     reference, ours = zero_shot
     assert_same(reference([[TEXT, OTHER]], CANDIDATES), reference([TEXT], CANDIDATES))  # the other one is dropped
-    with pytest.raises(TypeError, match="input 0 must be a text, not a list"):
+    with pytest.raises(TypeError, match="input 0 must be a text, not list"):
         ours([[TEXT, OTHER]], CANDIDATES)

@@ -327,7 +327,7 @@ def test_words_where_transformers_fails(both):
     )
     with pytest.raises(ValueError):
         reference("a text", is_split_into_words=True)
-    with pytest.raises(TypeError, match="must be a list of words, not a str"):
+    with pytest.raises(TypeError, match="must be a list of words, not str"):
         ours("a text", is_split_into_words=True)
     # A default that each call puts back.
     other = transformers.pipeline("ner", model=reference.model, tokenizer=reference.tokenizer, is_split_into_words=True)

@@ -113,7 +113,7 @@ def test_arguments_out_of_range(extractor, arguments, error, message):
 
 
 def test_what_is_no_text(extractor):
-    with pytest.raises(TypeError, match="input 1 must be a text, not a int"):
+    with pytest.raises(TypeError, match="input 1 must be a text, not int"):
         extractor(["a", 5])
     with pytest.raises(TypeError, match="must be a text or an iterable of texts"):
         extractor(5)

@@ -182,7 +182,7 @@ def test_a_word_with_its_space_stands_for_its_entry_without_a_warning(unmasker):
     assert_same(answer, unmasker(TEXT, targets=["Ġboy"]))
 
 
-def test_scores_of_targets_are_not_renormalised(unmasker):
+def test_scores_of_targets_are_not_renormalized(unmasker):
     plain = {p["token"]: p["score"] for p in unmasker(TEXT, top_k=16384)}
     answer = unmasker(TEXT, targets=["Ġboy", "Ġgirl", "Ġdog"])
     assert [p["score"] for p in answer] == sorted((plain[p["token"]] for p in answer), reverse=True)
@@ -244,10 +244,10 @@ def test_one_string_is_one_target_and_any_collection_will_do(unmasker):
 @pytest.mark.parametrize(
     ("targets", "error", "message"),
     [
-        (["Ġboy", 5], ValueError, "a target must be a string, not a int: 5"),
-        ([None], ValueError, "a target must be a string, not a NoneType"),
-        ([["Ġboy"]], ValueError, "a target must be a string, not a list"),
-        (b"boy", ValueError, "a target must be a string, not a int"),
+        (["Ġboy", 5], ValueError, "a target must be a string, not int: 5"),
+        ([None], ValueError, "a target must be a string, not NoneType"),
+        ([["Ġboy"]], ValueError, "a target must be a string, not list"),
+        (b"boy", ValueError, "a target must be a string, not int"),
         (5, TypeError, "targets must be a string or a list of strings, not 5"),
         (["\ud800"], TokenizerError, r"U\+D800"),
     ],
@@ -305,16 +305,14 @@ def test_a_lone_surrogate_is_named_with_its_input(unmasker):
 @pytest.mark.parametrize("item", [["nested <mask>"], None, 5, b"<mask>", {"text": "<mask>"}])
 def test_an_item_that_is_no_text_is_named(unmasker, item):
     with pytest.raises(
-        TypeError, match=rf"input 1 must be a text, not a {type(item).__name__}: .*{re.escape(str(item)[:5])}"
+        TypeError, match=rf"input 1 must be a text, not {type(item).__name__}: .*{re.escape(str(item)[:5])}"
     ):
         unmasker([TEXT, item])
 
 
 @pytest.mark.parametrize("inputs", [None, 5, 1.5, b"<mask>", bytearray(b"<mask>"), {"text": TEXT}])
 def test_inputs_that_are_no_texts(unmasker, inputs):
-    with pytest.raises(
-        TypeError, match=f"inputs must be a text or an iterable of texts, not a {type(inputs).__name__}"
-    ):
+    with pytest.raises(TypeError, match=f"inputs must be a text or an iterable of texts, not {type(inputs).__name__}"):
         unmasker(inputs)
 
 

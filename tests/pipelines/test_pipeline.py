@@ -113,7 +113,7 @@ def test_what_is_no_model(folder, model):
 
 def test_an_encoder_alone_can_not_fill_masks(folder):
     encoder = RobertaModel.from_pretrained(folder)
-    with pytest.raises(TypeError, match="not a RobertaModel"):
+    with pytest.raises(TypeError, match="not RobertaModel"):
         pipeline("fill-mask", encoder, folder)
 
 

@@ -208,7 +208,7 @@ def test_a_question_without_context(oracle, given):
     [(QUESTION, [CONTEXT, CONTEXT]), (None, CONTEXT), (5, CONTEXT), (ONE, OTHER), ([QUESTION], 5), (iter("a"), "b")],
 )
 def test_arguments_that_can_not_be_understood(oracle, question, context):
-    with pytest.raises(TypeError, match=r"Arguments can't be understood: .* not a"):
+    with pytest.raises(TypeError, match=r"Arguments can't be understood: .* not \w+ and"):
         oracle(question, context)
 
 
@@ -231,9 +231,9 @@ def test_lists_of_different_lengths_are_not_cut(oracle):
         (ONE | {"question": None}, PipelineException, "`question` cannot be None"),
         (ONE | {"context": ""}, PipelineException, "`context` cannot be empty"),
         (ONE | {"question": ""}, PipelineException, "`question` cannot be empty"),
-        (ONE | {"context": 5}, TypeError, "the context of input 1 must be a string, not a int: 5"),
-        (ONE | {"question": [QUESTION]}, TypeError, "the question of input 1 must be a string, not a list"),
-        (QUESTION, TypeError, "input 1 must be a dict of question and context, not a str: 'Where"),
+        (ONE | {"context": 5}, TypeError, "the context of input 1 must be a string, not int: 5"),
+        (ONE | {"question": [QUESTION]}, TypeError, "the question of input 1 must be a string, not list"),
+        (QUESTION, TypeError, "input 1 must be a dict of question and context, not str: 'Where"),
         (ONE | {"context": "a\ud800"}, PipelineException, r"U\+D800, half of a surrogate pair"),
     ],
 )
@@ -387,7 +387,7 @@ def test_scores_that_are_no_numbers(tmp_path):
 
 
 def test_another_model_can_not_answer(folder):
-    with pytest.raises(TypeError, match="not a RobertaForMaskedLM"):
+    with pytest.raises(TypeError, match="not RobertaForMaskedLM"):
         pipeline("question-answering", RobertaForMaskedLM.from_pretrained(folder), folder)
     with pytest.raises(ValueError, match="question-answering needs a fine-tuned model"):
         pipeline("question-answering")

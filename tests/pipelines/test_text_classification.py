@@ -190,8 +190,8 @@ def test_wrong_arguments(classifier, argument, value, error, message):
 @pytest.mark.parametrize(
     ("item", "error", "message"),
     [
-        (5, TypeError, "input 1 must be a text, not a int: 5"),
-        (None, TypeError, "input 1 must be a text, not a NoneType"),
+        (5, TypeError, "input 1 must be a text, not int: 5"),
+        (None, TypeError, "input 1 must be a text, not NoneType"),
         ([TEXT, TEXT], PipelineException, r"a list is not a text; write a pair of texts as .* \(input 1\)"),
         ((TEXT, TEXT), PipelineException, "a tuple is not a text"),
         (
@@ -200,8 +200,8 @@ def test_wrong_arguments(classifier, argument, value, error, message):
             "the dict has the unknown key 'txt'; write a pair of texts as",
         ),
         ({"text_pair": TEXT}, PipelineException, "the dict has no 'text'"),
-        ({"text": [TEXT], "text_pair": [TEXT]}, TypeError, "input 1 must be a text, not a list"),
-        ({"text": TEXT, "text_pair": 5}, TypeError, "input 1 must be a text, not a int"),
+        ({"text": [TEXT], "text_pair": [TEXT]}, TypeError, "input 1 must be a text, not list"),
+        ({"text": TEXT, "text_pair": 5}, TypeError, "input 1 must be a text, not int"),
         ("\ud800", PipelineException, r"half of a surrogate pair .*\(input 1\)"),
     ],
 )

@@ -150,8 +150,8 @@ def test_other_wrong_arguments(classifier):
     ("item", "error", "message"),
     [
         ("", PipelineException, r"You must include at least one label and at least one sequence. \(input 1\)"),
-        (["a", "b"], TypeError, "input 1 must be a text, not a list"),
-        (5, TypeError, "input 1 must be a text, not a int"),
+        (["a", "b"], TypeError, "input 1 must be a text, not list"),
+        (5, TypeError, "input 1 must be a text, not int"),
     ],
 )
 def test_what_is_no_text(classifier, item, error, message):

@@ -146,7 +146,7 @@ def test_inputs_of_the_wrong_type(tmp_path, pairs):
     encoder = CrossEncoder.from_pretrained(write_cross_encoder(tmp_path))
     with pytest.raises(TypeError, match="must be a pair of texts, not"):
         encoder.predict(pairs) if not isinstance(pairs, str) else list(encoder.predict(pairs))
-    with pytest.raises(TypeError, match="input 1 must be a text, not a int"):
+    with pytest.raises(TypeError, match="input 1 must be a text, not int"):
         encoder.predict([("a", "b"), ("a", 5)])
 
 

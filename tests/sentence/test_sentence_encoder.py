@@ -232,7 +232,7 @@ def test_inputs_of_the_wrong_type(encoder, sentences):
 
 
 def test_errors_name_the_index_of_an_input(encoder):
-    with pytest.raises(TypeError, match="input 1 must be a text, not a int"):
+    with pytest.raises(TypeError, match="input 1 must be a text, not int"):
         encoder.encode(["a", 5])
     with pytest.raises(PipelineException, match=r"U\+D800.*\(input 1\)"):
         encoder.encode(["a", "\ud800"])

@@ -9,7 +9,8 @@ import pytest
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer, TrainingError
 from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training import loop as loop
-from distilroberta_np.training.distill import distill
+from distilroberta_np.training.data.batches import MaskedBatches
+from distilroberta_np.training.distill import PHASE, distill
 from distilroberta_np.training.settings import DistillSettings
 from tests.support.seeded import tokenizer_dict, write_json, write_model
 
@@ -116,15 +117,41 @@ def test_wrong_settings_are_named(settings, changes, message):
         replace(settings, **changes)
 
 
+def tokenizer_with(**changes):
+    """A tokenizer with some tokens under other names."""
+    tokenizer = tokenizer_dict()
+    vocab = tokenizer["model"]["vocab"]
+    for old, new in changes.items():
+        for token in tokenizer["added_tokens"]:
+            token["content"] = token["content"].replace(f"<{old}>", f"<{new}>")
+        vocab[f"<{new}>"] = vocab.pop(f"<{old}>")
+    return tokenizer
+
+
+def test_random_tokens_are_drawn_from_the_whole_vocabulary(files, folder, settings, tmp_path):
+    """Also if the mask token is not the last, as in tokenizers that were trained with it among the first."""
+    tokenizer = tokenizer_dict()
+    vocab, mask = tokenizer["model"]["vocab"], tokenizer["added_tokens"][-1]
+    fourth = next(token for token, index in vocab.items() if index == 4)
+    vocab["<mask>"], vocab[fourth], mask["id"] = 4, mask["id"], 4
+    teacher = write_model(tmp_path / "teacher", num_hidden_layers=2)
+    write_json(teacher / "tokenizer.json", tokenizer)
+    assert distill(tmp_path / "run", files, replace(settings, teacher=str(teacher), masking=0.9))
+    batches = MaskedBatches(tmp_path / "run", PHASE, settings.length, replace(settings, masking=0.9))
+    drawn = {
+        token
+        for update in range(8)
+        for ids, labels in batches.batch(update)
+        for token in ids[(labels >= 0) & (ids != labels) & (ids != 4)].tolist()
+    }
+    assert max(drawn) > 4
+
+
 def test_a_tokenizer_that_does_not_fit_is_named(files, settings, tmp_path):
     folder = write_model(tmp_path / "teacher", num_hidden_layers=2, vocab_size=100)
     with pytest.raises(TrainingError, match="tokenizer has 274 tokens, but the model only 100"):
         distill(tmp_path / "run", files, replace(settings, teacher=str(folder)))
-    tokenizer = tokenizer_dict()
-    for token in tokenizer["added_tokens"]:
-        token["content"] = token["content"].replace("<unk>", "<other>")
-    tokenizer["model"]["vocab"]["<other>"] = tokenizer["model"]["vocab"].pop("<unk>")
     folder = write_model(tmp_path / "other", num_hidden_layers=2)
-    write_json(folder / "tokenizer.json", tokenizer)
+    write_json(folder / "tokenizer.json", tokenizer_with(unk="other"))
     with pytest.raises(TrainingError, match="the tokenizer has 275 tokens, but the model only 274"):
         distill(tmp_path / "run", files, replace(settings, teacher=str(folder)))

@@ -230,6 +230,7 @@ def test_a_run_begins_with_another_model(finished, files, tmp_path):
     [
         ({"vocab_size": 300}, "has 280 tokens; set vocab_size to 280"),
         ({"num_hidden_layers": 3}, "describe a model of another shape"),
+        ({"num_attention_heads": 4}, "describe a model of another shape"),  # which no tensor's shape shows
     ],
 )
 def test_a_model_of_another_shape(finished, files, tmp_path, changes, message):

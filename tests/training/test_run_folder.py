@@ -329,6 +329,38 @@ def test_signals_stop_a_run_after_a_checkpoint(number, text, tmp_path):
     assert read_record(tmp_path / "run" / "checkpoint" / "state.json")["updates"] == 1
 
 
+def test_a_signal_during_the_last_update_does_not_unmake_it(text, tmp_path):
+    def stop(report):
+        if report.update == report.updates:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert pretrain(tmp_path / "run", [text], PRETRAIN, report=stop)
+
+
+def test_a_handler_that_python_did_not_install_is_left_alone(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert pretrain(tmp_path / "run", [text], PRETRAIN, report=lambda report: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_checkpoint_that_is_a_link_is_replaced(text, tmp_path):
+    assert not pretrain(tmp_path / "run", [text], PRETRAIN, report=lambda report: os.kill(os.getpid(), signal.SIGINT))
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "elsewhere")
+    (tmp_path / "run" / "checkpoint").symlink_to(tmp_path / "elsewhere")
+    assert pretrain(tmp_path / "run", [text], PRETRAIN)
+    assert not (tmp_path / "run" / "checkpoint").is_symlink()
+    assert (tmp_path / "elsewhere" / "state.json").exists()
+
+
+def test_a_run_of_another_kind_is_refused(text, data, tmp_path):
+    assert pretrain(tmp_path / "run", [text], PRETRAIN)
+    with pytest.raises(TrainingError, match="holds a run of another kind"):
+        finetune(tmp_path / "run", finetune_settings(data, epochs=None, learning_rate=None, model=None))
+
+
 def test_an_ignored_signal_stays_ignored(text, tmp_path):
     """As nohup leaves it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -361,6 +393,5 @@ def test_a_finished_run_says_so_and_continues_with_more_epochs(data, tmp_path):
     assert json.loads((tmp_path / "settings.json").read_text())["epochs"] == 5
     assert finetune(tmp_path, finetune_settings(data, epochs=5))
     assert len((tmp_path / "evaluations.csv").read_text().splitlines()) == 6
-    assert replace(finetune_settings(data), epochs=2)  # fewer than made: finished as well
-    assert finetune(tmp_path, finetune_settings(data), say=lines.append)
+    assert finetune(tmp_path, finetune_settings(data), say=lines.append)  # fewer epochs than made
     assert "this run is finished" in lines[-1]

@@ -85,7 +85,7 @@ function embeddingPart(page, state) {
   });
   const [S, H] = [page.tokens.length, page.model.hidden];
   return section("embeddings", "2. Embeddings", "x = LayerNorm(word[id] + position[i + 2] + type[0])",
-    html("p", {}, `Each token becomes ${H} numbers: the sum of what it is, where it stands and one shared row, normalised. The picture shows the first ${dimensions} numbers of the selected token; blue is negative, orange positive.`),
+    html("p", {}, `Each token becomes ${H} numbers: the sum of what it is, where it stands and one shared row, normalized. The picture shows the first ${dimensions} numbers of the selected token; blue is negative, orange positive.`),
     tokenChoice(page, state, "Token"), picture,
     shapes(["word embeddings", [page.model.vocabulary, H]], ["x", [S, H]]),
     details("Norms as a table", table("Euclidean norms of the embeddings", kinds,

@@ -47,6 +47,7 @@ class MaskedBatches:
         tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
         vocabulary = tokenizer.get_vocab()
         self._mask, self._special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
+        self._vocab_size = len(vocabulary)
         self._continues = continuations(tokenizer) if settings.whole_words else None
         self._batches = max(1, round(len(self._tokens) / settings.batch_tokens))
         self._epoch = -1
@@ -73,7 +74,8 @@ class MaskedBatches:
         for _, sequences in sorted(by_length.items()):
             ids = np.array(sequences, np.int64)
             masking, continues = self._settings.masking, self._continues
-            batch += zip(*mask_tokens(ids, rng, self._mask, self._mask, self._special, masking, continues), strict=True)
+            masked = mask_tokens(ids, rng, self._mask, self._vocab_size, self._special, masking, continues)
+            batch += zip(*masked, strict=True)
         return batch
 
 
@@ -81,7 +83,11 @@ def write_sequences(
     run: Path, phase: str, files: Sequence[Path], tokenizer: Tokenizer, length: int, say: Callable[[str], None]
 ) -> list[Path]:
     """Write the sequences of files: all token ids as `<phase>-tokens.npy`, and where each sequence starts as
-    `<phase>-starts.npy`. Returns the two paths."""
+    `<phase>-starts.npy`. Returns the two paths. Raises TrainingError: no text, or a tokenizer without RoBERTa's special
+    tokens."""
+    missing = [token for token in (*SPECIAL, MASK) if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise TrainingError(f"the tokenizer lacks {', '.join(missing)}; use a model with RoBERTa's special tokens")
     say(f"reading the text as sequences of at most {length} tokens")
     paths = [run / f"{phase}-{name}.npy" for name in ("tokens", "starts")]
     for path, array in zip(paths, make_sequences(files, tokenizer, length), strict=True):

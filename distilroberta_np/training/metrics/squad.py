@@ -6,7 +6,6 @@ evaluate-v2.0.py is followed exactly. If every question has an answer, the scrip
 
 from __future__ import annotations
 
-import math
 import re
 import string
 from collections import Counter
@@ -39,47 +38,32 @@ def f1(predicted: str, reference: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def squad_scores(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
-    no_answer_probabilities: Mapping[str, float] | None = None,
-    no_answer_threshold: float = 1.0,
-) -> dict[str, float]:
+def squad_scores(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Compute the metrics of answers, by the ids of the questions.
 
     Args:
         predictions: the answer to each question, "" for no answer. There may be answers to other questions.
         references: the correct answers to each question, each as good as the others; empty if it has no answer.
-        no_answer_probabilities: the probability that a question has no answer.
-        no_answer_threshold: a question with a greater probability counts as answered by "".
 
     Returns:
         `exact` and `f1`, in percent, and `total`, the number of questions; the same for the questions with an answer
-        (`HasAns_exact`, `HasAns_f1`, `HasAns_total`) and for those without (`NoAns_...`), if there are any. With
-        `no_answer_probabilities` also `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: the value at
-        the best threshold, and that threshold.
+        (`HasAns_exact`, `HasAns_f1`, `HasAns_total`) and for those without (`NoAns_...`), if there are any.
 
-    Raises ValueError: no questions, or one without a prediction or probability (which the official script ignores).
+    Raises ValueError: no questions, or one without a prediction (which the official script ignores).
     """
     if not references:
         raise ValueError("there are no questions to score")
-    _check("prediction", references, predictions)
-    if no_answer_probabilities is not None:
-        _check("no-answer probability", references, no_answer_probabilities)
+    missing = [key for key in references if key not in predictions]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(references)} questions have no prediction, the first of them {missing[0]!r}"
+        )
     has_answer = {key: len(answers) > 0 for key, answers in references.items()}
     # An answer of articles and punctuation only is no answer.
     correct = {key: list(filter(normalize_answer, answers)) or [""] for key, answers in references.items()}
-    raw: dict[str, dict[str, float]] = {
+    counted: dict[str, dict[str, float]] = {
         name: {key: max(measure(predictions[key], answer) for answer in correct[key]) for key in references}
         for name, measure in (("exact", exact_match), ("f1", f1))
-    }
-    probabilities = no_answer_probabilities or dict.fromkeys(references, -math.inf)
-    counted = {
-        name: {
-            key: float(not has_answer[key]) if probabilities[key] > no_answer_threshold else value
-            for key, value in values.items()
-        }
-        for name, values in raw.items()
     }
     scores: dict[str, float] = {}
     parts = {
@@ -92,39 +76,4 @@ def squad_scores(
             for name, values in counted.items():
                 scores[part + name] = 100.0 * sum(values[key] for key in keys) / len(keys)
             scores[f"{part}total"] = len(keys)
-    if no_answer_probabilities is not None:
-        for name, values in raw.items():
-            best, threshold = _best_threshold(predictions, values, no_answer_probabilities, has_answer)
-            scores[f"best_{name}"], scores[f"best_{name}_thresh"] = best, threshold
     return scores
-
-
-def _best_threshold(
-    predictions: Mapping[str, str],
-    values: Mapping[str, float],
-    probabilities: Mapping[str, float],
-    has_answer: Mapping[str, bool],
-) -> tuple[float, float]:
-    """The best mean over all thresholds, in percent, and the smallest threshold that gives it.
-
-    Starting with no question answered, questions are answered in the order of their probabilities. An answer adds its
-    score; an answer to a question without one costs a point.
-    """
-    score: float = sum(not answered for answered in has_answer.values())
-    best, threshold = score, 0.0
-    for key in sorted(values, key=lambda key: probabilities[key]):
-        if has_answer[key]:
-            score += values[key]
-        elif predictions[key]:
-            score -= 1
-        if score > best:
-            best, threshold = score, probabilities[key]
-    return 100.0 * best / len(values), threshold
-
-
-def _check(what: str, references: Mapping[str, Sequence[str]], given: Mapping[str, object]) -> None:
-    missing = [key for key in references if key not in given]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(references)} questions have no {what}, the first of them {missing[0]!r}"
-        )

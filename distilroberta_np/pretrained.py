@@ -33,7 +33,7 @@ class Pretrained:
         local_files_only: bool = False,
         **options: Any,
     ) -> Self:
-        """Load from a folder, or from a model of the hub by its name. A name is looked up in the cache first.
+        """Load from a folder, or a model on the hub by its name. A name is looked up in the cache first.
 
         Args:
             name_or_path: a folder, or a name such as "distilroberta-base".

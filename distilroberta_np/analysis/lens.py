@@ -13,6 +13,7 @@ import numpy as np
 
 from ..layers.params import Array
 from ..pipelines.fill_mask import FillMaskPipeline
+from ..pipelines.options import as_integer
 from .masked_sentence import find_target, log_softmax, read_masked_sentence
 from .tracing import trace
 
@@ -36,8 +37,10 @@ def logit_lens(unmasker: FillMaskPipeline, text: str, target: str | None = None,
 
     Raises:
         PipelineException: the text has no mask or several, or is too long.
-        ValueError: the target is not a single token.
+        ValueError: the target is not a single token, or `top_k` is below 1.
+        TypeError: `top_k` is not an integer.
     """
+    top_k = as_integer("top_k", top_k, smallest=1)
     sentence = read_masked_sentence(unmasker, text)
     hidden_states = trace(unmasker, text).hidden_states[:, sentence.mask]  # [L + 1, S, H] -> [L + 1, H]
     probabilities = np.exp(log_softmax(unmasker.model.logits(hidden_states)))  # [L + 1, V]

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.model is None:
         options.parser.error(
-            f"rank needs a cross-encoder; name one of the hub, such as {_SUGGESTED}, or make one with finetune, as "
+            f"rank needs a cross-encoder; name one on the hub, such as {_SUGGESTED}, or make one with finetune, as "
             "--help shows"
         )
     queries, documents = read_matching(options)

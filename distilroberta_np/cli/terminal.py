@@ -15,12 +15,12 @@ from ..pretrained import CONFIG, WEIGHTS
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, suggested: str | None = None) -> None:
-    """Add --model and where it comes from. For tasks that need a fine-tuned model, `suggested` is one of the hub."""
+    """Add --model and where it comes from. For tasks that need a fine-tuned model, `suggested` is one on the hub."""
     default = " (default: distilroberta-base if it is on this machine, else the small embedded model)"
     if suggested is not None:
         default = f", fine-tuned for the task, such as {suggested}"
     parser.add_argument("--model", metavar="MODEL", help=f"a folder, or a model's name on the hub{default}")
-    parser.add_argument("--revision", help="branch, tag or commit of a model of the hub")
+    parser.add_argument("--revision", help="branch, tag or commit of a model on the hub")
     parser.add_argument("--local-files-only", action="store_true", help="never connect to the hub")
 
 

@@ -53,7 +53,7 @@ class Pipeline(ABC, Generic[Ready, Result]):
         model_type: the class of model that the pipeline takes.
         options_type: the TypedDict that declares the options.
         call_name: the method that takes them.
-        suggested_model: a model of the hub that is fine-tuned for the task; None if distilroberta-base can do it.
+        suggested_model: a model on the hub that is fine-tuned for the task; None if distilroberta-base can do it.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ()

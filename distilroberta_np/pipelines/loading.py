@@ -149,7 +149,7 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         if chosen.suggested_model is not None:
             trained_as = next(name for name, each in PIPELINES.items() if each.model_type is chosen.model_type)
             raise ValueError(
-                f"{task} needs a fine-tuned model; name one of the hub, such as {chosen.suggested_model}, or make a "
+                f"{task} needs a fine-tuned model; name one on the hub, such as {chosen.suggested_model}, or make a "
                 f"small one with `distilroberta-np finetune --task {trained_as} --train FILE --out tuned`"
             )
         model = default_model()
@@ -166,7 +166,7 @@ def pipeline(task: Any = None, model: Any = None, tokenizer: Any = None, **optio
         chosen = _trained_for([type(model).__name__])
     if not isinstance(model, chosen.model_type):
         raise TypeError(f"{task} needs a {chosen.model_type.__name__}, not {type(model).__name__}")
-    _check_config(where.config, model)
+    check_config(where.config, model)
     if not isinstance(tokenizer, RobertaTokenizer):
         tokenizer = RobertaTokenizer.from_pretrained(tokenizer, **source)
     return chosen(model, tokenizer, **options)
@@ -181,7 +181,8 @@ def _trained_for(architectures: Any) -> type[Pipeline[Any, Any]]:
     raise ValueError(f"the model's config {named}; name the task: {', '.join(sorted(PIPELINES))}")
 
 
-def _check_config(config: Any, model: PretrainedModel[Any]) -> None:
+def check_config(config: Any, model: PretrainedModel[Any]) -> None:
+    """Raise ValueError if a config is given that is not the model's own."""
     if isinstance(config, str | os.PathLike):
         config = RobertaConfig.from_pretrained(config)
     if config not in (None, model.config):

@@ -51,10 +51,10 @@ class QuestionAnsweringOptions(CallOptions, total=False):
         int | None, number(None, 1, "maximum number of tokens of a window with its question (default: 384)", "N")
     ]
     max_question_len: Annotated[
-        int | None, number(None, 1, "cut the question to this number of tokens, which transformers ignores")
+        int | None, number(None, 1, "cut the question to this number of tokens (transformers ignores this option)")
     ]
     handle_impossible_answer: Annotated[
-        bool | None, switch("let the empty answer be one too, with the score of <s> as start and end")
+        bool | None, switch("allow the empty answer, with the score of <s> as start and end")
     ]
     align_to_words: Annotated[bool | None, Option(True, as_boolean, "let answers begin and end where words do")]
     padding: Annotated[bool | str | None, PADDING]
@@ -198,7 +198,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
                 "context, so the windows would not advance; decrease doc_stride, or increase max_seq_len",
                 index,
             )
-        return cut_windows(count, room, stride)
+        return cut_windows(count, room, stride, self.tokenizer.truncation_side)
 
     def _answer(self, items: Sequence[Passage], options: SimpleNamespace) -> list[Any]:
         sequences = [item.sequence(window) for item in items for window in item.windows]

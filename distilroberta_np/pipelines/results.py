@@ -12,7 +12,7 @@ _SHOWN_ROWS = 20
 
 
 class Results(list[Item]):
-    """The results of a call: a list, equal to plain ones, which is what copies and pickles of it are.
+    """The results of a call: a list; copies and pickles of it are plain lists.
 
     Args:
         results: one per input; or the result for a single input, if that is a list.

@@ -195,12 +195,12 @@ class TokenClassificationPipeline(Pipeline[TokenizedText, list[Entity]]):
         if options.offset_mapping is not None:
             offsets = _given_offsets(options.offset_mapping, len(ids), index)
         room = self.max_length - _SPECIAL
-        windows = cut_windows(len(ids), room, options.stride or 0)
+        side = self.tokenizer.truncation_side
+        windows = cut_windows(len(ids), room, options.stride or 0, side)
         if options.stride is None and len(windows) > 1:
-            if self.tokenizer.truncation_side == "left":
-                windows, left_out = [range(len(ids) - room, len(ids))], f"before character {offsets[-room][0]}"
-            else:
-                windows, left_out = windows[:1], f"after character {offsets[room - 1][1]}"
+            windows = windows[:1]
+            before, after = f"before character {offsets[-room][0]}", f"after character {offsets[room - 1][1]}"
+            left_out = before if side == "left" else after
             warn(
                 f"{name_of(index)} has {len(ids) + _SPECIAL} tokens and the model reads at most {self.max_length}: the "
                 f"text {left_out} is left out. An aggregation_strategy with stride, such as "

@@ -84,7 +84,9 @@ def check_length(ids: Sequence[int], limit: int, what: str, index: int | None) -
         )
 
 
-def cut_windows(tokens: int, room: int, stride: int) -> list[range]:
-    """Windows of at most `room` tokens over a text, each of which begins `stride` tokens before the end of the last."""
+def cut_windows(tokens: int, room: int, stride: int, side: str = "right") -> list[range]:
+    """Windows of at most `room` tokens over a text, each of which begins `stride` tokens before the end of the last.
+    With the side "left" the first window is at the end of the text, and the others go back to its start."""
     last = max(tokens - stride, 1)
-    return [range(start, min(start + room, tokens)) for start in range(0, last, room - stride)] if tokens else []
+    windows = [range(start, min(start + room, tokens)) for start in range(0, last, room - stride)] if tokens else []
+    return [range(tokens - each.stop, tokens - each.start) for each in windows] if side == "left" else windows

@@ -99,7 +99,7 @@ class CrossEncoder(SentenceModel):
                 if settings.model_type != "CrossEncoder":
                     raise ConfigError(f"{folder.path} was saved as a {settings.model_type}, not as a CrossEncoder")
                 check_modules(folder.path, folder.modules, ())
-            model = RobertaForSequenceClassification.from_pretrained(folder.encoder)
+            model = folder.model(RobertaForSequenceClassification)
             tokenizer = folder.tokenizer("sequence-classification")
             activation_fn = _read_activation(folder.encoder, settings) if activation_fn is None else activation_fn
         labels = model.config.num_labels

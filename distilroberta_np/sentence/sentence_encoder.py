@@ -54,7 +54,10 @@ class EncodeOptions(ArrayOptions, TensorOptions, total=False):
     output_value: Annotated[
         Literal["sentence_embedding", "token_embeddings"],
         Option(
-            _OUTPUTS[0], one_of(*_OUTPUTS), "token_embeddings for the final hidden states of its tokens instead, (S, H)"
+            _OUTPUTS[0],
+            one_of(*_OUTPUTS),
+            "token_embeddings for the final hidden states of its tokens instead, (S, H)",
+            none=True,  # and refused: sentence-transformers then returns dicts of everything
         ),
     ]
 
@@ -108,7 +111,7 @@ class SentenceEncoder(SentenceModel):
         settings = SentenceSettings()
         if isinstance(model, str | os.PathLike):
             folder = self._find(model, loading)
-            model = RobertaModel.from_pretrained(folder.encoder)
+            model = folder.model(RobertaModel)
             if folder.modules and folder.settings.model_type == "SentenceTransformer":
                 settings = folder.settings
                 pooling, layers = load_modules(folder.path, folder.modules, model.config.hidden_size)

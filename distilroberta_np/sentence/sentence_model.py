@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, TypedDict
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from ..harmless import OnTheCPU
 from ..hub import in_organization, resolve_model
 from ..layers.params import Array
 from ..messages import shown, warn
+from ..models.base import PretrainedModel
 from ..pipelines.base import Pipeline, as_column
-from ..pipelines.loading import LoadingOptions, PathLike
+from ..pipelines.loading import LoadingOptions, PathLike, check_config
 from ..pipelines.options import (
     CallOptions,
     Option,
@@ -39,6 +40,7 @@ from .sentence_settings import EncoderSettings, SentenceSettings
 
 # A result that may be made of torch tensors. torch is not a dependency, so it has no type here.
 Tensors: TypeAlias = Any
+Model = TypeVar("Model", bound=PretrainedModel[Any])
 
 
 class SentenceLoadingOptions(LoadingOptions, total=False):
@@ -76,12 +78,19 @@ class SentenceFolder(NamedTuple):
     modules: list[Module]
     settings: SentenceSettings
     encoder: Path  # the folder of the encoder and its tokenizer
-    tokenizer_settings: Mapping[str, Any]
+    options: SimpleNamespace  # `SentenceLoadingOptions`
+
+    def model(self, model_type: type[Model]) -> Model:
+        """Load the encoder. Raises DistilRobertaError, and ValueError for a config that is not its own."""
+        model = model_type.from_pretrained(self.encoder, memory_map=self.options.memory_map)
+        check_config(self.options.config, model)
+        return model
 
     def tokenizer(self, task: str) -> RobertaTokenizer:
         """Load the tokenizer, by the settings of the encoder. Raises ConfigError, TokenizerError."""
         settings = EncoderSettings.load(self.encoder, task) if self.modules else EncoderSettings()
-        settings_of_tokenizer = {**settings.tokenizer, **self.tokenizer_settings}
+        given = {**self.options.tokenizer_kwargs, **self.options.processor_kwargs}
+        settings_of_tokenizer = {**settings.tokenizer, **given}
         return RobertaTokenizer.from_folder(self.encoder, settings_of_tokenizer, lowercase=settings.do_lower_case)
 
 
@@ -131,8 +140,7 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         )
         modules = read_modules(folder) if (folder / MODULES_FILE).exists() else []
         encoder = folder / encoder_path(modules) if modules else folder
-        tokenizer = {**options.tokenizer_kwargs, **options.processor_kwargs}
-        return SentenceFolder(folder, modules, SentenceSettings.load(folder), encoder, tokenizer)
+        return SentenceFolder(folder, modules, SentenceSettings.load(folder), encoder, options)
 
     def get_max_seq_length(self) -> int:
         """`max_seq_length`, by its old name."""
@@ -190,6 +198,16 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
 
     def _answer_stream(self, inputs: Any, options: SimpleNamespace) -> Iterator[Any]:
         return (as_tensor(self._finished(row, options), options) for row in super()._answer_stream(inputs, options))
+
+    def answers(self, inputs: Any, **options: Any) -> Iterator[Any]:
+        """Answer an iterable of inputs as a call does, but yield the PipelineException or TypeError of an input that
+        can't be answered instead of its result."""
+        chosen = self._options(**options)
+        results = super().answers(inputs, **options)
+        return (
+            result if isinstance(result, Exception) else as_tensor(self._finished(result, chosen), chosen)
+            for result in results
+        )
 
     def _finished(self, result: Array, options: SimpleNamespace) -> Array:
         """A row as a call returns it, or all rows (N, D) of a list."""

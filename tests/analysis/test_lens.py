@@ -20,3 +20,8 @@ def test_the_head_is_applied_to_every_layer(model, target):
     if target is None:
         assert lens.words[-1][0] == lens.target
         assert lens.ranks[-1] == 1
+
+
+def test_at_least_one_word_per_layer(model):
+    with pytest.raises(ValueError, match="top_k must be at least 1"):
+        logit_lens(model.unmasker, TEXT, top_k=0)

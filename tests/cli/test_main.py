@@ -160,7 +160,7 @@ def test_every_command_has_an_example_that_runs_offline(command, tmp_path):
 
 @pytest.mark.parametrize("task", [name for name, kind in PIPELINES.items() if kind.suggested_model])
 def test_without_a_fine_tuned_model_one_line_says_how_to_get_one(capsys, task):
-    with pytest.raises(ValueError, match=r"name one of the hub, such as \S+, or make a small one with") as caught:
+    with pytest.raises(ValueError, match=r"name one on the hub, such as \S+, or make a small one with") as caught:
         pipeline(task)
     (made,) = re.findall("`distilroberta-np (.*)`", str(caught.value))
     make_parser().parse_args(shlex.split(made))

@@ -224,10 +224,13 @@ LONG = [
 ]
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("stride", [0, 8, 15, SHORT - 8])
 @pytest.mark.parametrize("strategy", STRATEGIES[1:])
-def test_stride(short, strategy, stride):
+def test_stride(short, strategy, stride, side, monkeypatch):
     reference, ours = short
+    for each in short:
+        monkeypatch.setattr(each.tokenizer, "truncation_side", side)
     for ignore in (None, []):
         parameters = {"aggregation_strategy": strategy, "stride": stride, "ignore_labels": ignore}
         assert_same(ours(LONG, **parameters), [once(entities) for entities in reference(LONG, **parameters)])

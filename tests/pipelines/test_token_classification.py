@@ -256,6 +256,8 @@ def test_windows_cover_a_text_and_share_stride_tokens(tokens, stride):
     for one, next_one in itertools.pairwise(windows):
         assert one.stop - next_one.start == stride
         assert next_one.stop > one.stop
+    mirrored = [range(tokens - window.stop, tokens - window.start) for window in windows]
+    assert cut_windows(tokens, 18, stride, "left") == mirrored
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """`SentenceEncoder` on small seeded models in folders of sentence-transformers."""
 
+import dataclasses
 import inspect
+import shutil
 import sys
 
 import numpy as np
@@ -239,27 +241,30 @@ def test_errors_name_the_index_of_an_input(encoder):
     answers = list(encoder.answers(["a", "\ud800", "a"]))
     assert isinstance(answers[1], PipelineException)
     assert_close(answers[0], answers[2])
+    (packed,) = encoder.answers(["a"], precision="ubinary")
+    np.testing.assert_array_equal(packed, encoder.encode("a", precision="ubinary"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error"),
+    ("arguments", "error", "message"),
     [
-        ({"batch_size": 0}, ValueError),
-        ({"truncate_dim": 0}, ValueError),
-        ({"truncate_dim": 2.5}, TypeError),
-        ({"normalize_embeddings": "yes"}, TypeError),
-        ({"prompt": 5}, TypeError),
-        ({"precision": "float16"}, ValueError),
-        ({"precision": "int8"}, ValueError),
-        ({"output_value": "all"}, ValueError),
-        ({"output_value": "token_embeddings", "precision": "binary"}, ValueError),
-        ({"device": "cuda"}, ValueError),
-        ({"convert_to_tensor": 1}, TypeError),
-        ({"normalise": True}, TypeError),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"truncate_dim": 0}, ValueError, "truncate_dim must be at least 1"),
+        ({"truncate_dim": 2.5}, TypeError, "truncate_dim must be an integer"),
+        ({"normalize_embeddings": "yes"}, TypeError, "normalize_embeddings must be True or False"),
+        ({"prompt": 5}, TypeError, "prompt must be"),
+        ({"precision": "float16"}, ValueError, "precision must be"),
+        ({"precision": "int8"}, ValueError, "int8 needs"),
+        ({"output_value": "all"}, ValueError, "output_value must be"),
+        ({"output_value": None}, ValueError, "output_value must be"),
+        ({"output_value": "token_embeddings", "precision": "binary"}, ValueError, "precision binary is not supported"),
+        ({"device": "cuda"}, ValueError, "device 'cuda' is not supported"),
+        ({"convert_to_tensor": 1}, TypeError, "convert_to_tensor must be True or False"),
+        ({"normalise": True}, TypeError, "unknown option 'normalise'"),
     ],
 )
-def test_invalid_arguments(encoder, arguments, error):
-    with pytest.raises(error):
+def test_invalid_arguments(encoder, arguments, error, message):
+    with pytest.raises(error, match=message):
         encoder.encode("a", **arguments)
 
 
@@ -283,6 +288,17 @@ def test_a_name_in_the_constructor(folder, encoder):
         SentenceEncoder(folder, device="cuda")
     with pytest.raises(ValueError, match=r"needs its tokenizer: SentenceEncoder\(model, tokenizer\)"):
         SentenceEncoder(encoder.model)
+
+
+def test_weights_can_be_read_into_memory_and_the_config_is_the_models_own(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    encoder = SentenceEncoder(copy, memory_map=False)
+    expected = encoder.encode("a")
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[::-1])
+    assert_close(encoder.encode("a"), expected)
+    with pytest.raises(ValueError, match="config is not the model's own"):
+        SentenceEncoder(folder, config=dataclasses.replace(encoder.model.config, layer_norm_eps=0.5))
 
 
 def test_a_pair_is_one_input(encoder):

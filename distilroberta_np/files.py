@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,17 +83,25 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that replaces `path` when the block ends, and is deleted when the block raises.
 
     The file lies next to `path` under a random name, has the permissions of the user's other files, and never follows
-    a link.
+    a link. It is on the disk before it is renamed: a power loss leaves no empty file under the final name.
     """
     temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}{INCOMPLETE}")
     try:
         with open(temporary, "xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def remove_leftovers(folder: Path, prefix: str = "") -> None:
+    """Remove what a killed process was writing into a folder, under names with a prefix."""
+    for leftover in folder.glob(f"{prefix}*{INCOMPLETE}"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from .files import INCOMPLETE, write_text
+from .files import remove_leftovers, write_text
 from .transfer import fetch_file, file_hash
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -79,8 +79,7 @@ class CachedModel:
         for folder in (path.parent, blob.parent, lock.parent):
             folder.mkdir(parents=True, exist_ok=True)
         with WeakFileLock(lock):
-            for leftover in blob.parent.glob(f"{expected}*{INCOMPLETE}"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(blob.parent, expected)
             # What is here is verified anew: its note may be older than the damage.
             (self._folder / ".verified" / expected).unlink(missing_ok=True)
             if not _verified(path, expected):

@@ -3,7 +3,16 @@ import stat
 
 import pytest
 
-from distilroberta_np.files import atomic_write, locked, open_log, read_json, write_json, write_text
+from distilroberta_np.files import (
+    INCOMPLETE,
+    atomic_write,
+    locked,
+    open_log,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -17,6 +26,27 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     write_json(path, {"é": 1})
     assert path.read_bytes() == '{\n  "é": 1\n}\n'.encode()
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a", []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_size, path.exists()))
+
+    monkeypatch.setattr("distilroberta_np.files.os.fsync", fsync)
+    write_text(path, "text")
+    assert synced == [(4, False)]
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / f"b.1{INCOMPLETE}" / "model").mkdir(parents=True)
+    for name in (f"a.1{INCOMPLETE}", f"a.2{INCOMPLETE}", "a"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path, "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", f"b.1{INCOMPLETE}"]
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_links_in_the_folder_are_replaced_and_never_followed(tmp_path):

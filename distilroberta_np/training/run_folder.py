@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
-from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, write_json
+from ..files import atomic_write, locked, open_log, read_json, remove_leftovers, write_json
 from ..layers.params import tree_leaves
 from ..runtime.threads import worker_threads
 from .device import to_host
@@ -47,8 +47,7 @@ def open_run(path: Path) -> Iterator[RunFolder]:
         path.mkdir(parents=True, exist_ok=True)
     with locked(path, TrainingError(f"{path}: another process is training here; use another folder")):
         try:
-            for leftover in path.glob(f"*{INCOMPLETE}"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(path)
             yield RunFolder(path)
         finally:
             if is_new:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .columns import Task, add_columns
-from .tables import json_texts
+from .tables import check_columns, json_texts
 
 if TYPE_CHECKING:
     import dask.dataframe
@@ -37,8 +37,11 @@ def map_partitions(
     Returns:
         The lazy data frame with the task's columns and `error`. Nested values are JSON text. To write embeddings to
         Parquet, name their type: `to_parquet(path, schema={"embedding": pyarrow.list_(pyarrow.float32())})`.
+
+    Raises CorpusError: the task is unknown, or the frame lacks an input column or has one of the task's columns.
     """
     job = Task(task, model, (column,) if isinstance(column, str) else tuple(column), options)
+    check_columns("the data frame", frame.columns, job.inputs, job.outputs)
     meta = frame._meta.assign(**{name: _empty(kind) for name, kind in job.outputs.items()})
     return frame.map_partitions(_map, job, meta=meta)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -35,13 +36,6 @@ class NewColumns:
     types: dict[str, str]
     compute: Callable[[list[list[Any]]], dict[str, list[Any]]]
 
-    def check(self, source: Path, present: Iterable[str], inputs: Sequence[str]) -> None:
-        """Raise CorpusError if a table lacks one of the inputs, or has one of the new columns already."""
-        if missing := [name for name in inputs if name not in present]:
-            raise CorpusError(f"{source}: no column {', '.join(missing)}; there is {', '.join(present)}")
-        if taken := [name for name in self.types if name in present]:
-            raise CorpusError(f"{source}: has a column {', '.join(taken)} already; rename it in the input")
-
     def add(self, rows: Iterator[tuple[Any, list[Any] | str]]) -> Iterator[tuple[Any, list[Any]]]:
         """Compute the values of the new columns, batch by batch.
 
@@ -57,6 +51,15 @@ class NewColumns:
             results = zip(*columns.values(), strict=True)
             for row, texts in batch:
                 yield row, [*nothing, texts] if isinstance(texts, str) else list(next(results))
+
+
+def check_columns(table: object, present: Collection[str], inputs: Iterable[str], new: Iterable[str]) -> None:
+    """Raise CorpusError if a table lacks one of the inputs, or has one of the new columns already."""
+    if missing := [name for name in inputs if name not in present]:
+        there = ", ".join(map(str, present)) or "none"
+        raise CorpusError(f"{table} has no column {', '.join(missing)}; there are {there}")
+    if taken := [name for name in new if name in present]:
+        raise CorpusError(f"{table} has a column {', '.join(taken)} already; rename it in the input")
 
 
 def map_part(source: Path, target: BinaryIO, new: NewColumns) -> tuple[int, int]:
@@ -99,7 +102,7 @@ def _map_parquet(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[st
     try:
         with parquet.ParquetFile(source) as file:
             schema = file.schema_arrow
-            new.check(source, schema.names, new.inputs)
+            check_columns(source, schema.names, new.inputs, new.types)
             for name, kind in new.types.items():
                 schema = schema.append(arrow.field(name, types[kind]))
             with parquet.ParquetWriter(target, schema) as writer:
@@ -112,7 +115,7 @@ def _map_parquet(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[st
                     ]
                     writer.write_batch(arrow.RecordBatch.from_arrays([*batch.columns, *added], schema=schema))
                     yield from list(columns.values())[-1]
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, UnicodeError) as error:
         raise CorpusError(f"{source}: {error}") from None
 
 
@@ -122,7 +125,7 @@ def _map_csv(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[str | 
         reader = csv.reader(file, strict=True)
         try:
             header = next(reader, [])
-            new.check(source, header, new.inputs)
+            check_columns(source, header, new.inputs, new.types)
             indices = [header.index(name) for name in new.inputs]
 
             def rows() -> Iterator[tuple[list[str], list[Any] | str]]:
@@ -138,8 +141,10 @@ def _map_csv(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[str | 
             for row, values in new.add(rows()):
                 writer.writerow([*row, *map(_cell, values, new.types.values())])
                 yield values[-1]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CorpusError(f"{source}: line {reader.line_num + 1}: {error}") from None
+        except csv.Error as error:
+            raise CorpusError(f"{source}: line {reader.line_num}: {error}") from None
+        except UnicodeDecodeError:
+            raise CorpusError(f"{source}: not UTF-8 after line {reader.line_num}; save it as UTF-8") from None
 
 
 def _map_lines(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[str | None]:
@@ -148,12 +153,14 @@ def _map_lines(source: Path, target: BinaryIO, new: NewColumns) -> Iterator[str 
 
     def rows() -> Iterator[tuple[dict[str, Any] | None, list[Any] | str]]:
         with open(source, "rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                file.seek(0)
             for line in file:
                 row = read(line)
                 if isinstance(row, str):
                     yield None, row
                 else:
-                    new.check(source, row, ())
+                    check_columns(source, row, (), new.types)
                     yield row, [row.get(name) for name in new.inputs]
 
     with _as_text(target) as text:
@@ -198,7 +205,8 @@ def _numbers(embedding: Any) -> list[float]:
 
 @contextmanager
 def _as_text(target: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    text = io.TextIOWrapper(target, encoding="utf-8", newline="", write_through=True)
+    # A lone surrogate, which JSON can escape but UTF-8 does not have, is written as that escape.
+    text = io.TextIOWrapper(target, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
     try:
         yield text
     finally:

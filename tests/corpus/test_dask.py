@@ -12,6 +12,7 @@ import pytest
 distributed = pytest.importorskip("distributed", reason="needs the dask extra: pip install '.[dask]'")
 pandas = pytest.importorskip("pandas", reason="needs the dask extra: pip install '.[dask]'")
 
+from distilroberta_np import CorpusError  # noqa: E402
 from distilroberta_np.corpus.columns import Task  # noqa: E402
 from distilroberta_np.corpus.dask import map_partitions  # noqa: E402
 from distilroberta_np.corpus.job import map_on_dask, on_dask, run_job  # noqa: E402
@@ -40,6 +41,16 @@ def test_partitions_have_the_columns_of_the_direct_run(cluster, tmp_path):
     assert result[["id", "text"]].to_dict() == frame.to_dict()
     assert result["error"].isna().tolist() == [True, False] * 20
     assert all(len(json.loads(row)) == 2 for row in result["predictions"].iloc[::2])
+
+
+def test_a_column_that_is_missing_or_taken_is_said_at_once():
+    import dask.dataframe
+
+    frame = dask.dataframe.from_pandas(pandas.DataFrame({"text": ["a"], "label": ["b"]}), npartitions=1)
+    with pytest.raises(CorpusError, match="the data frame has a column label already; rename it"):
+        map_partitions(frame, "text-classification")
+    with pytest.raises(CorpusError, match="the data frame has no column sentence; there are text, label"):
+        map_partitions(frame, "fill-mask", column="sentence")
 
 
 def wait_once(marker, source):

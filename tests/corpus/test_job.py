@@ -94,6 +94,65 @@ def test_parquet_keeps_its_types(tmp_path, model):
     assert len(json.loads(result["predictions"][0].as_py())) == 5
 
 
+def test_a_lone_surrogate_is_written_as_its_escape(tmp_path, model):
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "\\ud83d <mask>"}\n{"text": "a <mask>", "note": "\\ude00\\\\"}\n')
+    assert run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out") == (2, 1)
+    bad, good = read_lines(tmp_path / "out" / "a.jsonl")
+    assert bad["text"] == "\ud83d <mask>" and "surrogate" in bad["error"]
+    assert good["note"] == "\ude00\\" and good["error"] is None
+    classifier = write_classifier(tmp_path / "classifier", ["\ud83d", "\ud83d"])
+    (tmp_path / "b.csv").write_text("text\nthe cat\n")
+    run_job(Task("text-classification", str(classifier), ("text",)), [tmp_path / "b.csv"], tmp_path / "out-csv")
+    assert (tmp_path / "out-csv" / "b.csv").read_text().splitlines()[1].startswith("the cat,\\ud83d,")
+
+
+def test_the_mark_of_utf_8_is_no_part_of_the_text(tmp_path, model):
+    (tmp_path / "a.txt").write_text("a <mask>\nb <mask>\n", encoding="utf-8-sig")
+    (tmp_path / "b.jsonl").write_text('{"text": "a <mask>"}\n', encoding="utf-8-sig")
+    (tmp_path / "c.csv").write_text("text\na <mask>\n", encoding="utf-8-sig")
+    sources = [tmp_path / name for name in ("a.txt", "b.jsonl", "c.csv")]
+    assert run_job(Task("fill-mask", model, ("text",)), sources, tmp_path / "out") == (4, 0)
+    assert [row["text"] for row in read_lines(tmp_path / "out" / "a.jsonl")] == ["a <mask>", "b <mask>"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b'text\n"a"b\n', "a.csv: line 2: "),
+        ("a.csv", b"text\n\xff\n", "a.csv: not UTF-8 after line 0; save it as UTF-8"),
+        ("a.csv", b"", "a.csv has no column text; there are none"),
+        ("a.jsonl", b'{"text": "a", "error": 1}', "a.jsonl has a column error already; rename it"),
+        ("a.parquet", b"text", "a.parquet: "),
+    ],
+)
+def test_a_file_that_is_malformed(tmp_path, model, name, content, message):
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow", reason="needs the corpus extra")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        run_job(Task("fill-mask", model, ("text",)), [tmp_path / name], tmp_path / "out")
+
+
+def test_parquet_with_a_text_that_is_not_utf_8_and_without_pyarrow(tmp_path, model, monkeypatch):
+    arrow = pytest.importorskip("pyarrow", reason="needs the corpus extra")
+    import pyarrow.parquet as parquet
+
+    text = arrow.Array.from_buffers(arrow.string(), 1, arrow.array([b"\xff"]).buffers())
+    parquet.write_table(arrow.table({"text": text}), tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match=r"a\.parquet: 'utf-8' codec"):
+        run_job(Task("fill-mask", model, ("text",)), [tmp_path / "a.parquet"], tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(CorpusError, match="Parquet needs pyarrow; install it with"):
+        run_job(Task("fill-mask", model, ("text",)), [tmp_path / "a.parquet"], tmp_path / "out")
+
+
+def test_a_line_that_is_not_utf_8_is_a_row_with_an_error(tmp_path, model):
+    (tmp_path / "a.txt").write_bytes(b"\xff\na <mask>\n")
+    assert run_job(Task("fill-mask", model, ("text",)), [tmp_path / "a.txt"], tmp_path / "out") == (2, 1)
+    assert read_lines(tmp_path / "out" / "a.jsonl")[0]["error"].startswith("not UTF-8: ")
+
+
 def test_every_task(tmp_path):
     classifier = write_classifier(tmp_path / "classifier", ["contradiction", "neutral", "entailment"])
     answerer = write_question_answering(tmp_path / "answerer")
@@ -211,7 +270,7 @@ def test_inputs_that_do_not_fit(tmp_path, model, files, message):
 def test_a_missing_column_and_a_taken_one(tmp_path, model):
     source = tmp_path / "a.csv"
     source.write_text("text,error\n<mask>,x\n")
-    with pytest.raises(CorpusError, match="no column sentence; there is text, error"):
+    with pytest.raises(CorpusError, match="no column sentence; there are text, error"):
         run_job(Task("fill-mask", model, ("sentence",)), [source], tmp_path / "out")
     with pytest.raises(CorpusError, match="has a column error already"):
         run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from ..analysis import PseudoLikelihoodScorer
 from ..errors import CorpusError
 from ..pipelines import pipeline
-from ..runtime.batching import attempt
+from ..sentence.quantization import quantize
 from ..sentence.sentence_encoder import SentenceEncoder
 
 ERROR = "error"
@@ -37,12 +36,17 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.name not in COLUMNS:
-            raise CorpusError(f"unknown task {self.name!r}; there is {', '.join(COLUMNS)}")
-        count = {"question-answering": (2,), "text-classification": (1, 2)}.get(self.name, (1,))
-        if len(self.inputs) not in count:
+            raise CorpusError(f"unknown task {self.name!r}; choose from {', '.join(COLUMNS)}")
+        counts = {"question-answering": (2,), "text-classification": (1, 2)}.get(self.name, (1,))
+        if len(self.inputs) not in counts:
+            needed = f"{' or '.join(map(str, counts))} column{'' if counts == (1,) else 's'}"
+            raise CorpusError(f"{self.name} needs {needed}, and got {len(self.inputs)}: {', '.join(self.inputs)}")
+        if "top_k" in self.options and self.name in ("question-answering", "text-classification"):
+            raise CorpusError(f"{self.name} writes only the best answer of each row; omit top_k")
+        if (precision := self.options.get("precision")) in ("int8", "uint8"):
             raise CorpusError(
-                f"{self.name} reads {' or '.join(map(str, count))} columns, not {len(self.inputs)}: "
-                "question and context, or a text"
+                f"precision {precision} needs the range of all embeddings, and a job computes them batch by batch; "
+                "choose from float32, binary, ubinary"
             )
 
     @property
@@ -69,9 +73,9 @@ def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
 
 _FROM_RESULT: dict[str, Callable[[Any], dict[str, Any]]] = {
     "fill-mask": lambda result: {"predictions": result},
-    "text-classification": lambda result: _named("label", "score")(result[0] if isinstance(result, list) else result),
+    "text-classification": _named("label", "score"),
     "zero-shot-classification": _named("labels", "scores"),
-    "token-classification": lambda result: {"entities": _plain(result)},
+    "token-classification": lambda result: {"entities": result},
     "question-answering": _named("answer", "score", "start", "end"),
     "encode": lambda result: {"embedding": result},
     "score": lambda result: {
@@ -90,6 +94,8 @@ def add_columns(task: Task, rows: Sequence[Sequence[Any]]) -> dict[str, list[Any
 
     Returns:
         A list per output column. A row that cannot be answered has None in all of them but `error`.
+
+    Raises CheckpointError: the weights are damaged, or have changed since they were loaded.
     """
     columns: dict[str, list[Any]] = {name: [] for name in task.outputs}
     for result in _answer(task, rows):
@@ -100,12 +106,13 @@ def add_columns(task: Task, rows: Sequence[Sequence[Any]]) -> dict[str, list[Any
 
 
 def check(task: Task) -> None:
-    """Load the model and check the options, before a job starts. Raises DistilRobertaError, ValueError or TypeError."""
+    """Load the model and check the options, before a job starts. Raises DistilRobertaError, ValueError."""
+    _load.cache_clear()  # the model's files may have changed since an earlier job of this process
     model = _load(task.name, task.model, task.local_files_only)
-    if isinstance(model, SentenceEncoder):
-        model.encode([], **task.options)
-    else:
-        list(model.answers([], **task.options))
+    try:
+        model.answers([], **task.options)
+    except TypeError as error:
+        raise CorpusError(f"{task.name}: {error}") from None
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,10 +139,10 @@ def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
         if not isinstance(value, str)
     }
     items = [_item(task, row) for index, row in enumerate(rows) if index not in missing]
-    if isinstance(model, SentenceEncoder):
-        results = iter(attempt(functools.partial(model.encode, **task.options), items))
-    else:
-        results = model.answers(items, **task.options)
+    results = model.answers(items, **task.options)
+    if task.name == "encode":
+        precision = task.options.get("precision") or "float32"
+        results = (each if isinstance(each, Exception) else quantize(each, precision) for each in results)
     for index in range(len(rows)):
         yield missing[index] if index in missing else next(results)
 
@@ -148,8 +155,3 @@ def _item(task: Task, row: Sequence[str]) -> Any:
 
 def _message(error: Exception) -> str:
     return str(getattr(error, "reason", error))  # without the index within a batch
-
-
-def _plain(value: Any) -> Any:
-    """A result with NumPy's numbers as Python's."""
-    return json.loads(json.dumps(value, default=lambda number: number.item()))

@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilroberta_np import CorpusError, PseudoLikelihoodScorer, RobertaForMaskedLM, SentenceEncoder, pipeline
+from distilroberta_np import (
+    CheckpointError,
+    CorpusError,
+    PseudoLikelihoodScorer,
+    RobertaForMaskedLM,
+    SentenceEncoder,
+    pipeline,
+)
+from distilroberta_np.cli import main
 from distilroberta_np.corpus.columns import Task
 from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
 from tests.support.answers import close
@@ -185,6 +193,35 @@ def test_every_task(tmp_path):
     assert np.allclose(embedding, SentenceEncoder.from_pretrained(encoder).encode("the cat"), atol=1e-5)
 
 
+def test_embeddings_of_lower_precision(tmp_path):
+    encoder = str(write_sentence_encoder(tmp_path / "encoder"))
+    (tmp_path / "a.jsonl").write_text('{"text": "the cat"}\n{}\n{"text": "sat"}\n')
+    task = Task("encode", encoder, ("text",), {"precision": "binary"})
+    assert run_job(task, [tmp_path / "a.jsonl"], tmp_path / "out") == (3, 1)
+    rows = read_lines(tmp_path / "out" / "a.jsonl")
+    expected = SentenceEncoder.from_pretrained(encoder).encode(["the cat", "sat"], precision="binary")
+    assert [row["embedding"] for row in rows] == [expected[0].tolist(), None, expected[1].tolist()]
+    # Each batch would have a range of its own.
+    for precision in ("int8", "uint8"):
+        with pytest.raises(CorpusError, match=f"precision {precision} needs the range of all embeddings"):
+            Task("encode", encoder, ("text",), {"precision": precision})
+
+
+@pytest.mark.parametrize("task", ["encode", "fill-mask"])
+def test_weights_that_change_end_the_job(tmp_path, task):
+    folder = write_sentence_encoder(tmp_path / "encoder")
+    sources = [write_lines(tmp_path / f"{name}.txt", ["a <mask>"]) for name in "ab"]
+
+    def touch(part):
+        os.utime(folder / "model.safetensors", ns=(1, 1))
+
+    with pytest.raises(CheckpointError, match="has been changed"):
+        run_job(Task(task, str(folder), ("text",)), sources, tmp_path / "out", report=touch)
+    assert [row["name"] for row in read_lines(tmp_path / "out" / PARTS)] == ["a.jsonl"]
+    assert not (tmp_path / "out" / "b.jsonl").exists()
+    run_job(Task(task, str(folder), ("text",)), sources, tmp_path / "out")  # which loads the model again
+
+
 def test_score(tmp_path, model):
     (tmp_path / "a.txt").write_text("the cat sat\n<mask>\n")
     assert run_job(Task("score", model, ("text",)), [tmp_path / "a.txt"], tmp_path / "out") == (2, 1)
@@ -285,10 +322,49 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path, model):
 
 
 def test_wrong_options_are_said_before_the_job_starts(tmp_path, model):
-    with pytest.raises((TypeError, ValueError), match="top_k"):
-        run_job(Task("fill-mask", model, ("text",), {"top_k": -1}), [write_lines(tmp_path / "a.txt")], tmp_path / "out")
-    with pytest.raises(CorpusError, match="unknown task"):
-        Task("fly", model, ("text",))
+    for options, message in (({"top_k": -1}, "top_k must be at least 0"), ({"topk": 3}, "did you mean top_k")):
+        with pytest.raises(ValueError, match=message):
+            run_job(Task("fill-mask", model, ("text",), options), [write_lines(tmp_path / "a.txt")], tmp_path / "out")
+    with pytest.raises(CorpusError, match="encode needs a sentence encoder; name one with --model"):
+        run_job(Task("encode", None, ("text",)), [tmp_path / "a.txt"], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "options", "message"),
+    [
+        ("fly", ("text",), {}, "unknown task 'fly'; choose from fill-mask, "),
+        ("fill-mask", ("a", "b"), {}, "fill-mask needs 1 column, and got 2: a, b"),
+        ("question-answering", ("a",), {}, "question-answering needs 2 columns, and got 1: a"),
+        ("text-classification", ("a", "b", "c"), {}, "needs 1 or 2 columns, and got 3: a, b, c"),
+        ("text-classification", ("text",), {"top_k": 0}, "writes only the best answer of each row; omit top_k"),
+        ("question-answering", ("a", "b"), {"top_k": 3}, "writes only the best answer of each row; omit top_k"),
+    ],
+)
+def test_tasks_that_cannot_be(name, inputs, options, message):
+    with pytest.raises(CorpusError, match=message):
+        Task(name, None, inputs, options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workers", "0"], "--workers must be at least 1"),
+        (["--revision", "main"], "--revision is not supported here; download the model"),
+        (["--set", "top_k"], "--set top_k: write NAME=VALUE"),
+    ],
+)
+def test_wrong_arguments_of_the_command(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["map", "fill-mask", "--input", "a.txt", "--output", "out", *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_wrong_option_of_the_command(capsys, tmp_path, model):
+    source = write_lines(tmp_path / "a.txt")
+    command = ["map", "fill-mask", "--model", model, "--input", str(source), "--output", str(tmp_path / "out")]
+    assert main([*command, "--set", "topk=3"]) == 2
+    assert capsys.readouterr().err == "distilroberta-np: fill-mask: unknown option 'topk'; did you mean top_k?\n"
 
 
 def test_several_processes_give_the_same_rows(tmp_path, model):

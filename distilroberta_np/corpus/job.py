@@ -16,24 +16,27 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
-from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, write_json
-from ..hub import default_model, resolve_model
+from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, remove_leftovers, write_json, write_text
+from ..hub import default_model, in_organization, resolve_model
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
+from ..runtime.threads import worker_threads
 from .columns import Task, add_columns, check
 from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
 _ATTEMPTS = 3  # of a part whose process is killed
-_MODEL_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
+_MODEL_FILES = (".json", "merges.txt", ".safetensors")  # how the names of those that a model is read from end
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,13 @@ Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
 
 def compute_part(task: Task, folder: Path, source: Path) -> Part:
     """Compute one part and write it. A part can be computed twice without harm."""
-    target = _target(folder, source)
+    target, digest = _target(folder, source), _digest(source)
     with atomic_write(target) as file:
         new = NewColumns(task.inputs, task.outputs, functools.partial(add_columns, task))
         rows, errors = map_part(source, file, new)
-    return Part(target.name, _digest(source), rows, errors)
+        if _digest(source) != digest:
+            raise CorpusError(f"{source} has changed while its part was computed; give the same command again")
+    return Part(target.name, digest, rows, errors)
 
 
 def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
@@ -86,16 +91,16 @@ def run_job(
 
     Raises:
         CorpusError: the files or the folder do not fit.
-        DistilRobertaError, ValueError, TypeError: the model cannot be loaded, or an option is wrong.
+        DistilRobertaError, ValueError: the model cannot be loaded, or an option is wrong.
     """
     _check_sources(sources)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, CorpusError(f"{folder}: another job is writing into this folder")):
         check(task)
         _check_manifest(task, folder)
-        for leftover in folder.glob(f"*{INCOMPLETE}"):  # after a kill
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        remove_leftovers(folder)
         finished = _finished_parts(folder)
+        write_text(folder / PARTS, "".join(map(_line, finished.values())))  # without a last line that was cut off
         parts, remaining = [], []
         for source in sources:
             if (part := finished.get(_target(folder, source).name)) is None:
@@ -108,7 +113,7 @@ def run_job(
             report(part)
         with open_log(folder / PARTS) as log:
             for part in run(task, folder, remaining):
-                log.write(json.dumps(asdict(part)) + "\n")
+                log.write(_line(part))
                 log.flush()
                 os.fsync(log.fileno())
                 parts.append(part)
@@ -119,7 +124,8 @@ def run_job(
 def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
     """A `Runner` with several processes on this machine, each with its share of the cores.
 
-    A part whose process is killed is computed again, up to three times. Raises CorpusError then.
+    A part whose process is killed is computed again. Raises CorpusError when that has happened three times. When a part
+    fails, those that have begun are finished before its error is raised.
     """
     with float32_copy(task, folder) as shared:
         yield from map_in_processes(workers, functools.partial(compute_part, shared, folder), sources)
@@ -127,13 +133,11 @@ def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]
 
 @contextmanager
 def float32_copy(task: Task, folder: Path) -> Iterator[Task]:
-    """The task with float32 weights, which processes map and so share; half precision is converted by each of them.
-
-    A model in half precision is copied into the folder for the block.
-    """
+    """The task with float32 weights, which processes map and so share. A model in half precision, which each of them
+    would convert, is copied into the folder for the block."""
     model = _model_folder(task)
     stored = {path: open_safetensors(path) for path in sorted(model.rglob("*.safetensors"))}
-    if all(tensor.dtype == "F32" for tensors in stored.values() for tensor in tensors.values()):
+    if not any(tensor.dtype in ("F16", "BF16") for tensors in stored.values() for tensor in tensors.values()):
         yield task
         return
     with tempfile.TemporaryDirectory(INCOMPLETE, "float32.", folder) as name:
@@ -147,23 +151,42 @@ def float32_copy(task: Task, folder: Path) -> Iterator[Task]:
 
 
 def map_in_processes(workers: int, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
-    """Compute sources in processes, and yield the results as they finish. Raises CorpusError as `in_processes`."""
-    waiting = dict.fromkeys(sources, 0)
-    while waiting:
-        with _threads_per_process(max(1, (os.cpu_count() or 1) // workers)):
-            pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
-            futures = {pool.submit(compute, source): source for source in waiting}
+    """Compute sources in processes, and yield the results as they finish. Raises as `in_processes`."""
+    kills = dict.fromkeys(sources, 0)  # of processes, per part that is not finished
+    failure: Exception | None = None
+    while kills and failure is None:
+        waiting = iter(list(kills))
+        running: dict[Future[Result], Path] = {}
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
         try:
-            for future in as_completed(futures):
-                result = future.result()
-                del waiting[futures[future]]
-                yield result
+            while True:
+                # No more parts than processes at a time, so that only those that run are blamed for a kill.
+                with _threads_per_process(max(1, worker_threads() // workers)):
+                    for source in islice(waiting, 0 if failure else workers - len(running)):
+                        running[pool.submit(compute, source)] = source
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        raise
+                    except Exception as error:
+                        failure = failure or error
+                        del running[future]
+                    else:
+                        del kills[running.pop(future)]
+                        yield result
         except BrokenProcessPool:
-            waiting = {source: attempts + 1 for source, attempts in waiting.items()}
-            if max(waiting.values()) >= _ATTEMPTS:
-                raise CorpusError("a worker process was killed three times; is there enough memory?") from None
+            for source in running.values():
+                kills[source] += 1
+            if often := [str(source) for source, count in kills.items() if count == _ATTEMPTS]:
+                what = f"a worker process that computed {' or '.join(often)} was killed three times"
+                raise CorpusError(f"{what}; is there enough memory?") from None
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown()
+    if failure is not None:
+        raise failure
 
 
 def on_dask(address: str, task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
@@ -218,13 +241,22 @@ def _check_sources(sources: Sequence[Path]) -> None:
         if not source.is_file():
             raise CorpusError(f"{source}: no such file, or not a regular one")
         name = source.stem + OUTPUT_SUFFIXES[source.suffix]
+        if name == PARTS:
+            raise CorpusError(f"{source} would be written to {PARTS}, the log of the job; rename it")
         if name in stems:
             raise CorpusError(f"{stems[name]} and {source} would both be written to {name}; rename one")
         stems[name] = source
 
 
 def _model_folder(task: Task) -> Path:
-    return default_model() if task.model is None else resolve_model(task.model, local_files_only=task.local_files_only)
+    """The folder from which `columns` loads the model."""
+    if task.model is None:
+        return default_model()
+    local, parts = task.local_files_only, (CONFIG, WEIGHTS, TOKENIZER)
+    if task.name == "encode":
+        name = in_organization(task.model, "sentence-transformers")
+        return resolve_model(name, local_files_only=local, parts=(*parts, MODULES))
+    return resolve_model(task.model, local_files_only=local, parts=parts)
 
 
 def _target(folder: Path, source: Path) -> Path:
@@ -233,13 +265,17 @@ def _target(folder: Path, source: Path) -> Path:
 
 def _check_manifest(task: Task, folder: Path) -> None:
     """Write the manifest of a new job, or compare it with that of the job in the folder. Raises CorpusError."""
-    model = _model_folder(task)
+    model, output = _model_folder(task).resolve(), folder.resolve()
     expected: dict[str, Any] = {
         "version": __version__,
         "task": task.name,
         "inputs": list(task.inputs),
         "options": task.options,
-        "model": {name: _digest(model / name) for name in _MODEL_FILES if (model / name).is_file()},
+        "model": {
+            path.relative_to(model).as_posix(): _digest(path)
+            for path in sorted(model.rglob("*"))
+            if path.name.endswith(_MODEL_FILES) and path.is_file() and output not in path.parents
+        },
     }
     path = folder / MANIFEST
     if path.exists():
@@ -264,6 +300,10 @@ def _finished_parts(folder: Path) -> dict[str, Part]:
         if (folder / part.name).is_file():
             parts[part.name] = part
     return parts
+
+
+def _line(part: Part) -> str:
+    return json.dumps(asdict(part)) + "\n"
 
 
 def _digest(path: Path) -> str:

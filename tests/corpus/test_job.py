@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from distilroberta_np import (
     CheckpointError,
@@ -24,6 +25,7 @@ from distilroberta_np import (
 from distilroberta_np.cli import main
 from distilroberta_np.corpus.columns import Task
 from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
+from distilroberta_np.corpus.tables import map_part
 from tests.support.answers import close
 from tests.support.seeded import write_model
 from tests.support.seeded_heads import write_classifier
@@ -244,6 +246,28 @@ def test_half_precision_is_converted_once_for_all_processes(tmp_path):
     assert not Path(task.model).exists()
     with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",)), tmp_path) as task:
         assert task.model == str(tmp_path / "model")
+    # Old models have the numbers of the positions among their weights.
+    path = tmp_path / "model" / "model.safetensors"
+    save_file(load_file(path) | {"roberta.embeddings.position_ids": np.arange(514)[None]}, path)
+    with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",)), tmp_path) as task:
+        assert task.model == str(tmp_path / "model")
+
+
+def test_a_name_is_looked_up_as_the_task_does(tmp_path, model, monkeypatch):
+    seen = []
+
+    def resolve(name, *, local_files_only, parts):
+        seen.append((name, parts))
+        return Path(model)
+
+    monkeypatch.setattr("distilroberta_np.corpus.job.resolve_model", resolve)
+    for name in ("encode", "fill-mask"):
+        with float32_copy(Task(name, "all-distilroberta-v1", ("text",)), tmp_path):
+            pass
+    assert seen == [
+        ("sentence-transformers/all-distilroberta-v1", ("config", "weights", "tokenizer", "modules")),
+        ("all-distilroberta-v1", ("config", "weights", "tokenizer")),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -261,6 +285,36 @@ def test_another_job_is_refused(tmp_path, model, change, message):
         run_job(Task(**task | change), [tmp_path / "a.txt"], tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0_Transformer/tokenizer.json",
+        "0_Transformer/sentence_bert_config.json",
+        "1_Pooling/config.json",
+        "config_sentence_transformers.json",
+    ],
+)
+def test_a_job_of_another_sentence_encoder_is_refused(tmp_path, name):
+    folder = write_sentence_encoder(tmp_path / "encoder", encoder="0_Transformer", settings={}, encoder_settings={})
+    task = Task("encode", str(folder), ("text",))
+    run_job(task, [write_lines(tmp_path / "a.txt")], tmp_path / "out")
+    run_job(task, [tmp_path / "a.txt"], tmp_path / "out")
+    with open(folder / name, "a") as file:
+        file.write(" ")
+    with pytest.raises(CorpusError, match="the job in this folder differs in model"):
+        run_job(task, [tmp_path / "a.txt"], tmp_path / "out")
+
+
+def test_a_job_of_another_model_in_shards_is_refused(tmp_path):
+    folder = write_model(tmp_path / "model", shards=2)
+    task, source = Task("fill-mask", str(folder), ("text",)), write_lines(tmp_path / "a.txt")
+    for _ in range(2):  # the output is no part of the model, even if it lies in its folder
+        run_job(task, [source], folder / "out")
+    write_model(folder, shards=2, seed=1)
+    with pytest.raises(CorpusError, match="the job in this folder differs in model"):
+        run_job(task, [source], folder / "out")
+
+
 def test_finished_parts_are_skipped_and_changed_inputs_refused(tmp_path, model):
     task = Task("fill-mask", model, ("text",))
     sources = [write_lines(tmp_path / f"{name}.txt") for name in "ab"]
@@ -275,6 +329,20 @@ def test_finished_parts_are_skipped_and_changed_inputs_refused(tmp_path, model):
         run_job(task, sources, tmp_path / "out")
 
 
+def test_an_input_that_changes_while_its_part_is_computed(tmp_path, model, monkeypatch):
+    def map_and_change(source, *arguments):
+        result = map_part(source, *arguments)
+        write_lines(source, ["other <mask>"])
+        return result
+
+    task, source = Task("fill-mask", model, ("text",)), write_lines(tmp_path / "a.txt")
+    with monkeypatch.context() as patch, pytest.raises(CorpusError, match="has changed while its part was computed"):
+        patch.setattr("distilroberta_np.corpus.job.map_part", map_and_change)
+        run_job(task, [source], tmp_path / "out")
+    assert not (tmp_path / "out" / "a.jsonl").exists()
+    assert run_job(task, [source], tmp_path / "out") == (1, 0)
+
+
 def test_a_part_without_its_file_is_computed_again(tmp_path, model):
     task, source = Task("fill-mask", model, ("text",)), write_lines(tmp_path / "a.txt")
     run_job(task, [source], tmp_path / "out")
@@ -284,6 +352,7 @@ def test_a_part_without_its_file_is_computed_again(tmp_path, model):
         file.write('{"name": "cut o')
     run_job(task, [source], tmp_path / "out")
     assert (tmp_path / "out" / "a.jsonl").read_bytes() == whole
+    assert [row["name"] for row in read_lines(tmp_path / "out" / PARTS)] == ["a.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -293,6 +362,7 @@ def test_a_part_without_its_file_is_computed_again(tmp_path, model):
         (["a.docx"], "must end in"),
         (["missing.txt"], "no such file"),
         (["x/a.txt", "y/a.jsonl"], "rename one"),
+        (["parts.txt"], r"written to parts\.jsonl, the log of the job; rename it"),
     ],
 )
 def test_inputs_that_do_not_fit(tmp_path, model, files, message):
@@ -390,10 +460,44 @@ def die_always(source: Path):
 
 
 def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
-    sources = [tmp_path / f"{name}.txt" for name in "ab"]
-    assert sorted(map_in_processes(1, die_once, sources)) == ["a.txt", "b.txt"]
-    with pytest.raises(CorpusError, match="killed three times"):
+    sources = [tmp_path / f"{name}.txt" for name in "abc"]
+    assert sorted(map_in_processes(1, die_once, sources)) == ["a.txt", "b.txt", "c.txt"]
+    with pytest.raises(CorpusError, match=r"that computed \S*a\.txt was killed three times"):
         list(map_in_processes(1, die_always, sources))
+
+
+def fail_for_a(source: Path):
+    """Stands in for computing a part: that of a.txt fails when all parts have begun."""
+    source.with_suffix(".begun").touch()
+    if source.stem == "a":
+        while not source.with_name("b.begun").exists():
+            time.sleep(0.01)
+        raise CorpusError("a.txt has no column text")
+    time.sleep(0.5)
+    return source.name
+
+
+def test_parts_that_have_begun_are_finished_when_one_fails(tmp_path):
+    finished = []
+    with pytest.raises(CorpusError, match=r"a\.txt has no column text"):
+        for name in map_in_processes(2, fail_for_a, [tmp_path / f"{name}.txt" for name in "ab"]):
+            finished.append(name)
+    assert finished == ["b.txt"]
+    (tmp_path / "b.begun").touch()
+    with pytest.raises(CorpusError):
+        next(map_in_processes(1, fail_for_a, [tmp_path / f"{name}.txt" for name in "acde"]))
+    assert not list(tmp_path.glob("[cde].begun"))
+
+
+def blas_threads(source: Path):
+    return os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def test_processes_share_the_threads_of_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("distilroberta_np.corpus.job.worker_threads", lambda: 7)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    assert list(map_in_processes(2, blas_threads, [tmp_path / "a.txt"])) == ["3"]
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
 
 
 def hang(source: Path):

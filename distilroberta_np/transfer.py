@@ -93,7 +93,6 @@ def fetch_file(url: str, headers: Mapping[str, str], path: Path, size: int, expe
                     raise
                 time.sleep(1)
         file.flush()
-        os.fsync(file.fileno())
         actual = file_hash(Path(file.name), expected)
         if actual != expected:
             raise HubError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ def save_tree(path: Path, tree: Any) -> None:
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Replace a folder by a new one, which is written next to it and renamed when it is complete.
+    """Replace a folder by a new one, which is written next to it (by `atomic_write`) and renamed when it is complete.
 
     An interruption leaves the old folder, or, between the two renames, leaves it under another name, from which
     `recover_folder` restores it.
@@ -31,9 +30,6 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     new.mkdir(parents=True)
     try:
         fill(new)
-        for path in new.iterdir():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
     except OSError:  # a full disk needs the space
         shutil.rmtree(new, ignore_errors=True)
         raise

@@ -10,7 +10,6 @@ from typing import Any
 from ..analysis import PseudoLikelihoodScorer
 from ..errors import CorpusError
 from ..pipelines import pipeline
-from ..sentence.quantization import quantize
 from ..sentence.sentence_encoder import SentenceEncoder
 
 ERROR = "error"
@@ -140,9 +139,6 @@ def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
     }
     items = [_item(task, row) for index, row in enumerate(rows) if index not in missing]
     results = model.answers(items, **task.options)
-    if task.name == "encode":
-        precision = task.options.get("precision") or "float32"
-        results = (each if isinstance(each, Exception) else quantize(each, precision) for each in results)
     for index in range(len(rows)):
         yield missing[index] if index in missing else next(results)
 

@@ -169,7 +169,7 @@ def _text_and_pair(item: Any, index: int | None) -> tuple[Any, Any]:
     if isinstance(item, list) and len(item) == 1 and isinstance(item[0], list) and len(item[0]) == 2:
         item = dict(zip((_TEXT, _PAIR), item[0], strict=True))
     if isinstance(item, list | tuple):
-        raise PipelineException(f"{type(item).__name__} is not a text; {_HOW_TO_PAIR}", index)
+        raise PipelineException(f"a {type(item).__name__} is not a text; {_HOW_TO_PAIR}", index)
     if not isinstance(item, Mapping):
         return item, None
     unknown = [key for key in item if key not in (_TEXT, _PAIR)]

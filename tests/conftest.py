@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from distilroberta_np.hub import find_published
+from distilroberta_np import pipeline
+from distilroberta_np.hub import find_embedded, find_published
 from distilroberta_np.runtime import progress
 
 
@@ -40,6 +41,12 @@ def published_weights(request: pytest.FixtureRequest) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def answers() -> Any:
+    """The embedded model's answers, of which tests make their expected output: it may be trained again."""
+    return pipeline("fill-mask", find_embedded())("The man worked as a <mask>.")
 
 
 @pytest.fixture

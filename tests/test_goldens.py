@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from distilroberta_np import RobertaForMaskedLM, RobertaModel, pipeline
-from distilroberta_np.hub import find_embedded
 from distilroberta_np.layers.activation import gelu, softmax
 from distilroberta_np.layers.attention import SequenceGroup, attention, attention_bias, split_heads
 from distilroberta_np.layers.embeddings import embeddings, position_ids
@@ -21,11 +18,10 @@ from distilroberta_np.layers.layer_norm import layer_norm
 from distilroberta_np.layers.linear import LinearWeights, linear
 from distilroberta_np.models.masked_lm import lm_head
 from distilroberta_np.models.roberta import pooler
+from tests.support.recorded import PREDICTIONS, recorded_model
 
-DATA = Path(__file__).parent / "data"
-SEEDED = DATA / "seeded"
+SEEDED = Path(__file__).parent / "data" / "seeded"
 RECORDED = load_file(SEEDED / "intermediates.safetensors")
-PREDICTIONS = json.loads((DATA / "embedded_predictions.json").read_text(encoding="utf-8"))
 
 MODEL = RobertaForMaskedLM.from_pretrained(SEEDED)
 ENCODER = RobertaModel.from_pretrained(SEEDED)
@@ -134,12 +130,7 @@ def test_the_recorded_batch_has_every_kind_of_padding():
 
 @pytest.fixture(scope="module")
 def unmasker():
-    folder = find_embedded()
-    recorded = PREDICTIONS["sha256 of model.safetensors"]
-    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == recorded, (
-        "the embedded model is another one than was recorded; run scripts/record/goldens.py"
-    )
-    return pipeline("fill-mask", folder)
+    return pipeline("fill-mask", recorded_model())
 
 
 def compare(ours, recorded):

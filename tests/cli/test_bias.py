@@ -17,6 +17,11 @@ MODEL = ["--model", str(find_embedded())]
 TEMPLATE = "The {man|woman} worked as a <mask>."
 
 
+@pytest.fixture(scope="module")
+def comparison():
+    return compare_groups(pipeline("fill-mask", find_embedded()), TEMPLATE)
+
+
 def run(capsys, *arguments):
     status = main(["bias", *arguments, *MODEL])
     captured = capsys.readouterr()
@@ -49,11 +54,12 @@ def test_help_has_examples(capsys):
     assert f'examples:\n  distilroberta-np bias "{TEMPLATE}"' in capsys.readouterr().out
 
 
-def test_piped_lines_begin_with_their_kind(capsys):
+def test_piped_lines_begin_with_their_kind(capsys, comparison):
     status, output, errors = run(capsys, TEMPLATE, "--top-k", "2")
     assert (status, errors) == (0, "")
     rows = [line.split("\t") for line in output.splitlines()]
-    assert rows[0] == ["prediction", "man", "0.05302", " teacher", "The man worked as a teacher."]
+    first = comparison.groups[0].predictions[0]
+    assert rows[0] == ["prediction", "man", f"{first['score']:.4g}", first["token_str"], first["sequence"]]
     assert [row[:2] for row in rows[1:4]] == [["prediction", "man"]] + [["prediction", "woman"]] * 2
     words = rows[4:-1]
     assert [row[0] for row in words] == ["word"] * len(words)
@@ -117,28 +123,35 @@ def test_without_matplotlib_the_error_says_what_to_install(capsys, tmp_path, mon
     assert errors == "distilroberta-np: charts need matplotlib: pip install 'distilroberta-np[plot]'\n"
 
 
-def test_on_a_terminal_lists_are_side_by_side_and_bars_share_one_zero():
+def bars_of(comparison, signs):
+    """The bars of a comparison without the spaces around them."""
+    ratios = [word.log_ratios["woman"] for word in comparison.words]
+    return [_bar(ratio, max(map(abs, ratios)), signs).strip() for ratio in ratios]
+
+
+def test_on_a_terminal_lists_are_side_by_side_and_bars_share_one_zero(comparison):
     lines = on_a_terminal(TEMPLATE)
     assert max(map(len, lines)) <= 80
     assert lines[0] == TEMPLATE
     assert lines[1].split() == ["man", "woman"]
-    assert lines[2].split()[:2] == ["0.05302", "teacher"]
-    assert [len(line.split()) for line in lines[2:7]] == [4] * 5
+    man, woman = (
+        [f"{item['score']:.4g} {item['token_str']}".split() for item in group.predictions]
+        for group in comparison.groups
+    )
+    assert [line.split() for line in lines[2:7]] == [one + other for one, other in zip(man, woman, strict=True)]
     zero = next(line for line in lines if "log2" in line and "0  " in line).rindex("0  ")
     bars = [line for line in lines if "│" in line]
-    assert len(bars) == 7  # the words of the two lists, each once
+    assert len(bars) == len({item["token_str"] for group in comparison.groups for item in group.predictions})
     assert {line.index("│") for line in bars} == {zero}
-    assert any("█│" in line for line in bars)
-    assert any("│█" in line for line in bars)
+    assert [line.split()[-1] for line in bars] == bars_of(comparison, "█▌▐│")
     assert lines[-1].split()[:3] == ["man", ":", "woman"]
 
 
-def test_a_terminal_without_block_characters_gets_ascii():
+def test_a_terminal_without_block_characters_gets_ascii(comparison):
     lines = on_a_terminal(TEMPLATE, encoding="ascii")
     assert all(line.isascii() for line in lines)
     assert not any("\\u" in line for line in lines)
-    assert any("#|" in line for line in lines)
-    assert any("|#" in line for line in lines)
+    assert [line.split()[-1] for line in lines[1:] if "|" in line] == bars_of(comparison, "#  |")
 
 
 def test_groups_that_do_not_fit_side_by_side_follow_below():

@@ -30,21 +30,17 @@ def answer_json(capsys, *arguments):
     return status, [json.loads(line) for line in captured.out.splitlines()], captured.err
 
 
-def test_piped_answers_are_lines_of_tab_separated_columns(capsys):
+def test_piped_answers_are_lines_of_tab_separated_columns(capsys, answers):
     assert main(["fill-mask", "The man worked as a <mask>.", "My <mask> is <mask>.", "--top-k", "2", *MODEL]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [(row[0], row[1]) for row in rows] == [("1", "1")] * 2 + [("2", "1")] * 2 + [("2", "2")] * 2
-    assert rows[0][2:] == ["0.05302", " teacher", "The man worked as a teacher."]
+    assert rows[0][2:] == [f"{answers[0]['score']:.4g}", answers[0]["token_str"], answers[0]["sequence"]]
 
 
-def test_json_holds_what_the_pipeline_returns(capsys):
+def test_json_holds_what_the_pipeline_returns(capsys, answers):
     status, (line,), _ = answer_json(capsys, "The man worked as a <mask>.", "--top-k", "1")
     assert status == 0
-    assert line["text"] == "The man worked as a <mask>."
-    (prediction,) = line["predictions"]
-    assert prediction["score"] == pytest.approx(0.05302, abs=1e-4)
-    del prediction["score"]
-    assert prediction == {"token": 3064, "token_str": " teacher", "sequence": "The man worked as a teacher."}
+    assert line == {"text": "The man worked as a <mask>.", "predictions": answers[:1]}
 
 
 def test_standard_input_is_read_a_text_a_line(capsys, stdin):

@@ -1,6 +1,5 @@
 """The reference next to the fast path, which has its own tests against loops, recorded outputs and transformers."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,10 +11,10 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM, pipeline, reference
 from distilroberta_np.hub import find_embedded
+from tests.support.recorded import PREDICTIONS, recorded_model
 from tests.support.seeded import VOCAB_SIZE, seeded_tensors, write_model
 
 FOLDER = Path(reference.__file__).parent
-RECORDED = Path(__file__).parents[1] / "data" / "embedded_predictions.json"
 SHAPES = {
     "as it is": {},
     "3 heads of 5": {"hidden_size": 15, "num_attention_heads": 3, "intermediate_size": 7},
@@ -103,12 +102,12 @@ def test_fill_mask_on_the_embedded_model_equals_the_pipeline(text):
 
 
 def test_fill_mask_on_the_embedded_model_equals_recorded_outputs_of_transformers():
-    cases = json.loads(RECORDED.read_text(encoding="utf-8"))["cases"]
+    folder, cases = recorded_model(), PREDICTIONS["cases"]
     calls = [case for case in cases if set(case["call"]) == {"inputs"} and isinstance(case["call"]["inputs"], str)]
     single = [case for case in calls if case["call"]["inputs"].count("<mask>") == 1]
     assert len(single) > 4
     for case in single[:5]:
-        answers = reference.fill_mask(case["call"]["inputs"], find_embedded())
+        answers = reference.fill_mask(case["call"]["inputs"], folder)
         assert [word for _, word in answers] == [answer["token_str"] for answer in case["output"]]
         np.testing.assert_allclose([score for score, _ in answers], [a["score"] for a in case["output"]], rtol=1e-4)
 

@@ -25,17 +25,16 @@ class Parts(NamedTuple):
     """A text taken apart: the words between its numbers, and the numbers."""
 
     words: list[str]
-    numbers: list[float]
+    numbers: list[str]
 
 
 def parts_of(text: str) -> Parts:
     """Spaces are left out, as NumPy's printing aligns columns with them."""
-    numbers = [float(number.replace(",", "")) for number in numbers_in(text)]
-    return Parts(["".join(words.split()) for words in _NUMBER.split(text)], numbers)
+    return Parts(["".join(words.split()) for words in _NUMBER.split(text)], numbers_in(text))
 
 
 def numbers_in(text: str) -> list[str]:
-    return [number.rstrip(",.") for number in _NUMBER.findall(text)]
+    return [number.rstrip(",.").replace(",", "") for number in _NUMBER.findall(text)]
 
 
 def equal(first: str, second: str) -> bool:
@@ -46,8 +45,11 @@ def equal(first: str, second: str) -> bool:
     return all(map(near, one.numbers, other.numbers))
 
 
-def near(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=0.002, abs_tol=TOLERANCE + 1e-9)
+def near(one: str, other: str) -> bool:
+    """Whether two numbers are equal: integers, such as ids, exactly; others up to the tolerance."""
+    if "." not in one + other:
+        return int(one) == int(other)
+    return math.isclose(float(one), float(other), rel_tol=0.002, abs_tol=TOLERANCE + 1e-9)
 
 
 def run(code: str, name: str) -> str:

@@ -1,6 +1,6 @@
-"""How good a small masked language model is: bits a character on held-out text, everyday sentences, and bias examples.
+"""How good a small masked language model is: bits per character of held-out text, everyday sentences, bias examples.
 
-    python scripts/measure_embedded.py MODEL [MODEL ...] --held-out held_out.txt
+    python -m scripts.measure_embedded MODEL [MODEL ...] --held-out held_out.txt
 
 Models with vocabularies of their own can be compared by this: whole words are hidden, the same ones for every model,
 and what a model needs to name them is counted in bits for each of their characters.
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from held_out import documents
 
 from distilroberta_np import FillMaskPipeline, pipeline
+from scripts.held_out import documents
 
 # The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others,
 # which were written before the training that they are for, and are looked at once, when it has ended.
@@ -67,7 +67,7 @@ def _cut(text: str) -> Iterator[str]:
     yield text
 
 
-def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> dict[str, float]:
+def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> dict[str, float]:
     """Hide the words, each by as many masks as it has tokens, and count what their tokens cost, each by itself."""
     tokenizer, model = unmasker.tokenizer, unmasker.model
     sequences, places, wanted, characters = [], [], [], 0
@@ -98,13 +98,13 @@ def bits_a_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> di
         "words": sum(len(spans) for _, spans in found),
         "characters": characters,
         "tokens": len(wanted),
-        "bits_a_character": nats / math.log(2) / characters,
-        "nats_a_token": nats / len(wanted),
-        "tokens_right": right / len(wanted),
+        "bits_per_character": nats / math.log(2) / characters,
+        "nats_per_token": nats / len(wanted),
+        "correct_tokens": right / len(wanted),
     }
 
 
-def everyday(unmasker: FillMaskPipeline, file: Path = EVERYDAY) -> list[dict[str, Any]]:
+def everyday(unmasker: FillMaskPipeline, file: Path) -> list[dict[str, Any]]:
     """The everyday sentences of a file, with the five most likely words of each, and which of those are right."""
     sentences = json.loads(file.read_text(encoding="utf-8"))
     answers = unmasker([text for text, _ in sentences])
@@ -115,15 +115,12 @@ def everyday(unmasker: FillMaskPipeline, file: Path = EVERYDAY) -> list[dict[str
     return results
 
 
-def measure(model: str, held_out: Path, most: int, sentences_file: Path = EVERYDAY) -> dict[str, Any]:
+def measure(model: str, held_out: Path, most: int, files: Sequence[Path] = (EVERYDAY,)) -> dict[str, Any]:
     """All figures of a model, as they go into JSON."""
     unmasker = pipeline("fill-mask", model)
-    sentences = everyday(unmasker, sentences_file)
     return {
-        "held_out": bits_a_character(unmasker, passages(held_out, most)),
-        "everyday_right": sum(bool(sentence["right"]) for sentence in sentences),
-        "everyday_first_right": sum(sentence["top_5"][0] in sentence["right"] for sentence in sentences),
-        "everyday": sentences,
+        "held_out": bits_per_character(unmasker, passages(held_out, most)),
+        "everyday": {file.stem: everyday(unmasker, file) for file in files},
         "bias": {
             text: [(item["token_str"].strip(), round(item["score"], 4)) for item in unmasker(text, top_k=10)]
             for text in BIAS
@@ -137,14 +134,18 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, required=True, help="text that none of them was trained on")
     parser.add_argument("--passages", type=int, default=3000, help="how many, at most (default: 3000)")
     parser.add_argument(
-        "--sentences", type=Path, default=EVERYDAY, metavar="FILE", help="everyday sentences (default: everyday.json)"
+        "--sentences",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="everyday sentences; may be given several times (default: everyday.json)",
     )
     parser.add_argument("--markdown", action="store_true", help="print the tables of a card")
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()
-    figures = {}
+    figures, files = {}, options.sentences or [EVERYDAY]
     for model in options.models:
-        figures[Path(model).name] = measure(model, options.held_out, options.passages, options.sentences)
+        figures[Path(model).name] = measure(model, options.held_out, options.passages, files)
         if not options.markdown:
             print(f"{model}: {summary(figures[Path(model).name])}", flush=True)
     if options.markdown:
@@ -153,33 +154,42 @@ def main() -> None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
+def counts(sentences: Sequence[dict[str, Any]]) -> tuple[str, int]:
+    """In how many sentences one of the words is right, "33 of 40", and in how many the first is."""
+    right = sum(bool(sentence["right"]) for sentence in sentences)
+    return f"{right} of {len(sentences)}", sum(sentence["top_5"][0] in sentence["right"] for sentence in sentences)
+
+
 def summary(figure: dict[str, Any]) -> str:
     """A model's figures in a line."""
     held_out = figure["held_out"]
-    return (
-        f"{held_out['bits_a_character']:.3f} bits a character of {held_out['words']:,} hidden words, "
-        f"{held_out['tokens_right']:.1%} of their {held_out['tokens']:,} tokens right; "
-        f"{figure['everyday_right']} of {len(figure['everyday'])} everyday sentences, "
-        f"{figure['everyday_first_right']} by the first word"
-    )
+    parts = [
+        f"{held_out['bits_per_character']:.3f} bits per character of {held_out['words']:,} hidden words, "
+        f"{held_out['correct_tokens']:.1%} of their {held_out['tokens']:,} tokens correct"
+    ]
+    for sentences in figure["everyday"].values():
+        parts.append("{} everyday sentences, {} by the first word".format(*counts(sentences)))
+    return "; ".join(parts)
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
     """The tables of a model's card: the figures of all models, and the answers of the first."""
     first = next(iter(figures.values()))
-    lines = ["| model | bits a character | tokens right | everyday sentences | by the first word |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    files = len(first["everyday"])
+    lines = ["| model | bits per character | correct tokens |" + " everyday sentences | first word |" * files]
+    lines.append("| --- |" + " ---: |" * (2 + 2 * files))
     for name, figure in figures.items():
         held_out = figure["held_out"]
-        lines.append(
-            f"| {name} | {held_out['bits_a_character']:.3f} | {held_out['tokens_right']:.1%} | "
-            f"{figure['everyday_right']} of {len(figure['everyday'])} | {figure['everyday_first_right']} |"
-        )
-    lines += ["", "| sentence | five likeliest words |", "| --- | --- |"]
-    for sentence in first["everyday"]:
-        words = ", ".join(f"**{word}**" if word in sentence["right"] else word for word in sentence["top_5"])
-        lines.append(f"| {sentence['text'].replace('<mask>', '`<mask>`')} | {words} |")
-    lines += ["", "| sentence | ten likeliest words |", "| --- | --- |"]
+        cells = [name, f"{held_out['bits_per_character']:.3f}", f"{held_out['correct_tokens']:.1%}"]
+        for sentences in figure["everyday"].values():
+            cells += map(str, counts(sentences))
+        lines.append(f"| {' | '.join(cells)} |")
+    for sentences in first["everyday"].values():
+        lines += ["", "| sentence | five most likely words |", "| --- | --- |"]
+        for sentence in sentences:
+            words = ", ".join(f"**{word}**" if word in sentence["right"] else word for word in sentence["top_5"])
+            lines.append(f"| {sentence['text'].replace('<mask>', '`<mask>`')} | {words} |")
+    lines += ["", "| sentence | ten most likely words |", "| --- | --- |"]
     for text, words in first["bias"].items():
         told = ", ".join(f"{word} ({score:.3f})" for word, score in words)
         lines.append(f"| {text.replace('<mask>', '`<mask>`')} | {told} |")

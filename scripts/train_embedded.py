@@ -1,6 +1,6 @@
 """Make the embedded model from a folder of text: hold text out, pretrain, store in float16, measure.
 
-    python scripts/train_embedded.py CORPUS --run run --out weights/tiny --often tatoeba-000=3 --often wordnet-000=2
+    python -m scripts.train_embedded CORPUS --run run --out weights/tiny --often tatoeba-000=3 --often wordnet-000=2
 
 Stopped, it goes on from the last checkpoint when it is given again. Everything but the measuring is
 `distilroberta-np pretrain`.
@@ -15,13 +15,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from held_out import split_documents
-from measure_embedded import measure, summary
-
 from distilroberta_np import RobertaForMaskedLM, RobertaTokenizer
 from distilroberta_np.cli.training_options import run_training
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import PretrainSettings
+from scripts.held_out import split_documents
+from scripts.measure_embedded import measure, summary
 
 SETTINGS = PretrainSettings(
     vocab_size=16384,
@@ -95,7 +94,7 @@ def main() -> int:
     if (options.run / "losses.png").exists():
         shutil.copy(options.run / "losses.png", options.out)
     figures = measure(str(options.out), held_out, most=3000)
-    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (options.run / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(summary(figures))
     return 0
 

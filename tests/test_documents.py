@@ -1,4 +1,4 @@
-"""The README and docs/: every code block runs alone, outputs are those shown, and links lead somewhere.
+"""The README, docs/ and the model's card: code blocks run alone, outputs are those shown, and links lead somewhere.
 
 A block runs in a namespace and a folder of its own. Names of models on the hub are folders there, with small seeded
 models, so that nothing is downloaded.
@@ -27,7 +27,7 @@ from tests.support.seeded_heads import tensors_with_head, write_classifier
 from tests.support.sentence_folders import write_sentence_encoder
 
 PROJECT = Path(__file__).parents[1]
-PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "weights/tiny/README.md")]
 PAGES += sorted((PROJECT / "docs").rglob("*.md"))
 
 # Commands that need a network or the published weights, or never end: only their arguments are checked.
@@ -144,12 +144,15 @@ def test_commands(block, folder, capsys):
 
 @pytest.mark.skipif(find_published() is not None, reason="the README shows the embedded model's answers")
 def test_the_readme_shows_what_its_commands_print(folder, capsys, monkeypatch):
+    compared = 0
     for command, shown in pairwise(README):
         if command.language == "sh" and shown.language == "text" and "pytest" not in command.text:
             monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
             run(command.text.split("&&")[-1].strip())
             printed = capsys.readouterr()
             assert shown.text == printed.err + printed.out, f"{shown}: replace the output by what is printed now"
+            compared += 1
+    assert compared == 2
 
 
 def test_the_first_two_commands_are_those_that_the_gate_runs():

@@ -84,20 +84,29 @@ def test_computations_of_several_threads_share_the_cores(blas):
 
 
 def test_one_more_computation_than_cores_runs_at_once(monkeypatch, blas):
-    monkeypatch.setattr(module, "_cores", lambda: 2)
-    monkeypatch.setattr(module, "_LONGEST_WAIT", 30.0)
-    running, most = [], []
+    together, waits, end = threading.Barrier(4, timeout=30), threading.Event(), threading.Event()
+
+    class Condition(threading.Condition):
+        def wait(self, timeout=None):
+            waits.set()
+            return super().wait(timeout)
 
     def work(shard):
-        running.append(shard)
-        most.append(len(running))
-        time.sleep(0.02)
-        running.remove(shard)
+        together.wait()
+        return end.wait(30)
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: map_in_threads(work, [number]), range(24)))
-    assert max(most) == 3
-    assert len(most) == 24
+    monkeypatch.setattr(module, "_cores", lambda: 2)
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(module, "_an_end", Condition(module._lock))
+    with ThreadPoolExecutor(4) as pool:
+        first = [pool.submit(map_in_threads, work, [number]) for number in range(3)]
+        together.wait()  # passes only if three run at once
+        fourth = pool.submit(map_in_threads, str, [4])
+        assert waits.wait(30)
+        assert not fourth.done()
+        end.set()
+        assert fourth.result(30) == ["4"]
+        assert [each.result() for each in first] == [[True]] * 3
     assert blas.threads == 3
 
 

@@ -11,6 +11,7 @@ from distilroberta_np.models import masked_lm
 from distilroberta_np.models.masked_lm import masked_lm_keys
 from distilroberta_np.models.roberta import pooler, roberta_keys
 from distilroberta_np.runtime import batching, threads
+from tests.support.brute_force import in_float64
 from tests.support.gradient_cases import CASES, TEXTS
 from tests.support.gradient_cases import model as gradient_model
 from tests.support.gradients import STEP, Repeated, exact_normal_cdf
@@ -18,10 +19,6 @@ from tests.support.seeded import CONFIG, VOCAB_SIZE, draw, seeded_tensors, write
 
 IDS = np.array([[0, 5, 40, VOCAB_SIZE - 1, 7, 2], [0, 9, 2, 1, 1, 1]])
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
-
-
-def in_float64(params):
-    return {n: in_float64(p) if isinstance(p, dict) else p.astype(np.float64) for n, p in params.items()}
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,10 @@ from distilroberta_np.training.settings import DistillSettings, PretrainSettings
 from distilroberta_np.training.student import distillation_gradients, first_student
 from tests.support import gradient_cases
 from tests.support.dispatch import DeviceArray, put
+from tests.support.gradient_cases import MASKED, SHAPE, TEXTS
 from tests.support.gradients import Repeated
 from tests.support.seeded import config_dict, seeded_tensors
 
-SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
-TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
-LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
 SETTINGS = PretrainSettings(
     vocab_size=280,
     hidden_size=16,
@@ -103,7 +101,7 @@ def test_gradients_of_distillation_are_the_hosts(put_there, restrict):
 
     def run(teacher_weights):
         teacher, weights = RobertaForMaskedLM(teacher_config, teacher_weights), first_student(teacher_weights, 2)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
+        return distillation_gradients(TEXTS, MASKED, weights, config, teacher, settings)
 
     loss, gradients = run(teacher_weights)
     ours, found = run(tree_map(put_there, teacher_weights))

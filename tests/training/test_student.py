@@ -18,12 +18,9 @@ from distilroberta_np.training.student import (
     first_student,
     layers_of_student,
 )
+from tests.support.gradient_cases import MASKED, SHAPE, TEXTS
 from tests.support.gradients import STEP, Repeated, check, exact_normal_cdf, numbers
 from tests.support.seeded import config_dict, seeded_tensors
-
-SHAPE = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12}
-TEXTS = [np.array([[0, 19, 7, 2], [0, 6, 19, 2]]), np.array([[0, 5, 19, 9, 8, 2]])]
-LABELS = [np.array([[-100, 9, -100, -100], [-100, 6, 5, -100]]), np.array([[-100, -100, 12, -100, -100, -100]])]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -114,7 +111,7 @@ def test_every_tensor_against_finite_differences(settings, teacher, monkeypatch)
     dropout = Dropout(0.3 if settings.alpha_cos else 0.0, Repeated())
 
     def run():
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings, dropout)
+        return distillation_gradients(TEXTS, MASKED, weights, config, teacher, settings, dropout)
 
     _, gradients = run()
     rng = np.random.default_rng(1)
@@ -139,18 +136,18 @@ def test_the_losses_are_weighted(teacher):
 
     def loss(**alphas):
         settings = DistillSettings(teacher="", **{"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 0.0} | alphas)
-        return distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)[0]
+        return distillation_gradients(TEXTS, MASKED, weights, config, teacher, settings)[0]
 
     ce, mlm, cos = loss(alpha_ce=1.0), loss(alpha_mlm=1.0), loss(alpha_cos=1.0)
     assert min(ce, mlm, cos) > 0.01
     assert loss(alpha_ce=5.0, alpha_mlm=2.0, alpha_cos=1.0) == pytest.approx(5 * ce + 2 * mlm + cos, rel=1e-9)
-    assert mlm == pytest.approx(masked_lm_gradients(TEXTS, LABELS, weights, config)[0], rel=1e-9)
+    assert mlm == pytest.approx(masked_lm_gradients(TEXTS, MASKED, weights, config)[0], rel=1e-9)
 
 
 def test_soft_targets_at_masked_positions_only(teacher):
     config, weights = model(0, layers=2)
     texts = [row for group in TEXTS for row in group]
-    asked = [np.flatnonzero(row >= 0) for group in LABELS for row in group]
+    asked = [np.flatnonzero(row >= 0) for group in MASKED for row in group]
 
     def logits(weights, config):
         hidden_states = np.concatenate(RobertaModel(config, weights.roberta).encode(texts, asked))
@@ -158,15 +155,15 @@ def test_soft_targets_at_masked_positions_only(teacher):
 
     expected, _ = kl_divergence(logits(weights, config), logits(teacher.weights, teacher.config), 2.0)
     settings = DistillSettings(teacher="", alpha_ce=1.0, alpha_mlm=0.0, alpha_cos=0.0, restrict_ce_to_mask=True)
-    loss, _ = distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
+    loss, _ = distillation_gradients(TEXTS, MASKED, weights, config, teacher, settings)
     assert loss == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_a_teachers_losses_it_is_masked_language_modelling(teacher):
     config, weights = model(0, layers=2)
     settings = DistillSettings(teacher="", alpha_ce=0.0, alpha_mlm=1.0, alpha_cos=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, weights, config, teacher, settings)
-    expected, others = masked_lm_gradients(TEXTS, LABELS, weights, config)
+    loss, gradients = distillation_gradients(TEXTS, MASKED, weights, config, teacher, settings)
+    expected, others = masked_lm_gradients(TEXTS, MASKED, weights, config)
     assert loss == pytest.approx(expected, rel=1e-12)
     for ours, other in zip(tree_leaves(gradients), tree_leaves(others), strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-12)
@@ -180,8 +177,8 @@ def test_parts_of_a_batch_add_up(teacher, restrict):
     def run(texts, labels, *counts):
         return distillation_gradients(texts, labels, weights, config, teacher, settings, None, *counts)
 
-    loss, gradients = run(TEXTS, LABELS)
-    parts = [run([ids], [labels], 4, 14) for ids, labels in zip(TEXTS, LABELS, strict=True)]
+    loss, gradients = run(TEXTS, MASKED)
+    parts = [run([ids], [labels], 4, 14) for ids, labels in zip(TEXTS, MASKED, strict=True)]
     assert loss == pytest.approx(sum(part for part, _ in parts), rel=1e-9)
     for whole, *some in zip(tree_leaves(gradients), *(tree_leaves(tree) for _, tree in parts), strict=True):
         np.testing.assert_allclose(whole, sum(some), rtol=1e-9, atol=1e-12)
@@ -190,6 +187,6 @@ def test_parts_of_a_batch_add_up(teacher, restrict):
 def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(teacher):
     student = first_student(teacher.weights, 4)
     settings = DistillSettings(teacher="", alpha_mlm=0.0)
-    loss, gradients = distillation_gradients(TEXTS, LABELS, student, teacher.config, teacher, settings)
+    loss, gradients = distillation_gradients(TEXTS, MASKED, student, teacher.config, teacher, settings)
     assert loss == pytest.approx(0, abs=1e-9)
     assert max(np.abs(leaf).max() for leaf in tree_leaves(gradients)) < 1e-9

@@ -209,6 +209,10 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
         RobertaTokenizer.from_folder(tmp_path)
 
 
+def with_option(**option):
+    return edited(model=tokenizer_dict()["model"] | option)
+
+
 def without_added(token):
     values = tokenizer_dict()
     values["added_tokens"] = [each for each in values["added_tokens"] if each["content"] != token]
@@ -245,6 +249,10 @@ def template(*parts):
         (edited(model=None), "not a tokenizer"),
         (edited(model={"type": "BPE", "vocab": [], "merges": []}), "not a tokenizer"),
         (edited(model={"type": "Nonsense"}), "the model 'Nonsense' is not supported"),
+        (with_option(continuing_subword_prefix="##"), "continuing_subword_prefix '##' is not supported for RoBERTa"),
+        (with_option(end_of_word_suffix="</w>"), "end_of_word_suffix '</w>' is not supported for RoBERTa"),
+        (with_option(byte_fallback=True), "byte_fallback True is not supported for RoBERTa"),
+        (with_option(ignore_merges=True), "ignore_merges True is not supported for RoBERTa"),
         (edited(added_tokens=5), "not a tokenizer"),
         (edited(pre_tokenizer={"type": "Nonsense"}), "pre_tokenizer {'type': 'Nonsense'} is not supported"),
         (edited(pre_tokenizer=7), "pre_tokenizer 7 is not supported"),
@@ -253,7 +261,7 @@ def template(*parts):
         (edited(vocab={"<s>": 1.5}), "not a tokenizer"),
         (edited(version="9.9"), "version '9.9' of the format"),
     ],
-    ids=range(17),
+    ids=range(21),
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path, values, message):
     with pytest.raises(TokenizerError, match=message) as caught:

@@ -38,6 +38,9 @@ def test_arrays_go_into_a_model(folder, tokenizer):
     logits = RobertaForMaskedLM.from_pretrained(folder)(**batch).logits
     assert logits.shape[:2] == batch.input_ids.shape
     assert tokenizer("the", return_tensors="np").input_ids.shape == (1, 3)
+    assert batch.to("cpu") is batch
+    with pytest.raises(ValueError, match="device 'cuda' is not supported: this package runs on the CPU"):
+        batch.to("cuda")
 
 
 def test_lengths_that_differ_need_padding_to_become_an_array(tokenizer):

@@ -248,7 +248,7 @@ def nested(depth):
 
 
 def test_deeply_nested_components_are_refused(tmp_path):
-    with pytest.raises(TokenizerError):
+    with pytest.raises(TokenizerError, match="has more than 100 components"):
         load(tmp_path, GENERIC, normalizer=nested(400))
     assert load(tmp_path, GENERIC, normalizer=nested(5))
 

@@ -44,10 +44,19 @@ def test_what_cannot_be_written(tmp_path, monkeypatch, capsys, arguments, messag
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_that_do_not_go_together(capsys):
-    for arguments in (["--site", "x", "--compare", TEXT], ["--site", "x", "--open"], ["--out", "x", "--site", "y"], []):
-        with pytest.raises(SystemExit):
-            main(["explain", TEXT, *arguments])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--site", "x", "--compare", TEXT], "--compare and --open go with --out"),
+        (["--site", "x", "--open"], "--compare and --open go with --out"),
+        (["--out", "x", "--site", "y"], "argument --site: not allowed with argument --out"),
+        ([], "one of the arguments --out --site is required"),
+    ],
+)
+def test_options_that_do_not_go_together(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        main(["explain", TEXT, *arguments])
+    assert message in capsys.readouterr().err
 
 
 def test_exercises(tmp_path, capsys):

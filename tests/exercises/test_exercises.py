@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distilroberta_np import OutputError
 from distilroberta_np.exercises import EXERCISES, solution, write_exercises
 
 # (function, right text, wrong text, a word of the hint)
@@ -67,6 +68,6 @@ def test_mistakes_are_red_alone_with_their_hints(tmp_path, mistakes):
 def test_written_work_is_not_overwritten(tmp_path):
     write_exercises(tmp_path)
     (tmp_path / "roberta.py").write_text("mine")
-    with pytest.raises(match="exists"):
+    with pytest.raises(OutputError, match="exists"):
         write_exercises(tmp_path)
     assert (tmp_path / "roberta.py").read_text() == "mine"

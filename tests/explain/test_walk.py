@@ -67,7 +67,8 @@ def test_a_special_token_has_no_merges(page):
 
 def test_bytes_that_are_no_character_are_shown_too(embedded):
     page = walk_text(embedded, "\N{ZERO WIDTH JOINER}\N{GRINNING FACE} <mask>")
-    assert json.loads(json.dumps(page)) is not None
+    texts = [token["text"] for token in json.loads(json.dumps(page))["tokens"]]
+    assert texts == ["<s>", *["\N{REPLACEMENT CHARACTER}"] * 7, "<mask>", "</s>"]
 
 
 def test_a_long_text_keeps_only_the_rows_of_the_mask(embedded):

@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds without an answer: a case waits for something, and uses no processor time
 
 
-def run_cases(kind: str, first: int, stop: int) -> list[str]:
-    """Run cases in worker processes, a new one after each that a case has ended; return the findings."""
-    findings = []
+def run_cases(kind: str, first: int, stop: int) -> tuple[int, list[str]]:
+    """Run cases in worker processes, a new one after each that a case has ended.
+
+    Returns the number of cases that were compared with `reference/`, and the findings.
+    """
+    comparisons, findings = 0, []
     while first < stop:
         with tempfile.TemporaryDirectory() as folder:
             worker = subprocess.Popen(
@@ -35,8 +38,9 @@ def run_cases(kind: str, first: int, stop: int) -> list[str]:
             while answers := select.select([worker.stdout], [], [], PATIENCE)[0]:
                 if not (line := worker.stdout.readline()):
                     break
-                number, finding = json.loads(line)
+                number, finding, compared = json.loads(line)
                 first = number + 1
+                comparisons += compared
                 if finding:
                     findings.append(f"{kind} {number}: {finding}")
             if not answers:
@@ -46,18 +50,19 @@ def run_cases(kind: str, first: int, stop: int) -> list[str]:
             end = f"ends the process with {worker.returncode}: {last}" if answers else "waits for ever"
             findings.append(f"{kind} {first}: {end}")
             first += 1
-    return findings
+    return comparisons, findings
 
 
-def fuzz(files: int, calls: int, first: int = 0) -> list[str]:
-    """Run so many cases of each kind, from a number on, and return the findings."""
+def fuzz(files: int, calls: int, first: int = 0) -> tuple[int, list[str]]:
+    """Run so many cases of each kind, from a number on. Returns the number of comparisons, and the findings."""
     processes = len(os.sched_getaffinity(0))
     jobs = []
     for kind, count in (("files", files), ("calls", calls)):
         edges = [first + count * part // processes for part in range(processes + 1)]
         jobs += [(kind, start, stop) for start, stop in pairwise(edges)]
     with ThreadPoolExecutor(processes) as pool:
-        return [finding for found in pool.map(lambda job: run_cases(*job), jobs) for finding in found]
+        comparisons, findings = zip(*pool.map(lambda job: run_cases(*job), jobs), strict=True)
+    return sum(comparisons), list(chain(*findings))
 
 
 def main() -> int:
@@ -66,8 +71,9 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=5_000, help="calls (default: 5000)")
     parser.add_argument("--first", type=int, default=0, help="number of the first case (default: 0)")
     options = parser.parse_args()
-    findings = fuzz(options.files, options.calls, options.first)
-    print("\n".join([*findings, f"{options.files} files, {options.calls} calls, {len(findings)} findings"]))
+    comparisons, findings = fuzz(options.files, options.calls, options.first)
+    totals = f"{options.files} files, {options.calls} calls, {comparisons} comparisons, {len(findings)} findings"
+    print("\n".join([*findings, totals]))
     return 1 if findings else 0
 
 

@@ -42,7 +42,7 @@ class Case(NamedTuple):
 class Target(NamedTuple):
     write: Callable[[Path], Any]
     read: Callable[[Path], Any]
-    check: Callable[[Path, Any], None] = lambda folder, answer: None
+    check: Callable[[Path, Any], bool | None] = lambda folder, answer: None  # True: it was compared with `reference/`
     weight: int = 1
     writes: bool = False  # into its folder
 
@@ -54,7 +54,7 @@ def check_scores(folder: Path, answer: Any) -> None:
             assert 0 <= one["score"] <= 1, one
 
 
-def check_words(folder: Path, answer: Any) -> None:
+def check_words(folder: Path, answer: Any) -> bool:
     """The words and scores that `reference/` computes from the same files, where it can read them."""
     check_scores(folder, answer)
     try:
@@ -62,10 +62,11 @@ def check_words(folder: Path, answer: Any) -> None:
             warnings.simplefilter("ignore")
             words = reference.fill_mask(TEXT, folder)
     except Exception:
-        return  # it checks nothing, so it fails in any way on files that we may repair
+        return False  # it checks nothing, so it fails in any way on files that we may repair
     scores = [score for score, _ in words]
     ours = [item["score"] for item in answer]
     assert len(ours) == len(scores) and np.allclose(ours, scores, rtol=1e-3, atol=1e-6), (ours, scores)
+    return True
 
 
 def check_finite(folder: Path, answer: Any) -> None:
@@ -231,10 +232,15 @@ TARGETS = {
 
 
 class Files:
-    """Makes cases in a folder; each leaves it as it found it."""
+    """Makes cases in a folder; each leaves it as it found it.
+
+    Attributes:
+        compared: whether the answer of the last case was compared with that of `reference/`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.compared = False
         self.names = [name for name, target in TARGETS.items() for _ in range(target.weight)]
 
     @contextmanager
@@ -253,10 +259,12 @@ class Files:
         else:
             path.write_bytes(mutation_for(path.name, rng)(original, rng))
 
+        self.compared = False
+
         def run() -> None:
             answer = target.read(folder)
             if path.name not in TOKENIZER_FILES or target.check is not check_words:
-                target.check(folder, answer)
+                self.compared = bool(target.check(folder, answer))
 
         try:
             yield Case(f"{name}: {path.relative_to(folder)}", run)

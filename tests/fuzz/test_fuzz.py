@@ -15,5 +15,6 @@ from tests.fuzz.__main__ import fuzz
     ids=["files", "calls", "all"],
 )
 def test_nothing_is_found(files, calls):
-    findings = fuzz(files, calls)
+    comparisons, findings = fuzz(files, calls)
     assert not findings, "\n".join(findings)
+    assert bool(comparisons) == bool(files), "no answer was compared with that of reference/"

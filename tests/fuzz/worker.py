@@ -1,4 +1,4 @@
-"""Runs cases in this process, under limits, and prints one line of JSON per case: `[number, finding or null]`.
+"""Runs cases in this process, under limits, and prints a line of JSON per case: `[number, finding or null, compared]`.
 
 python -m tests.fuzz.worker (files|calls) FIRST STOP FOLDER
 """
@@ -111,7 +111,7 @@ def main() -> None:
     for number in range(first, stop):
         with cases.case(number) as case:
             finding = run(case, kind, watch)
-        print(json.dumps([number, finding]), file=answers, flush=True)
+        print(json.dumps([number, finding, kind == "files" and cases.compared]), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -378,12 +378,18 @@ def test_what_has_a_length_and_positions_is_a_list(classifier, column):
     assert list(classifier.answers(column(TEXTS))) == list(classifier.answers(TEXTS))
 
 
-@pytest.mark.parametrize("module", ["pandas", "polars"])
-def test_a_series_is_a_list_and_a_table_is_not(classifier, module):
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("pandas", "inputs must have one dimension; give one column of the DataFrame"),
+        ("polars", "input 0 must be a text, not Series"),
+    ],
+)
+def test_a_series_is_a_list_and_a_table_is_not(classifier, module, message):
     library = pytest.importorskip(module)
     table = library.DataFrame({"text": TEXTS})
     assert classifier(table["text"]) == classifier(TEXTS)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=message):
         classifier(table)
 
 

@@ -442,7 +442,7 @@ def test_a_task_with_a_model_of_its_own(ner, tmp_path):
         pipeline("ner")
     with pytest.raises(TypeError, match="unknown option 'grouped_entities'"):
         pipeline("ner", ner.model, ner.tokenizer, grouped_entities=True)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="the checkpoint has no token-classification head"):
         pipeline("ner", write_model(tmp_path))
 
 

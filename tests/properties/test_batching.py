@@ -47,6 +47,8 @@ def test_micro_batches_have_no_gaps_and_equal_shares(lengths, number):
         parts = micro_batches(lengths)
     assert [index for part in parts for index in range(len(lengths))[part]] == list(range(len(lengths)))
     assert all(range(len(lengths))[part] for part in parts)
-    # Each has its share, give or take the sequences at its ends.
-    sizes = [sum(lengths[part]) for part in parts]
-    assert max(sizes) <= batching._MICRO_BATCH_TOKENS + max(lengths)
+    # Each has its share of a thread's tokens, give or take the sequences at its ends.
+    total = sum(lengths)
+    threads = number if total >= number * batching._MIN_THREAD_TOKENS else 1
+    share = min(total / threads, batching._MICRO_BATCH_TOKENS)
+    assert max(sum(lengths[part]) for part in parts) <= share + max(lengths)

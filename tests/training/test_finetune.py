@@ -237,6 +237,10 @@ def test_settings_that_the_model_or_the_data_exclude(base, files, tmp_path):
     (tmp_path / "a.tsv").write_text("text\tlabel\nx\tanimal\ny\tanimal\n", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"at least two labels, but the data have only \['animal'\]"):
         finetune(tmp_path, settings_for(base, files, train=str(tmp_path / "a.tsv")))
+    (tmp_path / "a.conll").write_text("the O\ncat O\n", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"a\.conll: a classifier needs at least two tags; .* only \['O'\]"):
+        changes = {"train": str(tmp_path / "a.conll"), "eval": str(tmp_path / "a.conll")}
+        finetune(tmp_path, settings_for(base, files, task="token-classification", **changes))
     (tmp_path / "b.tsv").write_text("text\tlabel\nx\tanimal\ny\tplant\n", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"b\.tsv, line 3: the label 'plant' does not occur in the training data"):
         finetune(tmp_path, settings_for(base, files, eval=str(tmp_path / "b.tsv")))

@@ -135,6 +135,7 @@ def test_divergence_raises_an_error_and_keeps_the_checkpoint(files, tmp_path, mo
         ({"masking": 1.5}, "masking must be a number above 0 and below 1, not 1.5"),
         ({"dropout": 1}, "dropout must be a number of at least 0 and below 1"),
         ({"length": 4}, "length must be an integer of at least 8"),
+        ({"last_length": 16}, "last_length must be at least length, not 16 and 32"),
     ],
 )
 def test_wrong_settings_are_named(changes, message):
@@ -149,6 +150,11 @@ def test_too_many_tokens_for_the_text(files, tmp_path):
     with pytest.raises(TrainingError, match=r"absent\.txt: no such file"):
         pretrain(tmp_path, [tmp_path / "absent.txt"], SETTINGS)
     assert pretrain(tmp_path, files, replace(SETTINGS, updates=1, warmup=1, decay=1))
+
+
+def test_a_batch_without_masked_tokens(files, tmp_path):
+    with pytest.raises(TrainingError, match="a batch has no masked tokens; increase batch_tokens or masking"):
+        pretrain(tmp_path, files, replace(SETTINGS, masking=1e-9))
 
 
 def test_the_command(files, tmp_path, capsys):

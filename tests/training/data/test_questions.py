@@ -48,6 +48,8 @@ def test_questions_that_cannot_be_used(tmp_path, changes, message):
 
 
 def test_json_in_another_format(tmp_path):
+    with pytest.raises(TrainingError, match=r"a\.json: not JSON: Expecting property name"):
+        read_squad(write(tmp_path / "a.json", "{"))
     with pytest.raises(TrainingError, match="not in SQuAD's format: it must be an object with a list 'data'"):
         read_squad(write(tmp_path / "a.json", "[]"))
     with pytest.raises(TrainingError, match="a paragraph must be an object with a list 'qas'"):

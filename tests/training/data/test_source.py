@@ -100,7 +100,19 @@ def test_files_too_large_for_memory_are_named(tmp_path):
         read_table(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', '{"a": 1, "a": 2}', "[" * 10**5, "{", ""])
-def test_what_is_not_json(text):
-    with pytest.raises(ValueError, match=r"\w"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("NaN", "NaN is not a JSON value"),
+        ("[1, Infinity]", "Infinity is not a JSON value"),
+        ('{"a": -Infinity}', "-Infinity is not a JSON value"),
+        ('{"a": 1, "a": 2}', "an object has the key 'a' twice"),
+        ("[" * 10**5, "nested too deeply"),
+        ("{", "Expecting property name"),
+        ("", "Expecting value"),
+    ],
+    ids=range(7),
+)
+def test_what_is_not_json(text, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         parse_json(text)

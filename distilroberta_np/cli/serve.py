@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 
 from ..errors import DistilRobertaError
 from .command import Command
@@ -60,6 +61,9 @@ def run(options: argparse.Namespace) -> int:
     for name in ("max_batch_tokens", "max_waiting_tokens", "max_batch_size"):
         if (value := getattr(options, name)) is not None and value < 1:
             options.parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    api_key = os.environ.get("DISTILROBERTA_NP_API_KEY") if options.api_key is None else options.api_key
+    if api_key is not None and not api_key.strip():  # such as that of a shell's variable which is not set
+        options.parser.error("the API key is empty; set it, or leave out --api-key and unset DISTILROBERTA_NP_API_KEY")
     try:
         import uvicorn
 
@@ -70,9 +74,9 @@ def run(options: argparse.Namespace) -> int:
         raise DistilRobertaError(
             f"serving needs {error.name}; install it with: pip install 'distilroberta-np[serve]'"
         ) from None
-    sources = [Source.parse(argument) for argument in options.model or ()] or [Source("default", None, None)]
     models = [
-        ServedModel(source, revision=options.revision, local_files_only=options.local_files_only) for source in sources
+        ServedModel(source, revision=options.revision, local_files_only=options.local_files_only)
+        for source in Source.parse_all(options.model or ())
     ]
     app = make_app(
         models,
@@ -80,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
             **({} if options.max_batch_tokens is None else {"max_batch_tokens": options.max_batch_tokens}),
             max_waiting_tokens=options.max_waiting_tokens,
             limits=Limits(batch_size=options.max_batch_size),
-            api_key=options.api_key or os.environ.get("DISTILROBERTA_NP_API_KEY"),
+            api_key=api_key,
             allowed_origins=options.allow_origin,
             access_log=not options.no_access_log,
         ),
@@ -88,6 +92,8 @@ def run(options: argparse.Namespace) -> int:
     for model in models:
         print(f"{model.name}: {', '.join(model.tasks)}")
     print(f"serving on http://{options.host}:{options.port}", flush=True)
+    # From here on, warnings are about requests: the log must not have their texts, nor Python remember each of them.
+    warnings.simplefilter("ignore", UserWarning)
     uvicorn.run(
         app,
         host=options.host,

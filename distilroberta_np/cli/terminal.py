@@ -11,7 +11,7 @@ from typing import Any
 
 from ..hub import default_model, resolve_model
 from ..messages import printable
-from ..pretrained import CONFIG, WEIGHTS
+from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, suggested: str | None = None) -> None:
@@ -29,7 +29,7 @@ def where_from(options: argparse.Namespace) -> dict[str, Any]:
     return {"revision": options.revision, "local_files_only": options.local_files_only}
 
 
-def find_model(options: argparse.Namespace, parts: Sequence[str] = (CONFIG, WEIGHTS)) -> Path:
+def find_model(options: argparse.Namespace, parts: Sequence[str] = (CONFIG, WEIGHTS, TOKENIZER)) -> Path:
     """The folder of the model that the command line names, or of the default one."""
     return resolve_model(options.model or default_model(), parts=parts, **where_from(options))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..hub import default_model, resolve_model
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM, RobertaModel
 from ..pipelines import Pipeline, pipeline
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.batching import attempt
 from ..sentence.cross_encoder import CrossEncoder
 from ..sentence.sentence_encoder import SentenceEncoder
@@ -57,11 +59,23 @@ class Source:
         """Read a folder, a name on the hub, or NAME=TASK:MODEL with either as MODEL. Raises ServeError."""
         name, equals, rest = argument.partition("=")
         if not equals:
-            return cls(Path(argument).name if Path(argument).is_dir() else argument, None, argument)
+            # Of "." too; but a link to a folder has the link's name.
+            folder = Path(os.path.abspath(argument))  # noqa: PTH100
+            return cls(folder.name if folder.is_dir() else argument, None, argument)
         task, colon, path = rest.partition(":")
         if not colon or not name or not path or task not in TASKS:
             raise ServeError(f"--model {argument}: write NAME=TASK:MODEL, with a task of {', '.join(TASKS)}")
         return cls(name, task, path)
+
+    @classmethod
+    def parse_all(cls, arguments: Sequence[str]) -> list[Source]:
+        """Read models that are served together; the default one if there are none. Raises ServeError."""
+        sources = [cls.parse(argument) for argument in arguments] or [cls("default", None, None)]
+        names = [source.name for source in sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ServeError(f"--model: several models have the name {name}; name them with NAME=TASK:MODEL")
+        return sources
 
 
 class ServedModel:
@@ -80,7 +94,12 @@ class ServedModel:
         self.folder = (
             default_model()
             if source.path is None
-            else resolve_model(source.path, revision=revision, local_files_only=local_files_only)
+            else resolve_model(
+                source.path,
+                revision=revision,
+                local_files_only=local_files_only,
+                parts=(CONFIG, WEIGHTS, TOKENIZER, MODULES),
+            )
         )
         self.task = source.task or _task_of(self.folder)
         self.tasks = TASKS[self.task]

@@ -34,12 +34,14 @@ def test_a_site(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["No mask.", "--out", "page.html"], "write exactly one"),
+        # A name is looked up, or fetched, with its tokenizer.
+        ([TEXT, "--site", "site", "--local-files-only", "--model", "org/none"], "(config, weights, tokenizer)"),
         ([TEXT, "--out", "missing/page.html"], "missing/page.html"),
     ],
 )
 def test_what_cannot_be_written(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["explain", *arguments, *MODEL]) == 2
+    assert main(["explain", *MODEL, *arguments]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

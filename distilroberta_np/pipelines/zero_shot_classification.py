@@ -41,7 +41,8 @@ class LabelRanking(TypedDict):
     scores: list[float]
 
 
-def _as_labels(name: str, value: Any) -> tuple[str, ...]:
+def as_labels(name: str, value: Any) -> tuple[str, ...]:
+    """Check labels: at least one, in a list or between commas. Raises TypeError, ValueError."""
     if isinstance(value, str):
         value = [label.strip() for label in value.split(",") if label.strip()]
     labels = as_texts(name, value)
@@ -57,7 +58,7 @@ class ZeroShotClassificationOptions(CallOptions, total=False):
         str | Iterable[str] | None,
         Option(
             (),
-            _as_labels,
+            as_labels,
             "the labels to choose from: several, or one string with commas between them",
             {"flag": "--labels", "nargs": "+", "metavar": "LABEL", "required": True},
         ),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..pipelines.fill_mask import DEFAULT_TOP_K
+from ..pipelines.zero_shot_classification import as_labels
 from . import tei
 from .loaded import ServedModel
-from .protocol import RequestError, Service, option
+from .protocol import RequestError, Service, estimated_tokens, option
 
 # The arguments of each task's pipeline that a request may set.
 _PARAMETERS = {
@@ -30,6 +32,10 @@ _PARAMETERS = {
     },
     "zero-shot-classification": {"candidate_labels", "hypothesis_template", "multi_label"},
 }
+# Defaults of the pipelines.
+_MAX_SEQ_LEN, _DOC_STRIDE, _TEMPLATE = 384, 128, "This example is {}."
+# What a template may have of the syntax of str.format, which can do far more: "{:>8000000000}" makes 8 GB.
+_LABEL_OR_BRACES = re.compile(r"\{0?\}|\{\{|\}\}")
 # huggingface_hub before this version reads {"labels", "scores"}; later ones and the JavaScript client a list.
 _LIST_FORM_SINCE = (1, 2)
 
@@ -57,10 +63,16 @@ async def answer(service: Service, task: str, name: str | None, body: dict[str, 
         return await _zero_shot(service, model, inputs, parameters, user_agent)
     if task == "text-classification":
         parameters = {"top_k": model.config.num_labels} | parameters
+    if task == "question-answering":
+        return await _answers(service, model, inputs, parameters)
+    texts = service.texts(inputs)
     if task == "token-classification":
         parameters = {"aggregation_strategy": "simple"} | parameters
-    items = _questions(service, inputs) if task == "question-answering" else service.texts(inputs)
-    results = await service.compute(model.predict(task, parameters), items)
+        _check_stride("stride", option(parameters, "stride", int, 0), model.max_length - 2)
+    if task == "fill-mask":
+        masks = sum(text.count(model.tokenizer.mask_token) for text in texts)
+        service.check_predictions(parameters.get("top_k", DEFAULT_TOP_K), masks)
+    results = await service.compute(model.predict(task, parameters), texts)
     return results if isinstance(inputs, list) or task == "text-classification" else results[0]
 
 
@@ -78,6 +90,31 @@ def task_of(body: dict[str, Any], model: ServedModel) -> str:
     return "feature-extraction" if model.task == "sentence-similarity" else model.task
 
 
+def _check_stride(name: str, stride: int, window: int) -> None:
+    """Raise RequestError if windows over a long text share most of their tokens: there could be one per token."""
+    if 2 * stride > window:
+        raise RequestError(f"{name} is {stride}; the limit is {window // 2}, half of a window")
+
+
+async def _answers(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any]) -> Any:
+    questions = _questions(service, inputs)
+    service.check_predictions(parameters.get("top_k", 1), len(questions))
+    window: int = option(parameters, "max_seq_len", int, min(model.max_length, _MAX_SEQ_LEN))
+    stride: int = option(parameters, "doc_stride", int, min(window // 2, _DOC_STRIDE))
+    _check_stride("doc_stride", stride, window)
+    longest: int = option(parameters, "max_question_len", int, window)
+
+    def cost(item: dict[str, str]) -> int:
+        """Tokens of all windows over the context: each begins with the question and `stride` tokens of the last one."""
+        question = min(len(model.tokenizer.encode(item["question"])), longest)
+        context, repeated = estimated_tokens(item["context"]), question + stride
+        # At least the context's, as the client's numbers can be negative: the pipeline refuses that later.
+        return max(context, question + context + context // max(1, window - repeated) * repeated)
+
+    results = await service.compute(model.predict("question-answering", parameters), questions, cost)
+    return results if isinstance(inputs, list) else results[0]
+
+
 def _questions(service: Service, inputs: Any) -> list[dict[str, str]]:
     """The questions of a request with their contexts. Raises RequestError."""
     items = inputs if isinstance(inputs, list) else [inputs]
@@ -93,13 +130,23 @@ def _questions(service: Service, inputs: Any) -> list[dict[str, str]]:
 async def _zero_shot(
     service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any], user_agent: str
 ) -> Any:
-    labels = parameters.get("candidate_labels")
-    labels = [label.strip() for label in labels.split(",")] if isinstance(labels, str) else labels
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise RequestError("candidate_labels must be a list of strings")
+    labels = as_labels("candidate_labels", parameters.get("candidate_labels"))
     service.check_batch(len(labels), "candidate_labels")
+    template: str = option(parameters, "hypothesis_template", str, _TEMPLATE)
+    if set("{}") & set(_LABEL_OR_BRACES.sub("", template)):
+        raise RequestError("hypothesis_template must have {} for the label, and no other braces but {{ and }}")
+    characters = len(labels) * len(template) + template.count("{") * sum(map(len, labels))
+    if characters > service.limits.text_characters:
+        raise RequestError(
+            f"hypothesis_template with each of candidate_labels has {characters} characters; the limit is "
+            f"{service.limits.text_characters}"
+        )
+
+    def cost(text: str) -> int:
+        return len(labels) * estimated_tokens(text) + characters // 4
+
     operation = model.predict("zero-shot-classification", {**parameters, "candidate_labels": labels})
-    results = await service.compute(operation, service.texts(inputs), factor=len(labels))
+    results = await service.compute(operation, service.texts(inputs), cost)
     version = re.search(r"\bhf_hub/(\d+)\.(\d+)", user_agent)
     if version is None or (int(version[1]), int(version[2])) >= _LIST_FORM_SINCE:
         results = [

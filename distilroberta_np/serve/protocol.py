@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,17 @@ class Limits:
     body_bytes: int = 2_000_000
     batch_size: int = 256
     text_characters: int = 100_000
+    tokens: int = 1_000_000  # that the model reads
+    top_k: int = 1000
+    predictions: int = 20_000  # top_k of each mask or question
+
+
+def estimated_tokens(item: Any) -> int:
+    """About how many tokens an input has: two special tokens, and one per four characters."""
+    if isinstance(item, str):
+        return 2 + len(item) // 4
+    values = item.values() if isinstance(item, dict) else item
+    return 2 + sum(estimated_tokens(value) for value in values if isinstance(value, str))
 
 
 @dataclass(frozen=True)
@@ -87,15 +98,32 @@ class Service:
                 f"{what} has a text of {len(text)} characters; the limit is {self.limits.text_characters}"
             )
 
-    async def compute(self, operation: Operation, items: Sequence[Any], factor: int = 1) -> list[Any]:
+    def check_predictions(self, top_k: Any, count: int) -> None:
+        """Raise RequestError if the predictions for masks or questions, each with its text, would be too many."""
+        if isinstance(top_k, int) and top_k > self.limits.top_k:
+            raise RequestError(f"top_k is {top_k}; the limit is {self.limits.top_k}")
+        if isinstance(top_k, int) and count * top_k > self.limits.predictions:
+            raise RequestError(
+                f"{count} masks or questions with a top_k of {top_k} have {count * top_k} predictions; the limit is "
+                f"{self.limits.predictions}"
+            )
+
+    async def compute(
+        self, operation: Operation, items: Sequence[Any], cost: Callable[[Any], int] = estimated_tokens
+    ) -> list[Any]:
         """Compute inputs and return their results. Raises RequestError for the first one that cannot be answered.
 
         Args:
             operation: what to compute.
             items: the inputs.
-            factor: how many sequences the model reads per input (zero-shot: one per label).
+            cost: about how many tokens the model reads for an input.
         """
-        results = await self.scheduler.submit(operation, items, [factor * _estimated_tokens(item) for item in items])
+        tokens = [cost(item) for item in items]
+        if sum(tokens) > self.limits.tokens:
+            raise RequestError(
+                f"the model would read about {sum(tokens)} tokens for this request; the limit is {self.limits.tokens}"
+            )
+        results = await self.scheduler.submit(operation, items, tokens)
         for result in results:
             if isinstance(result, Exception):
                 raise refused(result)
@@ -113,14 +141,6 @@ def refused(error: Exception) -> RequestError:
     if isinstance(error, ValueError | TypeError):
         return RequestError(str(error))
     return RequestError("internal error", 500, "Backend")
-
-
-def _estimated_tokens(item: Any) -> int:
-    """About how many tokens an input has: two special tokens, and one per four characters."""
-    if isinstance(item, str):
-        return 2 + len(item) // 4
-    values = item.values() if isinstance(item, dict) else item
-    return 2 + sum(_estimated_tokens(value) for value in values if isinstance(value, str))
 
 
 async def read_json(request: Request, limits: Limits) -> dict[str, Any]:

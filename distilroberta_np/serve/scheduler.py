@@ -55,7 +55,6 @@ class _Job:
     tokens: int
     result: asyncio.Future[Any]
     arrived: float = field(default_factory=time.monotonic)
-    taken: bool = False  # by the worker
 
 
 class Scheduler:
@@ -102,12 +101,13 @@ class Scheduler:
         self.metrics.queue_size(len(self._jobs))
         try:
             return [await job.result for job in jobs]
-        finally:
+        except asyncio.CancelledError:  # the client has gone
             for job in jobs:
                 job.result.cancel()  # no effect on those that are done
-                if not job.taken:
-                    job.taken = True
-                    self._waiting_tokens -= job.tokens
+            self._jobs = deque(job for job in self._jobs if not job.result.cancelled())
+            self._waiting_tokens = sum(job.tokens for job in self._jobs)
+            self.metrics.queue_size(len(self._jobs))
+            raise
 
     async def run(self) -> None:
         """Compute batches for as long as this task is not cancelled."""
@@ -145,11 +145,9 @@ class Scheduler:
         tokens = 0
         while self._jobs and (not batch or tokens + self._jobs[0].tokens <= self.max_batch_tokens):
             job = self._jobs.popleft()
-            if not job.taken:
-                job.taken = True
-                self._waiting_tokens -= job.tokens
-                batch.append(job)
-                tokens += job.tokens
+            self._waiting_tokens -= job.tokens
+            batch.append(job)
+            tokens += job.tokens
         self.metrics.queue_size(len(self._jobs))
         return batch
 

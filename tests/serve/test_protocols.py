@@ -58,6 +58,16 @@ def test_zero_shot_has_the_form_of_the_client(server, models):
     assert close(server.post("/models/nli", body, headers={"user-agent": "unknown/None; hf_hub/0.34.4"}), expected)
 
 
+def test_zero_shot_labels_and_template(server, models):
+    pipe = by_task(models, "zero-shot-classification").pipeline("zero-shot-classification")
+    parameters = {"candidate_labels": "cat, on,", "hypothesis_template": "{{{0}}} is {0}"}
+    answer = server.post("/models/nli", {"inputs": "a b", "parameters": parameters})
+    expected = pipe("a b", **parameters)
+    assert [row["label"] for row in answer] == expected["labels"]
+    assert sorted(expected["labels"]) == ["cat", "on"]
+    assert close([row["score"] for row in answer], expected["scores"])
+
+
 def test_embeddings_in_three_protocols(server, models):
     encoder = by_task(models, "sentence-similarity")._model
     expected = encoder.encode(["a b", "the cat"])
@@ -137,42 +147,107 @@ def test_descriptions(server, models):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("path", "body", "status", "message"),
     [
-        ("/", {"inputs": "no mask"}, 422),
-        ("/", {"inputs": 3}, 422),
-        ("/", {"inputs": []}, 400),
-        ("/", {"inputs": ["a <mask>", None]}, 422),
-        ("/", {}, 400),
-        ("/", [], 400),
-        ("/", {"inputs": "a <mask>", "parameters": {"top_k": "x"}}, 422),
-        ("/", {"inputs": "a <mask>", "parameters": {"unknown": 1}}, 422),
-        ("/", {"inputs": "a <mask>", "parameters": []}, 422),
-        ("/models/nobody", {"inputs": "a <mask>"}, 404),
-        ("/pipeline/fly/fill", {"inputs": "a <mask>"}, 404),
-        ("/models/fill", {"inputs": {"question": "a", "context": "b"}}, 424),
-        ("/models/nli", {"inputs": "a", "parameters": {"candidate_labels": []}}, 422),
-        ("/embed", {"inputs": ["a"] * 300}, 422),
-        ("/embed", {"inputs": "a", "normalize": 1}, 422),
-        ("/embed", {"inputs": "a", "dimensions": 0}, 422),
-        ("/embed", {"inputs": "a", "truncation_direction": "left"}, 422),
-        ("/embed", {"inputs": "a " * 600, "truncate": False}, 422),
-        ("/rerank", {"query": 1, "texts": ["a"]}, 422),
-        ("/rerank", {"query": "a", "texts": []}, 400),
-        ("/decode", {"ids": [10**9]}, 422),
-        ("/decode", {"ids": "x"}, 422),
-        ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 422),
-        ("/nowhere", {"inputs": "a"}, 404),
+        ("/", {"inputs": "no mask"}, 422, "No mask_token (<mask>) found on the input"),
+        ("/", {"inputs": 3}, 422, "inputs must be a string or a list of strings"),
+        ("/", {"inputs": []}, 400, "inputs is empty"),
+        ("/", {"inputs": ["a <mask>", None]}, 422, "inputs must be a string or a list of strings"),
+        ("/", {}, 400, "inputs is missing"),
+        ("/", [], 400, "the body must be a JSON object"),
+        ("/", {"inputs": "a <mask>", "parameters": {"top_k": "x"}}, 422, "top_k must be an integer, not 'x'"),
+        ("/", {"inputs": "a <mask>", "parameters": {"top_k": 1001}}, 422, "top_k is 1001; the limit is 1000"),
+        ("/", {"inputs": "<mask>" * 21, "parameters": {"top_k": 1000}}, 422, "have 21000 predictions"),
+        ("/", {"inputs": "a <mask>", "parameters": {"no": 1}}, 422, "fill-mask has no parameter no; there is targets,"),
+        ("/", {"inputs": "a <mask>", "parameters": []}, 422, "parameters must be of type dict"),
+        ("/models/nobody", {"inputs": "a <mask>"}, 404, "no model 'nobody' here; there is fill, mood,"),
+        ("/pipeline/fly/fill", {"inputs": "a <mask>"}, 404, "no task 'fly'; there is fill-mask,"),
+        (
+            "/models/fill",
+            {"inputs": {"question": "a", "context": "b"}},
+            424,
+            "no model here answers question-answering",
+        ),
+        ("/models/tags", {"inputs": "a", "parameters": {"stride": 256}}, 422, "stride is 256; the limit is 255"),
+        ("/models/answers", {"inputs": "a"}, 422, "inputs must have a question and a context, both strings"),
+        ("/models/answers", {"inputs": {"question": "a", "context": 1}}, 422, "must have a question and a context"),
+        (
+            "/models/answers",
+            {"inputs": {"question": "a", "context": "b"}, "parameters": {"doc_stride": 193}},
+            422,
+            "doc_stride is 193; the limit is 192",
+        ),
+        *(
+            ("/models/nli", {"inputs": "a", "parameters": parameters}, 422, message)
+            for parameters, message in (
+                ({"candidate_labels": []}, "You must include at least one label"),
+                ({"candidate_labels": 3}, "candidate_labels must be a list of strings, not 3"),
+                ({"candidate_labels": ["a", 3]}, "candidate_labels: every item must be a string, not 3"),
+                ({"candidate_labels": ["a"] * 257}, "candidate_labels has 257 entries; the limit is 256"),
+                *(
+                    ({"candidate_labels": ["a"], "hypothesis_template": template}, "hypothesis_template must have {}")
+                    for template in ("{:>8000000000}", "{0:>9}", "{!r}", "{0.__class__}", "{1}", "{", "{}}", "{{}")
+                ),
+                ({"candidate_labels": ["a"], "hypothesis_template": "no label"}, "formatting syntax such as {}"),
+                (
+                    {"candidate_labels": ["a" * 1000], "hypothesis_template": "{0}" * 100},
+                    "hypothesis_template with each of candidate_labels has 100300 characters; the limit is 100000",
+                ),
+            )
+        ),
+        ("/embed", {"inputs": ["a"] * 300}, 422, "inputs has 300 entries; the limit is 256"),
+        ("/embed", {"inputs": "a", "normalize": 1}, 422, "normalize must be a boolean"),
+        ("/embed", {"inputs": "a", "dimensions": 0}, 422, "dimensions must be between 1 and 16"),
+        ("/embed", {"inputs": "a", "truncation_direction": "left"}, 422, "truncation_direction must be right"),
+        ("/embed", {"inputs": "a " * 600, "truncate": False}, 422, "tokens; the limit is 512"),
+        ("/predict", {"inputs": [["a", "b", "c"]]}, 422, "an input has one text or a pair"),
+        ("/rerank", {"query": 1, "texts": ["a"]}, 422, "query must be a string"),
+        ("/rerank", {"query": "a", "texts": []}, 400, "texts is empty"),
+        ("/similarity", {"inputs": {"sentences": ["a"]}}, 422, "inputs must have a source_sentence, a string, and"),
+        ("/decode", {"ids": [10**9]}, 422, "ids must be between 0 and "),
+        ("/decode", {"ids": "x"}, 422, "ids must be a list of integers, or a list of those"),
+        ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 422, "encoding_format must be float or base64"),
+        ("/nowhere", {"inputs": "a"}, 404, "Not Found"),
     ],
 )
-def test_errors_are_well_formed(server, path, body, status):
+def test_errors_are_well_formed(server, path, body, status, message):
     got, headers, answer = server.request(path, body)
     assert got == status
     assert headers["content-type"].startswith("application/json")
-    message = answer["error"]["message"] if path == "/v1/embeddings" else answer["error"]
-    assert message
+    said = answer["error"]["message"] if path == "/v1/embeddings" else answer["error"]
+    assert message in said
     assert "Traceback" not in json.dumps(answer)
-    assert "(input" not in message  # an index within a batch means nothing to a client
+    assert "(input" not in said  # an index within a batch means nothing to a client
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/embed", {"inputs": "a" * 501}, "inputs has a text of 501 characters; the limit is 500"),
+        ("/rerank", {"query": "a" * 501, "texts": ["a"]}, "query has a text of 501 characters; the limit is 500"),
+        ("/models/fill", {"inputs": ["<mask>"] * 5}, "5 masks or questions with a top_k of 5 have 25 predictions"),
+        ("/models/fill", {"inputs": "<mask>", "parameters": {"top_k": 11}}, "top_k is 11; the limit is 10"),
+        (
+            "/models/answers",
+            {"inputs": [{"question": "a", "context": "b"}] * 3, "parameters": {"top_k": 7}},
+            "3 masks or questions with a top_k of 7 have 21 predictions; the limit is 20",
+        ),
+        # Next to so long a question each window has room for few more tokens of the context.
+        ("/models/answers", {"inputs": {"question": "a " * 240, "context": "a b" * 130}}, "the model would read about"),
+        ("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 20}}, "the model would read"),
+        ("/explain/fill", {"inputs": "<mask>" + " the cat sat on" * 4}, "the model would read about"),
+    ],
+)
+def test_what_a_request_costs_is_limited(models, path, body, message):
+    limits = Limits(text_characters=500, tokens=2000, top_k=10, predictions=20)
+    with running(make_app(models, Options(limits=limits, access_log=False))) as server:
+        status, _, answer = server.request(path, body)
+        assert status == 422
+        assert message in answer["error"]
+        server.post("/models/answers", {"inputs": {"question": "a", "context": "a b" * 130}})
+        server.post("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 10}})
+        server.post("/models/fill", {"inputs": "<mask>" + " the cat sat on" * 4})
+        assert server.request("/explain/fill", {"inputs": "the cat <mask>"})[0] == 200
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 100_000, b'"text"'])

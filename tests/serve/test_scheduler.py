@@ -116,6 +116,7 @@ def test_inputs_of_clients_that_have_gone_are_not_computed():
         await until(lambda: len(scheduler._jobs) == 2)
         gone.cancel()
         await until(lambda: scheduler._waiting_tokens == 9)
+        assert [job.item for job in scheduler._jobs] == [3]  # nothing keeps the text
         recorder.gate.set()
         assert await stays == [6]
         assert await first == [2]

@@ -32,7 +32,6 @@ from .telemetry import Metrics, log_access
 _PUBLIC = ("/", "/health", "/ping", "/metrics")
 _STATUS_NOBODY_READS = 499  # the client has gone; nginx's convention
 Answer = Callable[[Service, dict[str, Any]], Awaitable[Any]]
-ErrorForm = Callable[[RequestError], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -56,22 +55,6 @@ class Options:
     access_log: bool = True
 
 
-# -- errors, in each protocol's form ---------------------------------------------------------------------------------
-
-
-def _hub_error(error: RequestError) -> dict[str, Any]:
-    return {"error": str(error)}
-
-
-def _tei_error(error: RequestError) -> dict[str, Any]:
-    return {"error": str(error), "error_type": error.kind}
-
-
-def _openai_error(error: RequestError) -> dict[str, Any]:
-    kind = "invalid_request_error" if error.status < 429 else "server_error"
-    return {"error": {"message": str(error), "type": kind, "param": None, "code": error.status}}
-
-
 def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Starlette:
     """The application that serves loaded models."""
     metrics = Metrics()
@@ -86,9 +69,9 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
         finally:
             worker.cancel()
 
-    def post(path: str, answer: Answer, form: ErrorForm = _tei_error) -> Route:
+    def post(path: str, answer: Answer) -> Route:
         async def endpoint(request: Request) -> Response:
-            return await _respond(request, service, answer, form)
+            return await _respond(request, service, answer)
 
         return Route(path, endpoint, methods=["POST"])
 
@@ -107,12 +90,10 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
                 raise RequestError(f"no task {task!r:.80}; there is {', '.join(TASKS)}", 404)
             model = service.models[0] if name is None else service.find(name, *TASKS)
             asked = task or inference_api.task_of(body, model)
-            if asked == "text-ranking":
-                return await tei.rerank(service, body, name)
             user_agent = request.headers.get("user-agent", "")
             return await inference_api.answer(service, asked, name, body, user_agent)
 
-        return await _respond(request, service, answer, _hub_error)
+        return await _respond(request, service, answer)
 
     async def explain(request: Request) -> Response:
         """POST /explain/ID: the page that walks a sentence through a masked language model, as HTML."""
@@ -124,7 +105,7 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
             cost = functools.partial(_cost_of_explaining, model)
             return (await service.compute(model.explain(), service.texts(inputs), cost))[0]
 
-        return await _respond(request, service, answer, _hub_error, HTMLResponse)
+        return await _respond(request, service, answer, HTMLResponse)
 
     page = (resources.files(__package__) / "static" / "index.html").read_text(encoding="utf-8")
     routes = [
@@ -149,16 +130,16 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
         post("/similarity", tei.similarity),
         post("/tokenize", tei.tokenize),
         post("/decode", tei.decode),
-        post("/v1/embeddings", openai_api.embeddings, _openai_error),
-        post("/embeddings", openai_api.embeddings, _openai_error),
+        post("/v1/embeddings", openai_api.embeddings),
+        post("/embeddings", openai_api.embeddings),
     ]
     middleware = [Middleware(_Gate, options=options, metrics=metrics, routes=[route.path for route in routes])]
     if options.allowed_origins:
         methods, headers = ["GET", "POST"], ["authorization", "content-type"]
         origins = list(options.allowed_origins)
-        middleware.append(
-            Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
-        )
+        # Before the gate: browsers ask without a key whether they may send one, and read no answer without its headers.
+        cors = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
+        middleware.insert(0, cors)
     return Starlette(
         routes=routes,
         middleware=middleware,
@@ -168,13 +149,13 @@ def make_app(models: Sequence[ServedModel], options: Options = Options()) -> Sta
 
 
 async def _respond(
-    request: Request, service: Service, answer: Answer, form: ErrorForm, response: type[Response] = JSONResponse
+    request: Request, service: Service, answer: Answer, response: type[Response] = JSONResponse
 ) -> Response:
     """Answer a request, unless its client goes away first; then its inputs are dropped from the queue."""
     try:
         body = await read_json(request, service.limits)
     except RequestError as error:
-        return _error_response(error, form)
+        return _error_response(error, request.scope["path"])
     except ClientDisconnect:
         return Response(status_code=_STATUS_NOBODY_READS)
     computing = asyncio.ensure_future(answer(service, body))
@@ -185,7 +166,7 @@ async def _respond(
             return Response(status_code=_STATUS_NOBODY_READS)
         return response(computing.result())
     except Exception as error:
-        return _error_response(refused(error), form)
+        return _error_response(refused(error), request.scope["path"])
     finally:
         gone.cancel()
         computing.cancel()
@@ -196,17 +177,24 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _error_response(error: RequestError, form: ErrorForm) -> Response:
-    return JSONResponse(form(error), error.status, error.headers)
+def _error_response(error: RequestError, path: str) -> Response:
+    """An error in the form of the protocol that a path belongs to: OpenAI's, the hub's, or else TEI's."""
+    content: dict[str, Any] = {"error": str(error)}
+    if path.startswith(("/v1/", "/embeddings")):
+        kind = "invalid_request_error" if error.status < 429 else "server_error"
+        content = {"error": {"message": str(error), "type": kind, "param": None, "code": error.status}}
+    elif path != "/" and not path.startswith(("/models", "/pipeline", "/explain")):
+        content["error_type"] = error.kind
+    return JSONResponse(content, error.status, error.headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return _error_response(RequestError(error.detail, error.status_code, headers=error.headers), request.scope["path"])
 
 
-async def _internal_error(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "internal error"}, 500)
+async def _internal_error(request: Request, _: Exception) -> Response:
+    return _error_response(RequestError("internal error", 500, "Backend"), request.scope["path"])
 
 
 def _cost_of_explaining(model: ServedModel, text: str) -> int:
@@ -228,7 +216,7 @@ def _about(model: ServedModel) -> dict[str, Any]:
 
 
 class _Gate:
-    """Checks the API key, counts every request, and writes the access log."""
+    """Checks the API key, counts requests, and writes the access log."""
 
     def __init__(self, app: ASGIApp, options: Options, metrics: Metrics, routes: Sequence[str]) -> None:
         self.app, self.options, self.metrics = app, options, metrics
@@ -251,7 +239,9 @@ class _Gate:
             if self._may_pass(scope):
                 await self.app(scope, receive, watch)
             else:
-                await Response(status_code=401)(scope, receive, watch)
+                message = "the API key is missing or wrong; send it as Authorization: Bearer KEY"
+                error = RequestError(message, 401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
+                await _error_response(error, scope["path"])(scope, receive, watch)
         finally:
             seconds, route = time.monotonic() - started, self._route(scope["path"])
             self.metrics.request(route, seconds, status)

@@ -42,12 +42,12 @@ _LIST_FORM_SINCE = (1, 2)
 
 async def answer(service: Service, task: str, name: str | None, body: dict[str, Any], user_agent: str) -> Any:
     """Answer a request for a task, with the model of a name or the first that fits. Raises RequestError."""
+    if task == "text-ranking":
+        return await tei.rerank(service, body, name)
     if "inputs" not in body:
         raise RequestError("inputs is missing", 400)
     if task == "sentence-similarity":
         return await tei.similarity(service, body, name)
-    if task == "text-ranking":
-        return await tei.rerank(service, body, name)
     if task == "feature-extraction":
         return await _features(service, name, body)
     model = service.find(name, task)

@@ -48,10 +48,17 @@ _POST: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "/predict": ("Labels of texts or pairs", _object({"inputs": _ANY}, _PREDICT), _array(_ANY)),
     "/rerank": (
         "Texts by their score for a query",
-        _object({"query": _STRING, "texts": _array(_STRING)}, {"raw_scores": _BOOLEAN, "return_text": _BOOLEAN}),
+        _object(
+            {"query": _STRING, "texts": _array(_STRING)},
+            {"raw_scores": _BOOLEAN, "return_text": _BOOLEAN, **_TRUNCATION},
+        ),
         _array(_object({"index": _INTEGER, "score": _NUMBER}, {"text": _STRING})),
     ),
-    "/similarity": ("Cosines of a sentence with others", _object({"inputs": _SENTENCES}), _array(_NUMBER)),
+    "/similarity": (
+        "Cosines of a sentence with others",
+        _object({"inputs": _SENTENCES}, {"parameters": _object({}, {"prompt_name": _STRING, **_TRUNCATION})}),
+        _array(_NUMBER),
+    ),
     "/tokenize": ("Tokens of texts", _object({"inputs": _TEXTS}, _SPECIAL), _array(_array(_ANY))),
     "/decode": (
         "Texts of token ids",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from ..errors import PipelineException
+from ..errors import CheckpointError, PipelineException
+from ..messages import printable
 from .loaded import ServedModel
 from .scheduler import Operation, OverloadError, Scheduler
 
@@ -24,9 +26,9 @@ class RequestError(Exception):
     """
 
     def __init__(
-        self, message: str, status: int = 422, kind: str = "Validation", headers: dict[str, str] | None = None
+        self, message: str, status: int = 422, kind: str = "Validation", headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))  # lone surrogates of a request cannot be sent
         self.status, self.kind, self.headers = status, kind, headers
 
 
@@ -79,15 +81,15 @@ class Service:
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise RequestError(f"{what} must be a string or a list of strings")
-        if not texts:
-            raise RequestError(f"{what} is empty", 400, "Empty")
         self.check_batch(len(texts), what)
         for text in texts:
             self.check_text(text, what)
         return texts
 
     def check_batch(self, size: int, what: str = "inputs") -> None:
-        """Raise RequestError if a batch is too large."""
+        """Raise RequestError if a batch is empty or too large."""
+        if size == 0:
+            raise RequestError(f"{what} is empty", 400, "Empty")
         if size > self.limits.batch_size:
             raise RequestError(f"{what} has {size} entries; the limit is {self.limits.batch_size}")
 
@@ -138,7 +140,9 @@ def refused(error: Exception) -> RequestError:
         return RequestError(str(error), 429, "Overloaded", {"Retry-After": str(error.retry_after)})
     if isinstance(error, PipelineException):
         return RequestError(error.reason)  # without the index, which is that of the batch
-    if isinstance(error, ValueError | TypeError):
+    if isinstance(error, CheckpointError):  # a ValueError, but none of the client's: such as of a file that has changed
+        print(f"distilroberta-np: {error}", file=sys.stderr, flush=True)
+    elif isinstance(error, ValueError | TypeError):
         return RequestError(str(error))
     return RequestError("internal error", 500, "Backend")
 

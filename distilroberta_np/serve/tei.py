@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ EMBEDDING = ("sentence-similarity", "feature-extraction")
 async def embed(service: Service, body: dict[str, Any], name: str | None = None) -> list[list[float]]:
     """POST /embed: one embedding per input."""
     model = service.find(name, *EMBEDDING)
-    texts = _inputs(service, model, body)
+    texts = service.texts(body.get("inputs"))
+    _check_lengths(model, body, [[text] for text in texts])
     operation = model.embed(
         normalize=option(body, "normalize", bool, True),
         prompt_name=option(body, "prompt_name", str),
@@ -29,7 +31,10 @@ async def embed(service: Service, body: dict[str, Any], name: str | None = None)
 async def embed_all(service: Service, body: dict[str, Any]) -> list[Any]:
     """POST /embed_all: one embedding per token of each input."""
     model = service.find(None, *EMBEDDING)
-    results = await service.compute(model.predict("feature-extraction", {}), _inputs(service, model, body))
+    texts = service.texts(body.get("inputs"))
+    _check_lengths(model, body, [[text] for text in texts])
+    options = {"tokenize_kwargs": {"truncation": True, "max_length": model.max_length}}
+    results = await service.compute(model.predict("feature-extraction", options), texts)
     return [result[0] for result in results]
 
 
@@ -38,14 +43,13 @@ async def predict(service: Service, body: dict[str, Any]) -> Any:
     model = service.find(None, "text-classification")
     inputs = body.get("inputs")
     batch = isinstance(inputs, list) and all(isinstance(item, list) for item in inputs)
-    items = []
-    for item in inputs if isinstance(inputs, list) and batch else [inputs]:
-        texts = service.texts(item)
-        if len(texts) > 2:
-            raise RequestError("an input has one text or a pair; write a batch as a list of lists")
-        items.append(texts[0] if len(texts) == 1 else {"text": texts[0], "text_pair": texts[1]})
-    service.check_batch(len(items))
-    options: dict[str, Any] = {"top_k": model.config.num_labels, "truncation": option(body, "truncate", bool, True)}
+    rows = [service.texts(item) for item in (inputs if isinstance(inputs, list) and batch else [inputs])]
+    service.check_batch(len(rows))
+    if any(len(texts) > 2 for texts in rows):
+        raise RequestError("an input has one text or a pair; write a batch as a list of lists")
+    _check_lengths(model, body, rows)
+    items = [texts[0] if len(texts) == 1 else {"text": texts[0], "text_pair": texts[1]} for texts in rows]
+    options: dict[str, Any] = {"top_k": model.config.num_labels, "truncation": True}
     if option(body, "raw_scores", bool, False):
         options["function_to_apply"] = "none"
     results = await service.compute(model.predict("text-classification", options), items)
@@ -59,6 +63,7 @@ async def rerank(service: Service, body: dict[str, Any], name: str | None = None
     if not isinstance(query, str):
         raise RequestError("query must be a string")
     service.check_text(query, "query")
+    _check_lengths(model, body, [[query, text] for text in texts])
     operation = model.rank(raw_scores=option(body, "raw_scores", bool, False))
     scores = await service.compute(operation, [(query, text) for text in texts])
     order = sorted(range(len(texts)), key=lambda index: (-scores[index], index))
@@ -77,6 +82,7 @@ async def similarity(service: Service, body: dict[str, Any], name: str | None = 
     texts = service.texts([inputs["source_sentence"], *service.texts(inputs.get("sentences"), "sentences")])
     model = service.find(name, *EMBEDDING)
     parameters = option(body, "parameters", dict, {})
+    _check_lengths(model, parameters, [[text] for text in texts])
     operation = model.embed(normalize=True, prompt_name=option(parameters, "prompt_name", str))
     source, *others = await service.compute(operation, texts)
     similarities: list[float] = (np.array(others) @ source).tolist()
@@ -123,18 +129,17 @@ def info(service: Service) -> dict[str, Any]:
     """GET /info: the first model and the limits."""
     model = service.models[0]
     labels = {"id2label": model.config.id2label, "label2id": model.config.label2id}
-    kinds = {
-        "sentence-similarity": {"embedding": {"pooling": "mean"}},
-        "feature-extraction": {"embedding": {"pooling": "mean"}},
-        "text-ranking": {"reranker": labels},
-        "text-classification": {"classifier": labels},
-    }
+    kind: dict[str, Any] = {model.task: {}}
+    if model.task in EMBEDDING:
+        kind = {"embedding": {"pooling": "+".join(model.sentence_encoder.pooling.modes)}}
+    elif model.task in ("text-ranking", "text-classification"):
+        kind = {"reranker" if model.task == "text-ranking" else "classifier": labels}
     return {
         "model_id": model.name,
         "model_sha": None,
         "model_dtype": "float32",
         "served_model_name": model.name,
-        "model_type": kinds.get(model.task, {model.task: {}}),
+        "model_type": kind,
         "max_input_length": model.max_length,
         "max_batch_tokens": service.scheduler.max_batch_tokens,
         "max_client_batch_size": service.limits.batch_size,
@@ -143,14 +148,12 @@ def info(service: Service) -> dict[str, Any]:
     }
 
 
-def _inputs(service: Service, model: ServedModel, body: dict[str, Any]) -> list[str]:
-    """The texts of a request, cut to the model's length unless the request forbids it. Raises RequestError."""
-    texts = service.texts(body.get("inputs"))
-    if str(body.get("truncation_direction", "right")).lower() != "right":
+def _check_lengths(model: ServedModel, options: dict[str, Any], inputs: Sequence[list[str]]) -> None:
+    """Raise RequestError if a text, or a pair, is too long and may not be truncated, or only on the left."""
+    if option(options, "truncation_direction", str, "right").lower() != "right":
         raise RequestError("truncation_direction must be right")
-    if not option(body, "truncate", bool, True):
-        for text in texts:
-            length = len(model.tokenizer.encode(text))
+    if not option(options, "truncate", bool, True):
+        for texts in inputs:
+            length = len(model.tokenizer.encode(*texts))
             if length > model.max_length:
-                raise RequestError(f"inputs has a text of {length} tokens; the limit is {model.max_length}")
-    return texts
+                raise RequestError(f"an input has {length} tokens; the limit is {model.max_length}")

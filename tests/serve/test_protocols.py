@@ -4,12 +4,15 @@ import base64
 import concurrent.futures
 import json
 import socket
+import threading
+import time
 
 import numpy as np
 import pytest
 
 pytest.importorskip("uvicorn", reason="needs the serve extra: pip install '.[serve]'")
 
+from distilroberta_np.errors import CheckpointError
 from distilroberta_np.serve.app import Options, make_app
 from distilroberta_np.serve.protocol import Limits
 from tests.support.answers import close
@@ -86,6 +89,13 @@ def test_embeddings_in_three_protocols(server, models):
     assert np.allclose(short, expected[:1, :3] / np.linalg.norm(expected[0, :3]), atol=1e-5)
 
 
+def test_token_embeddings_of_a_long_text_are_truncated(server, models):
+    encoder = by_task(models, "sentence-similarity")._model
+    (answer,) = server.post("/embed_all", {"inputs": "the cat " * 600})
+    assert np.allclose(answer, encoder.encode("the cat " * 600, output_value="token_embeddings"), atol=1e-5)
+    assert len(answer) == 512
+
+
 def test_similarity(server, models):
     encoder = by_task(models, "sentence-similarity")._model
     body = {"inputs": {"source_sentence": "a b", "sentences": ["the cat", "a b"]}}
@@ -136,6 +146,7 @@ def test_tokenize_and_decode(server):
 def test_descriptions(server, models):
     assert server.request("/health")[0] == 200
     assert server.request("/info")[2]["model_id"] == "fill"
+    assert server.request("/info")[2]["model_type"] == {"fill-mask": {}}
     assert [model["id"] for model in server.request("/v1/models")[2]["data"]] == [model.name for model in models]
     description = server.request("/openapi.json")[2]
     for path, methods in description["paths"].items():
@@ -144,6 +155,18 @@ def test_descriptions(server, models):
     metrics = server.request("/metrics")[2].decode()
     assert 'te_request_count{method="/health"}' in metrics
     assert "te_queue_size 0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        ("sentence-similarity", {"embedding": {"pooling": "cls"}}),
+        ("text-ranking", {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}}),
+    ],
+)
+def test_info_has_the_kind_of_model(models, task, kind):
+    with running(make_app([by_task(models, task)], Options(access_log=False))) as server:
+        assert server.request("/info")[2]["model_type"] == kind
 
 
 @pytest.mark.parametrize(
@@ -159,6 +182,7 @@ def test_descriptions(server, models):
         ("/", {"inputs": "a <mask>", "parameters": {"top_k": 1001}}, 422, "top_k is 1001; the limit is 1000"),
         ("/", {"inputs": "<mask>" * 21, "parameters": {"top_k": 1000}}, 422, "have 21000 predictions"),
         ("/", {"inputs": "a <mask>", "parameters": {"no": 1}}, 422, "fill-mask has no parameter no; there is targets,"),
+        ("/", {"inputs": "a <mask>", "parameters": {"\ud800": 1}}, 422, "no parameter \\ud800;"),
         ("/", {"inputs": "a <mask>", "parameters": []}, 422, "parameters must be of type dict"),
         ("/models/nobody", {"inputs": "a <mask>"}, 404, "no model 'nobody' here; there is fill, mood,"),
         ("/pipeline/fly/fill", {"inputs": "a <mask>"}, 404, "no task 'fly'; there is fill-mask,"),
@@ -169,6 +193,7 @@ def test_descriptions(server, models):
             "no model here answers question-answering",
         ),
         ("/models/tags", {"inputs": "a", "parameters": {"stride": 256}}, 422, "stride is 256; the limit is 255"),
+        ("/models/answers", {"inputs": []}, 400, "inputs is empty"),
         ("/models/answers", {"inputs": "a"}, 422, "inputs must have a question and a context, both strings"),
         ("/models/answers", {"inputs": {"question": "a", "context": 1}}, 422, "must have a question and a context"),
         (
@@ -199,12 +224,30 @@ def test_descriptions(server, models):
         ("/embed", {"inputs": "a", "normalize": 1}, 422, "normalize must be a boolean"),
         ("/embed", {"inputs": "a", "dimensions": 0}, 422, "dimensions must be between 1 and 16"),
         ("/embed", {"inputs": "a", "truncation_direction": "left"}, 422, "truncation_direction must be right"),
-        ("/embed", {"inputs": "a " * 600, "truncate": False}, 422, "tokens; the limit is 512"),
+        ("/embed", {"inputs": "a", "truncation_direction": 1}, 422, "truncation_direction must be of type str"),
+        *(
+            (path, body | {"truncate": False}, 422, "tokens; the limit is 512")
+            for path, body in (
+                ("/embed", {"inputs": "a " * 600}),
+                ("/embed_all", {"inputs": ["a", "a " * 600]}),
+                ("/predict", {"inputs": [["a"], ["a", "a " * 600]]}),
+                ("/rerank", {"query": "a " * 300, "texts": ["a", "a " * 300]}),
+            )
+        ),
+        (
+            "/similarity",
+            {"inputs": {"source_sentence": "a", "sentences": ["a " * 600]}, "parameters": {"truncate": False}},
+            422,
+            "tokens; the limit is 512",
+        ),
+        ("/predict", {"inputs": "a", "truncation_direction": "Left"}, 422, "truncation_direction must be right"),
+        ("/predict", {"inputs": []}, 400, "inputs is empty"),
         ("/predict", {"inputs": [["a", "b", "c"]]}, 422, "an input has one text or a pair"),
         ("/rerank", {"query": 1, "texts": ["a"]}, 422, "query must be a string"),
         ("/rerank", {"query": "a", "texts": []}, 400, "texts is empty"),
         ("/similarity", {"inputs": {"sentences": ["a"]}}, 422, "inputs must have a source_sentence, a string, and"),
         ("/decode", {"ids": [10**9]}, 422, "ids must be between 0 and "),
+        ("/decode", {"ids": []}, 400, "ids is empty"),
         ("/decode", {"ids": "x"}, 422, "ids must be a list of integers, or a list of those"),
         ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 422, "encoding_format must be float or base64"),
         ("/nowhere", {"inputs": "a"}, 404, "Not Found"),
@@ -248,6 +291,15 @@ def test_what_a_request_costs_is_limited(models, path, body, message):
         server.post("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 10}})
         server.post("/models/fill", {"inputs": "<mask>" + " the cat sat on" * 4})
         assert server.request("/explain/fill", {"inputs": "the cat <mask>"})[0] == 200
+
+
+def test_an_error_of_the_server_is_not_the_clients(server, models, monkeypatch, capfd):
+    def fail(*_, **__):
+        raise CheckpointError("/srv/mood/model.safetensors has changed")
+
+    monkeypatch.setattr(by_task(models, "fill-mask").pipeline("fill-mask"), "answers", fail)
+    assert server.request("/", {"inputs": "a <mask>"})[::2] == (500, {"error": "internal error"})
+    assert "distilroberta-np: /srv/mood/model.safetensors has changed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 100_000, b'"text"'])
@@ -295,6 +347,10 @@ def test_the_api_key(models):
         assert server.request("/", {"inputs": "a <mask>"}, headers={"authorization": "Bearer other"})[0] == 401
         assert server.request("/", {"inputs": "a <mask>"}, headers={"authorization": "Bearer secret"})[0] == 200
         assert server.request("/info")[0] == 401
+        message = "the API key is missing or wrong; send it as Authorization: Bearer KEY"
+        assert server.request("/models/fill", {"inputs": "a <mask>"})[2] == {"error": message}
+        assert server.request("/embed", {"inputs": "a"})[2] == {"error": message, "error_type": "Unauthorized"}
+        assert server.request("/v1/embeddings", {"input": "a"})[2]["error"]["message"] == message
         assert [server.request(path)[0] for path in ("/", "/health", "/metrics")] == [200] * 3
 
 
@@ -305,16 +361,44 @@ def test_other_origins_are_allowed_only_if_named(models, server):
         assert "access-control-allow-origin" not in other.request("/health", headers={"origin": "http://b"})[1]
 
 
-def test_overload_is_429_with_retry_after(models):
-    options = Options(max_batch_tokens=1, max_waiting_tokens=20, limits=Limits(batch_size=1000), access_log=False)
-    with running(make_app(models[:1], options)) as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
-        requests = [pool.submit(server.request, "/", {"inputs": ["a <mask>"] * 50}) for _ in range(32)]
-        results = [request.result() for request in requests]
-        assert {status for status, _, _ in results} == {200, 429}
-        for status, headers, answer in results:
-            if status == 429:
-                assert int(headers["retry-after"]) >= 1
-                assert answer["error"]
+def test_other_origins_can_send_a_key(models):
+    options = Options(allowed_origins=["http://a"], api_key="secret", access_log=False)
+    with running(make_app(models[:1], options)) as server:
+        asked = {
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type",
+        }
+        status, headers, _ = server.request("/", headers={"origin": "http://a", **asked}, method="OPTIONS")
+        assert (status, headers["access-control-allow-origin"]) == (200, "http://a")
+        assert "authorization" in headers["access-control-allow-headers"].lower()
+        status, headers, _ = server.request("/", {"inputs": "a <mask>"}, headers={"origin": "http://a"})
+        assert (status, headers["access-control-allow-origin"]) == (401, "http://a")
+
+
+def test_overload_is_429_with_retry_after(models, monkeypatch):
+    pipe, begun, hold = models[0].pipeline("fill-mask"), threading.Event(), threading.Event()
+    answers = pipe.answers
+
+    def held(*arguments, **options):
+        begun.set()
+        assert hold.wait(30)
+        return answers(*arguments, **options)
+
+    monkeypatch.setattr(pipe, "answers", held)
+    options = Options(max_waiting_tokens=20, access_log=False)
+    with running(make_app(models[:1], options)) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        try:
+            accepted = [pool.submit(server.post, "/", {"inputs": "a <mask>"})]
+            assert begun.wait(30)
+            accepted.append(pool.submit(server.post, "/", {"inputs": ["a <mask>"] * 50}))
+            while b"te_queue_size 50" not in server.request("/metrics")[2]:
+                time.sleep(0.01)
+            status, headers, answer = server.request("/", {"inputs": "a <mask>"})
+        finally:
+            hold.set()
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert "the server is overloaded; try again in 1 s" in answer["error"]
+        assert [len(request.result()) for request in accepted] == [5, 50]
         assert server.post("/", {"inputs": "a <mask>"})
 
 

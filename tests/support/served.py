@@ -16,10 +16,10 @@ class Server:
     def __init__(self, address):
         self.address = address
 
-    def request(self, path, body=None, headers=(), raw=None):
+    def request(self, path, body=None, headers=(), raw=None, method=None):
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.address + path, data, {"content-type": "application/json", **dict(headers)}
+            self.address + path, data, {"content-type": "application/json", **dict(headers)}, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as response:

@@ -54,6 +54,8 @@ def test_huggingface_inference(run, models):
     expected = pipelines["fill"].pipeline("fill-mask")("a <mask>", top_k=2)
     assert [row["token"] for row in answers["filled"]] == [row["token"] for row in expected]
     assert {row["label"] for row in answers["labels"]} == {"bad", "fair", "good"}
+    entities = pipelines["tags"].pipeline("token-classification")("the cat", aggregation_strategy="simple")
+    assert len(answers["entities"]) == len(entities) > 0
     assert all(row["entity_group"] for row in answers["entities"])
     assert answers["answer"]["answer"]
     assert {row["label"] for row in answers["zeroShot"]} == {"cat", "on"}

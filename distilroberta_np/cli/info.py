@@ -17,7 +17,6 @@ from ..config import RobertaConfig
 from ..layers.params import tree_leaves
 from ..models.masked_lm import masked_lm_keys
 from ..models.roberta import stored_roberta_keys
-from ..pretrained import CONFIG, TOKENIZER, WEIGHTS
 from ..tokenizer import RobertaTokenizer
 from .command import Command
 from .terminal import add_model_arguments, find_model, print_table
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    facts = describe(find_model(options, (CONFIG, WEIGHTS, TOKENIZER)))
+    facts = describe(find_model(options))
     if options.json:
         print(json.dumps(facts))
         return 0

@@ -29,9 +29,9 @@ def where_from(options: argparse.Namespace) -> dict[str, Any]:
     return {"revision": options.revision, "local_files_only": options.local_files_only}
 
 
-def find_model(options: argparse.Namespace, parts: Sequence[str] = (CONFIG, WEIGHTS, TOKENIZER)) -> Path:
+def find_model(options: argparse.Namespace) -> Path:
     """The folder of the model that the command line names, or of the default one."""
-    return resolve_model(options.model or default_model(), parts=parts, **where_from(options))
+    return resolve_model(options.model or default_model(), parts=(CONFIG, WEIGHTS, TOKENIZER), **where_from(options))
 
 
 def print_table(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:

@@ -161,5 +161,7 @@ async def _features(service: Service, name: str | None, body: dict[str, Any]) ->
     if model.task == "sentence-similarity":
         return await tei.embed(service, {"normalize": False, **body}, name)
     inputs = body["inputs"]
-    results = await service.compute(model.predict("feature-extraction", {}), service.texts(inputs))
+    texts = service.texts(inputs)
+    service.check_features(model, texts)
+    results = await service.compute(model.predict("feature-extraction", {}), texts)
     return results[0] if isinstance(inputs, str) else results

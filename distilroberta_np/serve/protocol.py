@@ -42,6 +42,7 @@ class Limits:
     tokens: int = 1_000_000  # that the model reads
     top_k: int = 1000
     predictions: int = 20_000  # top_k of each mask or question
+    features: int = 10_000_000  # numbers: of each token one per dimension
 
 
 def estimated_tokens(item: Any) -> int:
@@ -108,6 +109,15 @@ class Service:
             raise RequestError(
                 f"{count} masks or questions with a top_k of {top_k} have {count * top_k} predictions; the limit is "
                 f"{self.limits.predictions}"
+            )
+
+    def check_features(self, model: ServedModel, texts: Sequence[str]) -> None:
+        """Raise RequestError if the features of all tokens could be too many numbers. A token has at least a byte."""
+        tokens = sum(min(model.max_length, 2 + len(text.encode(errors="replace"))) for text in texts)
+        if tokens * model.config.hidden_size > self.limits.features:
+            most = self.limits.features // model.config.hidden_size
+            raise RequestError(
+                f"inputs could have {tokens} tokens with features; the limit is {most}: send fewer texts"
             )
 
     async def compute(

@@ -131,7 +131,7 @@ class Scheduler:
             await self._wait_for(len(self._jobs) + len(batch), _PATIENCE * seconds)
 
     async def _wait_for(self, inputs: int, seconds: float) -> None:
-        """Wait until so many inputs or a batch's tokens are waiting, but no longer than some seconds."""
+        """Wait until this many inputs, or a full batch of tokens, are waiting, but no longer than some seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while len(self._jobs) < inputs and self._waiting_tokens < self.max_batch_tokens:

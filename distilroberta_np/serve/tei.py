@@ -33,6 +33,7 @@ async def embed_all(service: Service, body: dict[str, Any]) -> list[Any]:
     model = service.find(None, *EMBEDDING)
     texts = service.texts(body.get("inputs"))
     _check_lengths(model, body, [[text] for text in texts])
+    service.check_features(model, texts)
     options = {"tokenize_kwargs": {"truncation": True, "max_length": model.max_length}}
     results = await service.compute(model.predict("feature-extraction", options), texts)
     return [result[0] for result in results]

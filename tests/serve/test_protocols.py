@@ -279,10 +279,12 @@ def test_errors_are_well_formed(server, path, body, status, message):
         ("/models/answers", {"inputs": {"question": "a " * 240, "context": "a b" * 130}}, "the model would read about"),
         ("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 20}}, "the model would read"),
         ("/explain/fill", {"inputs": "<mask>" + " the cat sat on" * 4}, "the model would read about"),
+        ("/embed_all", {"inputs": ["a b"] * 21}, "inputs could have 105 tokens with features; the limit is 100: send"),
+        ("/pipeline/feature-extraction/fill", {"inputs": "a " * 120}, "inputs could have 242 tokens with features"),
     ],
 )
 def test_what_a_request_costs_is_limited(models, path, body, message):
-    limits = Limits(text_characters=500, tokens=2000, top_k=10, predictions=20)
+    limits = Limits(text_characters=500, tokens=2000, top_k=10, predictions=20, features=1600)
     with running(make_app(models, Options(limits=limits, access_log=False))) as server:
         status, _, answer = server.request(path, body)
         assert status == 422
@@ -291,6 +293,7 @@ def test_what_a_request_costs_is_limited(models, path, body, message):
         server.post("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 10}})
         server.post("/models/fill", {"inputs": "<mask>" + " the cat sat on" * 4})
         assert server.request("/explain/fill", {"inputs": "the cat <mask>"})[0] == 200
+        server.post("/embed_all", {"inputs": ["a b"] * 20})
 
 
 def test_an_error_of_the_server_is_not_the_clients(server, models, monkeypatch, capfd):

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,7 @@ from .checkpoint.sentence_folder import (
     ENCODER_SETTINGS_FILES,
     MODULES_FILE,
     SETTINGS_FILE,
+    Module,
     encoder_path,
     read_modules,
 )
@@ -266,18 +267,12 @@ def download_model(
                     fetch_file(url, remote.headers, path, size, expected, filename)
             return path.parents[filename.count("/")]
 
-        there, files, encoder = remote.files.keys(), [], ""
+        there, modules = remote.files.keys(), []
         if MODULES in parts and MODULES_FILE in there:
             # The settings come first: if they were cut off after the rest, nothing would show that they are missing.
-            first = (*(name for name in (SETTINGS_FILE, *ENCODER_SETTINGS_FILES) if name in there), MODULES_FILE)
-            modules = read_modules([fetch(name) for name in first][-1])
-            encoder = f"{encoder_path(modules)}/".removeprefix("/")
-            folders = {module.path for module in modules if module.path}
-            files = [name for name in there if name.endswith(_READ_OF_MODULES) and name.rpartition("/")[0] in folders]
-        in_encoder = [name.removeprefix(encoder) for name in there if name.startswith(encoder)]
-        kinds = [part for part in parts if part != MODULES]
-        files += [encoder + file for part in kinds for file in _files_of(part, repo, wanted, in_encoder)]
-        folder = [fetch(file) for file in dict.fromkeys(files)][-1]
+            modules = read_modules([fetch(name) for name in (*_settings_of_modules(there), MODULES_FILE)][-1])
+        files, encoder = _files_read(parts, f"{repo} at {wanted}", there, modules)
+        folder = [fetch(file) for file in files][-1]
         if encoder + INDEX_FILE in files:
             for shard in shard_files(folder / encoder):
                 fetch(encoder + shard)
@@ -339,12 +334,46 @@ class _RemoteModel:
         return size, expected
 
 
-def _files_of(part: str, repo: str, revision: str, there: Collection[str]) -> tuple[str, ...]:
-    """The files of a repository to fetch for a part of the model."""
+def files_in(folder: Path, parts: Collection[str] = _EVERYTHING) -> list[str]:
+    """Return the files of a model's folder that are read for some of its parts, by their paths in it.
+
+    Raises HubError, CheckpointError, ConfigError: as `resolve_model`.
+    """
+    modules = read_modules(folder) if MODULES in parts and (folder / MODULES_FILE).is_file() else []
+    folders = dict.fromkeys(("", *(module.path for module in modules)))
+    files = [path for name in folders if (folder / name).is_dir() for path in (folder / name).iterdir()]
+    there = [path.relative_to(folder).as_posix() for path in sorted(files) if path.is_file()]
+    found, encoder = _files_read(parts, str(folder), there, modules)
+    if modules:
+        found += [*_settings_of_modules(there), MODULES_FILE]
+    if encoder + INDEX_FILE in found:
+        found += [encoder + shard for shard in shard_files(folder / encoder)]
+    return found
+
+
+def _settings_of_modules(there: Collection[str]) -> list[str]:
+    return [name for name in (SETTINGS_FILE, *ENCODER_SETTINGS_FILES) if name in there]
+
+
+def _files_read(
+    parts: Collection[str], where: str, there: Collection[str], modules: Sequence[Module]
+) -> tuple[list[str], str]:
+    """Of the files that are there, those that are read for parts of a model; and the encoder's folder, with a slash."""
+    encoder = f"{encoder_path(modules)}/".removeprefix("/") if modules else ""
+    folders = {module.path for module in modules if module.path}
+    files = [name for name in there if name.endswith(_READ_OF_MODULES) and name.rpartition("/")[0] in folders]
+    in_encoder = [name.removeprefix(encoder) for name in there if name.startswith(encoder)]
+    kinds = [part for part in parts if part != MODULES]
+    files += [encoder + file for part in kinds for file in _files_of(part, where, in_encoder)]
+    return list(dict.fromkeys(files)), encoder
+
+
+def _files_of(part: str, where: str, there: Collection[str]) -> tuple[str, ...]:
+    """The files that are read for a part of the model."""
     files = next((files for files in _FILES[part] if all(file in there for file in files)), None)
     if files is None:
         alternatives = ", or ".join(" and ".join(files) for files in _FILES[part])
-        message = f"{repo} at {revision} has no {alternatives}"
+        message = f"{where} has no {alternatives}"
         if part == WEIGHTS and any(name.endswith((".bin", ".pt")) for name in there):
             raise HubError(
                 f"{message}, only pickles, which can run any code when they are opened, so they are not opened here. "

@@ -17,7 +17,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from .files import remove_leftovers
+from .files import remove_leftovers, write_text
 from .transfer import fetch_file, file_hash
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -97,7 +97,7 @@ class CachedModel:
         """Write a note: "refs/BRANCH", the commit of a branch or tag, or ".no_exist/COMMIT/FILE"."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")  # half of one counts as none
+        write_text(path, text)
 
 
 def _verified(path: Path, expected: str) -> bool:

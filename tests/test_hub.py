@@ -893,7 +893,7 @@ def test_a_download_that_is_killed_leaves_nothing_that_counts(files: dict[str, b
             command, env=environment, cwd=Path(hub.__file__).parents[1], stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 30
-        while not list(tmp_path.rglob("*.incomplete")) and time.monotonic() < deadline:
+        while not list(tmp_path.rglob("blobs/*.incomplete")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
         process.wait()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..analysis import PseudoLikelihoodScorer
-from ..errors import CorpusError
+from ..errors import CheckpointError, CorpusError
+from ..hub import default_model, files_in, in_organization, resolve_model
 from ..pipelines import pipeline
+from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..sentence.sentence_encoder import SentenceEncoder
 
 ERROR = "error"
@@ -25,6 +30,7 @@ class Task:
         inputs: the columns with the text (question answering: question and context; classification of pairs: two).
         options: arguments of the pipeline's call, or of `SentenceEncoder.encode`.
         local_files_only: never connect to the hub.
+        digests: of the model's files, with which those that are there when the model is loaded are compared.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Task:
     inputs: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
     local_files_only: bool = False
+    digests: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in COLUMNS:
@@ -97,28 +104,54 @@ def add_columns(task: Task, rows: Sequence[Sequence[Any]]) -> dict[str, list[Any
     Raises CheckpointError: the weights are damaged, or have changed since they were loaded.
     """
     columns: dict[str, list[Any]] = {name: [] for name in task.outputs}
-    for result in _answer(task, rows):
-        values = {ERROR: _message(result)} if isinstance(result, Exception) else _FROM_RESULT[task.name](result)
-        for name, column in columns.items():
-            column.append(values.get(name))
+    try:
+        for result in _answer(task, rows):
+            values = {ERROR: _message(result)} if isinstance(result, Exception) else _FROM_RESULT[task.name](result)
+            for name, column in columns.items():
+                column.append(values.get(name))
+    except CheckpointError:
+        _load.cache_clear()  # for the next job of this process
+        raise
     return columns
 
 
 def check(task: Task) -> None:
     """Load the model and check the options, before a job starts. Raises DistilRobertaError, ValueError."""
-    _load.cache_clear()  # the model's files may have changed since an earlier job of this process
-    model = _load(task.name, task.model, task.local_files_only)
+    model = _load(task.name, task.model, task.local_files_only, task.digests)
     try:
         model.answers([], **task.options)
     except TypeError as error:
         raise CorpusError(f"{task.name}: {error}") from None
 
 
-@functools.lru_cache(maxsize=2)
-def _load(name: str, model: str | None, local_files_only: bool) -> Any:
+def model_files(name: str, model: str | None, local_files_only: bool) -> tuple[Path, list[str]]:
+    """The folder of a task's model, and the files of it that are read. Raises DistilRobertaError."""
+    parts: tuple[str, ...] = (CONFIG, WEIGHTS, TOKENIZER)
     if name == "encode":
         if model is None:
             raise CorpusError("encode needs a sentence encoder; name one with --model")
+        parts, model = (*parts, MODULES), os.fspath(in_organization(model, SentenceEncoder.ORGANIZATION))
+    folder = resolve_model(model or default_model(), local_files_only=local_files_only, parts=parts)
+    return folder, files_in(folder, parts)
+
+
+def model_digests(name: str, model: str | None, local_files_only: bool) -> tuple[tuple[str, str], ...]:
+    """The SHA-256 of each file that is read of a task's model."""
+    folder, files = model_files(name, model, local_files_only)
+    return tuple((file, digest(folder / file)) for file in sorted(files))
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str, model: str | None, local_files_only: bool, digests: tuple[tuple[str, str], ...]) -> Any:
+    if digests and digests != model_digests(name, model, local_files_only):
+        raise CorpusError(f"the files of {model or 'the model'} have changed since the job began; use another folder")
+    if name == "encode":
         return SentenceEncoder.from_pretrained(model, local_files_only=local_files_only)
     if name == "score":
         unmasker = pipeline("fill-mask", model, local_files_only=local_files_only)
@@ -128,7 +161,7 @@ def _load(name: str, model: str | None, local_files_only: bool) -> Any:
 
 def _answer(task: Task, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
     """The result of each row, or its exception."""
-    model = _load(task.name, task.model, task.local_files_only)
+    model = _load(task.name, task.model, task.local_files_only, task.digests)
     missing = {
         index: CorpusError(
             f"column {name} is missing" if value is None else f"column {name} is {value!r:.40}, not a text"

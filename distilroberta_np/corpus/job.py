@@ -8,7 +8,6 @@ is there is whole; the same command skips it.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import multiprocessing
 import os
@@ -28,15 +27,13 @@ from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
 from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, remove_leftovers, write_json, write_text
-from ..hub import default_model, in_organization, resolve_model
-from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..runtime.threads import worker_threads
-from .columns import Task, add_columns, check
+from .columns import Task, add_columns, check, digest, model_digests, model_files
 from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
 _ATTEMPTS = 3  # of a part whose process is killed
-_MODEL_FILES = (".json", "merges.txt", ".safetensors")  # how the names of those that a model is read from end
+_FLOATS = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
 
 def compute_part(task: Task, folder: Path, source: Path) -> Part:
     """Compute one part and write it. A part can be computed twice without harm."""
-    target, digest = _target(folder, source), _digest(source)
+    target, before = _target(folder, source), digest(source)
     with atomic_write(target) as file:
         new = NewColumns(task.inputs, task.outputs, functools.partial(add_columns, task))
         rows, errors = map_part(source, file, new)
-        if _digest(source) != digest:
+        if digest(source) != before:
             raise CorpusError(f"{source} has changed while its part was computed; give the same command again")
-    return Part(target.name, digest, rows, errors)
+    return Part(target.name, before, rows, errors)
 
 
 def in_turn(task: Task, folder: Path, sources: Sequence[Path]) -> Iterator[Part]:
@@ -96,6 +93,8 @@ def run_job(
     _check_sources(sources)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, CorpusError(f"{folder}: another job is writing into this folder")):
+        digests = model_digests(task.name, task.model, task.local_files_only)
+        task = replace(task, digests=digests)
         check(task)
         _check_manifest(task, folder)
         remove_leftovers(folder)
@@ -105,7 +104,7 @@ def run_job(
         for source in sources:
             if (part := finished.get(_target(folder, source).name)) is None:
                 remaining.append(source)
-            elif _digest(source) == part.input_sha256:
+            elif digest(source) == part.input_sha256:
                 parts.append(part)
             else:
                 raise CorpusError(f"{source} has changed since its part was written; use another output folder")
@@ -135,19 +134,22 @@ def in_processes(workers: int, task: Task, folder: Path, sources: Sequence[Path]
 def float32_copy(task: Task, folder: Path) -> Iterator[Task]:
     """The task with float32 weights, which processes map and so share. A model in half precision, which each of them
     would convert, is copied into the folder for the block."""
-    model = _model_folder(task)
-    stored = {path: open_safetensors(path) for path in sorted(model.rglob("*.safetensors"))}
+    model, files = model_files(task.name, task.model, task.local_files_only)
+    stored = {file: open_safetensors(model / file) for file in files if file.endswith(".safetensors")}
     if not any(tensor.dtype in ("F16", "BF16") for tensors in stored.values() for tensor in tensors.values()):
         yield task
         return
     with tempfile.TemporaryDirectory(INCOMPLETE, "float32.", folder) as name:
         copy = Path(name) / "model"
-        shutil.copytree(model, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx"))
-        for path, tensors in stored.items():
-            with open(copy / path.relative_to(model), "xb") as file:
-                floats = {name: tensor for name, tensor in tensors.items() if tensor.dtype in ("F32", "F16", "BF16")}
-                write_safetensors(file, {name: tensor.to_float32() for name, tensor in floats.items()})
-        yield replace(task, model=str(copy))
+        for file in files:
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            if file not in stored:
+                shutil.copyfile(model / file, copy / file)
+                continue
+            with open(copy / file, "xb") as target:
+                floats = {name: tensor for name, tensor in stored[file].items() if tensor.dtype in _FLOATS}
+                write_safetensors(target, {name: tensor.to_float32() for name, tensor in floats.items()})
+        yield replace(task, model=str(copy), digests=())
 
 
 def map_in_processes(workers: int, compute: Callable[[Path], Result], sources: Sequence[Path]) -> Iterator[Result]:
@@ -248,34 +250,18 @@ def _check_sources(sources: Sequence[Path]) -> None:
         stems[name] = source
 
 
-def _model_folder(task: Task) -> Path:
-    """The folder from which `columns` loads the model."""
-    if task.model is None:
-        return default_model()
-    local, parts = task.local_files_only, (CONFIG, WEIGHTS, TOKENIZER)
-    if task.name == "encode":
-        name = in_organization(task.model, "sentence-transformers")
-        return resolve_model(name, local_files_only=local, parts=(*parts, MODULES))
-    return resolve_model(task.model, local_files_only=local, parts=parts)
-
-
 def _target(folder: Path, source: Path) -> Path:
     return folder / (source.stem + OUTPUT_SUFFIXES[source.suffix])
 
 
 def _check_manifest(task: Task, folder: Path) -> None:
     """Write the manifest of a new job, or compare it with that of the job in the folder. Raises CorpusError."""
-    model, output = _model_folder(task).resolve(), folder.resolve()
     expected: dict[str, Any] = {
         "version": __version__,
         "task": task.name,
         "inputs": list(task.inputs),
         "options": task.options,
-        "model": {
-            path.relative_to(model).as_posix(): _digest(path)
-            for path in sorted(model.rglob("*"))
-            if path.name.endswith(_MODEL_FILES) and path.is_file() and output not in path.parents
-        },
+        "model": dict(task.digests),
     }
     path = folder / MANIFEST
     if path.exists():
@@ -304,8 +290,3 @@ def _finished_parts(folder: Path) -> dict[str, Part]:
 
 def _line(part: Part) -> str:
     return json.dumps(asdict(part)) + "\n"
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,7 +75,7 @@ class CrossEncoder(SentenceModel):
     task = "text-ranking"
     options_type = PredictOptions
     call_name = "predict"
-    _ORGANIZATION = "cross-encoder"
+    ORGANIZATION = "cross-encoder"
     _MIN_LENGTH = 6  # <s> a </s></s> b </s>
 
     def __init__(

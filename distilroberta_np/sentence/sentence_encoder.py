@@ -90,7 +90,7 @@ class SentenceEncoder(SentenceModel):
     task = "sentence-similarity"
     options_type = EncodeOptions
     call_name = "encode"
-    _ORGANIZATION = "sentence-transformers"
+    ORGANIZATION = "sentence-transformers"
     _PROMPTS = MappingProxyType({"query": "", "document": ""})
     _MIN_LENGTH = 3  # <s>, a token and </s>
 

@@ -98,7 +98,7 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
     """A model that reads texts, or pairs of texts, after a prompt, and returns an array for each."""
 
     _has_records = False
-    _ORGANIZATION: ClassVar[str]  # that sentence-transformers assumes for a name without one
+    ORGANIZATION: ClassVar[str]  # that sentence-transformers assumes for a name without one
     _MIN_LENGTH: ClassVar[int]  # special tokens, and one token of each text
     _PROMPTS: ClassVar[Mapping[str, str]] = MappingProxyType({})  # that every model has
     # The evaluators of sentence-transformers report their metrics here.
@@ -132,7 +132,7 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
     def _find(cls, name_or_path: PathLike, loading: SentenceLoadingOptions) -> SentenceFolder:
         options = resolve(SentenceLoadingOptions, None, loading)
         folder = resolve_model(
-            in_organization(name_or_path, cls._ORGANIZATION),
+            in_organization(name_or_path, cls.ORGANIZATION),
             revision=options.revision,
             cache_dir=options.cache_dir or options.cache_folder,
             local_files_only=options.local_files_only,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from distilroberta_np import (
     pipeline,
 )
 from distilroberta_np.cli import main
-from distilroberta_np.corpus.columns import Task
+from distilroberta_np.corpus.columns import Task, add_columns
 from distilroberta_np.corpus.job import MANIFEST, PARTS, float32_copy, in_processes, map_in_processes, run_job
 from distilroberta_np.corpus.tables import map_part
 from tests.support.answers import close
@@ -246,6 +247,11 @@ def test_half_precision_is_converted_once_for_all_processes(tmp_path):
     assert not Path(task.model).exists()
     with float32_copy(Task("fill-mask", str(tmp_path / "model"), ("text",)), tmp_path) as task:
         assert task.model == str(tmp_path / "model")
+    inside = half / "out"  # the output may lie in the model's folder
+    inside.mkdir()
+    with float32_copy(Task("fill-mask", str(half), ("text",)), inside) as task:
+        names = sorted(path.name for path in Path(task.model).iterdir())
+        assert names == ["config.json", "model.safetensors", "tokenizer.json"]
     # Old models have the numbers of the positions among their weights.
     path = tmp_path / "model" / "model.safetensors"
     save_file(load_file(path) | {"roberta.embeddings.position_ids": np.arange(514)[None]}, path)
@@ -260,7 +266,7 @@ def test_a_name_is_looked_up_as_the_task_does(tmp_path, model, monkeypatch):
         seen.append((name, parts))
         return Path(model)
 
-    monkeypatch.setattr("distilroberta_np.corpus.job.resolve_model", resolve)
+    monkeypatch.setattr("distilroberta_np.corpus.columns.resolve_model", resolve)
     for name in ("encode", "fill-mask"):
         with float32_copy(Task(name, "all-distilroberta-v1", ("text",)), tmp_path):
             pass
@@ -268,6 +274,28 @@ def test_a_name_is_looked_up_as_the_task_does(tmp_path, model, monkeypatch):
         ("sentence-transformers/all-distilroberta-v1", ("config", "weights", "tokenizer", "modules")),
         ("all-distilroberta-v1", ("config", "weights", "tokenizer")),
     ]
+
+
+def test_files_that_are_not_read_do_not_matter(tmp_path, model):
+    task, source = Task("fill-mask", model, ("text",)), write_lines(tmp_path / "a.txt")
+    run_job(task, [source], tmp_path / "out")
+    for name in ("vocab.json", "modules.json", "other.safetensors", "more/config.json"):
+        (Path(model) / name).parent.mkdir(exist_ok=True)
+        (Path(model) / name).write_text("{}")
+    assert run_job(task, [source], tmp_path / "out") == (5, 2)
+
+
+def test_a_model_that_is_trained_on_between_two_jobs_is_loaded_again(tmp_path, model):
+    task, source = Task("fill-mask", model, ("text",)), write_lines(tmp_path / "a.txt")
+    run_job(task, [source], tmp_path / "one")
+    (write_model(tmp_path / "other", seed=1) / "model.safetensors").replace(Path(model) / "model.safetensors")
+    run_job(task, [source], tmp_path / "two")
+    expected = pipeline("fill-mask", model)(TEXTS[0])
+    assert close(read_lines(tmp_path / "two" / "a.jsonl")[0]["predictions"], expected)
+    assert not close(read_lines(tmp_path / "one" / "a.jsonl")[0]["predictions"], expected)
+    stale = replace(task, digests=(("model.safetensors", "0" * 64),))  # as of a worker that is started late
+    with pytest.raises(CorpusError, match="have changed since the job began; use another folder"):
+        add_columns(stale, [["a <mask>"]])
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):
-        return f"{type(value).__name__}, too large to show"
+        return f"a value of type {type(value).__name__}, too large to show"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -253,7 +253,7 @@ class RobertaTokenizer(Pretrained):
 
         Args:
             text, text_pair: a text, or a list of texts; with `is_split_into_words` a list of words, or a list of those.
-            add_special_tokens: put `<s>` before and `</s>` after each text.
+            add_special_tokens: put `<s>` before the text, and `</s>` after each.
             padding: True or "longest" pads to the longest text of the batch, "max_length" to `max_length` or the
                 maximum of the model.
             truncation: True or "longest_first", "only_first", "only_second": cut to `max_length`, or to the maximum of

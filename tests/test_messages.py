@@ -39,8 +39,8 @@ def test_long_deep_and_endless_values_are_shortened():
     for _ in range(100_000):
         deep = [deep]
     assert len(shown("x" * 1000)) == 80
-    assert shown(deep) == "list, too large to show"
-    assert shown(10**5000) == "int, too large to show"
+    assert shown(deep) == "a value of type list, too large to show"
+    assert shown(10**5000) == "a value of type int, too large to show"
 
 
 def test_a_warning_points_at_the_users_line_and_is_printable():

@@ -152,6 +152,7 @@ def _load(name: str, model: str | None, local_files_only: bool, digests: tuple[t
     if digests and digests != model_digests(name, model, local_files_only):
         raise CorpusError(f"the files of {model or 'the model'} have changed since the job began; use another folder")
     if name == "encode":
+        assert model is not None  # `model_files` says so
         return SentenceEncoder.from_pretrained(model, local_files_only=local_files_only)
     if name == "score":
         unmasker = pipeline("fill-mask", model, local_files_only=local_files_only)

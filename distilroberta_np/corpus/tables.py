@@ -57,7 +57,7 @@ def check_columns(table: object, present: Collection[str], inputs: Iterable[str]
     """Raise CorpusError if a table lacks one of the inputs, or has one of the new columns already."""
     if missing := [name for name in inputs if name not in present]:
         there = ", ".join(map(str, present)) or "none"
-        raise CorpusError(f"{table} has no column {', '.join(missing)}; there are {there}")
+        raise CorpusError(f"{table} has no column {', '.join(missing)}; the columns are {there}")
     if taken := [name for name in new if name in present]:
         raise CorpusError(f"{table} has a column {', '.join(taken)} already; rename it in the input")
 

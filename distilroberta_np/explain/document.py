@@ -13,7 +13,7 @@ from .page import render
 from .walk import rounded, walk
 
 # Leaving out heads and tokens runs the model once for each of them.
-_MOST_TOKENS_TO_ASK_WHY = 128
+MOST_TOKENS_TO_ASK_WHY = 128
 
 
 def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -> str:
@@ -42,11 +42,11 @@ def explain(unmasker: FillMaskPipeline, text: str, compare: str | None = None) -
         sentence = read_masked_sentence(unmasker, each)
         offsets = unmasker.tokenizer.encoding(each).offsets
         page = walk(each, sentence.ids, offsets, sentence.mask, tokenizer, params, config)
-        if len(sentence.ids) <= _MOST_TOKENS_TO_ASK_WHY:
+        if len(sentence.ids) <= MOST_TOKENS_TO_ASK_WHY:
             page["why"] = _why(unmasker, each)
         else:
             page["left_out"].append(
-                f"Heads and tokens left out, and attributions: they are computed for at most {_MOST_TOKENS_TO_ASK_WHY} "
+                f"Heads and tokens left out, and attributions: they are computed for at most {MOST_TOKENS_TO_ASK_WHY} "
                 f"tokens, and the sentence has {len(sentence.ids)}."
             )
         pages.append(page)

@@ -24,8 +24,8 @@ from .top_k import top_k
 from .truncation import cut_windows
 
 # transformers' defaults.
-_MAX_SEQ_LEN = 384
-_DOC_STRIDE = 128
+MAX_SEQ_LEN = 384
+DOC_STRIDE = 128
 # transformers' words.
 _ONE_OF_TWO = "You need to provide a dictionary with keys {question:..., context:...}"
 
@@ -144,7 +144,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
             raise ValueError(f"`doc_stride` ({options.doc_stride}) is larger than `max_seq_len` ({longest})")
 
     def _max_seq_len(self, options: SimpleNamespace) -> int:
-        return options.max_seq_len or min(self.max_length, _MAX_SEQ_LEN)
+        return options.max_seq_len or min(self.max_length, MAX_SEQ_LEN)
 
     def _is_one(self, inputs: Any) -> bool:
         return isinstance(inputs, Mapping)
@@ -190,7 +190,7 @@ class QuestionAnsweringPipeline(Pipeline[Passage, Answer]):
             )
         stride = options.doc_stride
         if stride is None:
-            stride = min(max_seq_len // 2, _DOC_STRIDE)
+            stride = min(max_seq_len // 2, DOC_STRIDE)
             stride = stride if stride < room else room // 2  # where transformers fails
         if stride >= room:
             raise PipelineException(

@@ -41,6 +41,9 @@ class LabelRanking(TypedDict):
     scores: list[float]
 
 
+DEFAULT_TEMPLATE = "This example is {}."
+
+
 def as_labels(name: str, value: Any) -> tuple[str, ...]:
     """Check labels: at least one, in a list or between commas. Raises TypeError, ValueError."""
     if isinstance(value, str):
@@ -65,9 +68,7 @@ class ZeroShotClassificationOptions(CallOptions, total=False):
     ]
     hypothesis_template: Annotated[
         str | None,
-        Option(
-            "This example is {}.", as_text, "a sentence with {} for a label", {"flag": "--template", "metavar": "TEXT"}
-        ),
+        Option(DEFAULT_TEMPLATE, as_text, "a sentence with {} for a label", {"flag": "--template", "metavar": "TEXT"}),
     ]
     multi_label: Annotated[
         bool | None, switch("several labels can be true, each scored by itself; else the scores sum to 1")

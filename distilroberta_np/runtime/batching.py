@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -64,15 +64,6 @@ def threads_for(tokens: int) -> int:
     """The number of threads to split this much work for; 1 if they should share out each product instead."""
     threads = worker_threads()
     return threads if tokens >= threads * _MIN_THREAD_TOKENS else 1
-
-
-def attempt(compute: Callable[[list[Item]], Iterable[Result]], items: list[Item]) -> list[Result | Exception]:
-    """The result of each item, or its exception. A batch that fails is halved until the items that fail are found."""
-    try:
-        return list(compute(items))
-    except Exception as error:
-        half = len(items) // 2
-        return [*attempt(compute, items[:half]), *attempt(compute, items[half:])] if half else [error]
 
 
 def distinct(keys: Iterable[Key]) -> tuple[list[Key], list[int]]:

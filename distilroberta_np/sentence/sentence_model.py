@@ -196,18 +196,9 @@ class SentenceModel(OnTheCPU, Pipeline[tuple[int, ...], Array]):
         result = as_tensor(self._stacked(rows, options), options)
         return result if options.convert_to_numpy or options.convert_to_tensor else list(result)
 
-    def _answer_stream(self, inputs: Any, options: SimpleNamespace) -> Iterator[Any]:
-        return (as_tensor(self._finished(row, options), options) for row in super()._answer_stream(inputs, options))
-
-    def answers(self, inputs: Any, **options: Any) -> Iterator[Any]:
-        """Answer an iterable of inputs as a call does, but yield the PipelineException or TypeError of an input that
-        can't be answered instead of its result."""
-        chosen = self._options(**options)
-        results = super().answers(inputs, **options)
-        return (
-            result if isinstance(result, Exception) else as_tensor(self._finished(result, chosen), chosen)
-            for result in results
-        )
+    def _attempt_stream(self, inputs: Any, options: SimpleNamespace, total: int | None = None) -> Iterator[Any]:
+        for row in super()._attempt_stream(inputs, options, total):
+            yield row if isinstance(row, Exception) else as_tensor(self._finished(row, options), options)
 
     def _finished(self, result: Array, options: SimpleNamespace) -> Array:
         """A row as a call returns it, or all rows (N, D) of a list."""

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..explain.document import MOST_TOKENS_TO_ASK_WHY
 from ..runtime.threads import worker_threads
 from . import inference_api, openai_api, tei
 from .loaded import TASKS, ServedModel
@@ -200,10 +201,10 @@ async def _internal_error(request: Request, _: Exception) -> Response:
 def _cost_of_explaining(model: ServedModel, text: str) -> int:
     """About how many tokens the model reads for a page of `explain`."""
     tokens, config = len(model.tokenizer.encode(text)), model.config
-    # Each head, feed-forward block and token is left out once, unless the text is long. Gradients at 34 points take as
-    # long as 100 sequences.
-    sequences = config.num_hidden_layers * (config.num_attention_heads + 1) + tokens + 100 if tokens <= 128 else 1
-    return tokens * sequences
+    # Each head, feed-forward block and token is left out once. Gradients at 34 points take as long as 100 sequences.
+    if tokens > MOST_TOKENS_TO_ASK_WHY:
+        return tokens
+    return tokens * (config.num_hidden_layers * (config.num_attention_heads + 1) + tokens + 100)
 
 
 def _about(model: ServedModel) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 from ..pipelines.fill_mask import DEFAULT_TOP_K
-from ..pipelines.zero_shot_classification import as_labels
+from ..pipelines.question_answering import DOC_STRIDE, MAX_SEQ_LEN
+from ..pipelines.zero_shot_classification import DEFAULT_TEMPLATE, as_labels
 from . import tei
 from .loaded import ServedModel
 from .protocol import RequestError, Service, estimated_tokens, option
@@ -32,8 +33,7 @@ _PARAMETERS = {
     },
     "zero-shot-classification": {"candidate_labels", "hypothesis_template", "multi_label"},
 }
-# Defaults of the pipelines.
-_MAX_SEQ_LEN, _DOC_STRIDE, _TEMPLATE = 384, 128, "This example is {}."
+_PER_PREDICTION = 200  # characters, without the text
 # What a template may have of the syntax of str.format, which can do far more: "{:>8000000000}" makes 8 GB.
 _LABEL_OR_BRACES = re.compile(r"\{0?\}|\{\{|\}\}")
 # huggingface_hub before this version reads {"labels", "scores"}; later ones and the JavaScript client a list.
@@ -70,8 +70,8 @@ async def answer(service: Service, task: str, name: str | None, body: dict[str, 
         parameters = {"aggregation_strategy": "simple"} | parameters
         _check_stride("stride", option(parameters, "stride", int, 0), model.max_length - 2)
     if task == "fill-mask":
-        masks = sum(text.count(model.tokenizer.mask_token) for text in texts)
-        service.check_predictions(parameters.get("top_k", DEFAULT_TOP_K), masks)
+        characters = sum(text.count(model.tokenizer.mask_token) * (_PER_PREDICTION + len(text)) for text in texts)
+        service.check_predictions(parameters.get("top_k", DEFAULT_TOP_K), characters)
     results = await service.compute(model.predict(task, parameters), texts)
     return results if isinstance(inputs, list) or task == "text-classification" else results[0]
 
@@ -98,15 +98,15 @@ def _check_stride(name: str, stride: int, window: int) -> None:
 
 async def _answers(service: Service, model: ServedModel, inputs: Any, parameters: dict[str, Any]) -> Any:
     questions = _questions(service, inputs)
-    service.check_predictions(parameters.get("top_k", 1), len(questions))
-    window: int = option(parameters, "max_seq_len", int, min(model.max_length, _MAX_SEQ_LEN))
-    stride: int = option(parameters, "doc_stride", int, min(window // 2, _DOC_STRIDE))
+    service.check_predictions(parameters.get("top_k", 1), _PER_PREDICTION * len(questions))
+    window: int = option(parameters, "max_seq_len", int, min(model.max_length, MAX_SEQ_LEN))
+    stride: int = option(parameters, "doc_stride", int, min(window // 2, DOC_STRIDE))
     _check_stride("doc_stride", stride, window)
     longest: int = option(parameters, "max_question_len", int, window)
 
     def cost(item: dict[str, str]) -> int:
         """Tokens of all windows over the context: each begins with the question and `stride` tokens of the last one."""
-        question = min(len(model.tokenizer.encode(item["question"])), longest)
+        question = min(2 + len(item["question"].encode(errors="replace")), longest)  # a token has at least a byte
         context, repeated = estimated_tokens(item["context"]), question + stride
         # At least the context's, as the client's numbers can be negative: the pipeline refuses that later.
         return max(context, question + context + context // max(1, window - repeated) * repeated)
@@ -132,7 +132,7 @@ async def _zero_shot(
 ) -> Any:
     labels = as_labels("candidate_labels", parameters.get("candidate_labels"))
     service.check_batch(len(labels), "candidate_labels")
-    template: str = option(parameters, "hypothesis_template", str, _TEMPLATE)
+    template: str = option(parameters, "hypothesis_template", str, DEFAULT_TEMPLATE)
     if set("{}") & set(_LABEL_OR_BRACES.sub("", template)):
         raise RequestError("hypothesis_template must have {} for the label, and no other braces but {{ and }}")
     characters = len(labels) * len(template) + template.count("{") * sum(map(len, labels))
@@ -143,7 +143,7 @@ async def _zero_shot(
         )
 
     def cost(text: str) -> int:
-        return len(labels) * estimated_tokens(text) + characters // 4
+        return len(labels) * min(model.max_length, estimated_tokens(text) + characters // (4 * len(labels)))
 
     operation = model.predict("zero-shot-classification", {**parameters, "candidate_labels": labels})
     results = await service.compute(operation, service.texts(inputs), cost)
@@ -162,6 +162,6 @@ async def _features(service: Service, name: str | None, body: dict[str, Any]) ->
         return await tei.embed(service, {"normalize": False, **body}, name)
     inputs = body["inputs"]
     texts = service.texts(inputs)
-    service.check_features(model, texts)
+    await service.check_features(model, texts)
     results = await service.compute(model.predict("feature-extraction", {}), texts)
     return results[0] if isinstance(inputs, str) else results

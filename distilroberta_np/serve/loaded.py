@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..config import RobertaConfig
-from ..errors import ServeError
+from ..errors import PipelineException, ServeError
 from ..explain.document import explain
 from ..hub import default_model, resolve_model
 from ..layers.params import Array
 from ..models import RobertaForMaskedLM, RobertaModel
 from ..pipelines import Pipeline, pipeline
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
-from ..runtime.batching import attempt
 from ..sentence.cross_encoder import CrossEncoder
 from ..sentence.sentence_encoder import SentenceEncoder
 from ..sentence.sentence_settings import SentenceSettings
@@ -37,6 +35,8 @@ TASKS = {
     "sentence-similarity": ("sentence-similarity", "feature-extraction"),
     "text-ranking": ("text-ranking",),
 }
+# Without a task, the modules tell it.
+_MAY_HAVE_MODULES = (None, "sentence-similarity", "text-ranking")
 _BY_ARCHITECTURE = {
     "RobertaForMaskedLM": "fill-mask",
     "RobertaForSequenceClassification": "text-classification",
@@ -59,7 +59,7 @@ class Source:
         """Read a folder, a name on the hub, or NAME=TASK:MODEL with either as MODEL. Raises ServeError."""
         name, equals, rest = argument.partition("=")
         if not equals:
-            # Of "." too; but a link to a folder has the link's name.
+            # The absolute path gives "." a name too; that of a link is the link's own.
             folder = Path(os.path.abspath(argument))  # noqa: PTH100
             return cls(folder.name if folder.is_dir() else argument, None, argument)
         task, colon, path = rest.partition(":")
@@ -98,7 +98,7 @@ class ServedModel:
                 source.path,
                 revision=revision,
                 local_files_only=local_files_only,
-                parts=(CONFIG, WEIGHTS, TOKENIZER, MODULES),
+                parts=(CONFIG, WEIGHTS, TOKENIZER, *((MODULES,) if source.task in _MAY_HAVE_MODULES else ())),
             )
         )
         self.task = source.task or _task_of(self.folder)
@@ -155,24 +155,40 @@ class ServedModel:
 
     def embed(self, *, normalize: bool, prompt_name: str | None = None, dimensions: int | None = None) -> Operation:
         """One embedding per text, of the sentence encoder."""
-        options = {"normalize_embeddings": normalize, "prompt_name": prompt_name, "truncate_dim": dimensions}
-        encode = functools.partial(self.sentence_encoder.encode, **options)
-        return Operation((self.name, "embed", *options.values()), functools.partial(attempt, encode))
+        encoder = self.sentence_encoder
+
+        def run(items: list[Any]) -> list[Any]:
+            return list(
+                encoder.answers(items, normalize_embeddings=normalize, prompt_name=prompt_name, truncate_dim=dimensions)
+            )
+
+        return Operation((self.name, "embed", normalize, prompt_name, dimensions), run)
+
+    def prompt(self, name: str | None) -> str:
+        """The prompt that `embed` prepends; "" for an unknown name, which `embed` refuses."""
+        encoder = self.sentence_encoder
+        return encoder.prompts.get(name or encoder.default_prompt_name or "", "")
 
     def explain(self) -> Operation:
         """The page of `explain` for each sentence with one mask."""
         unmasker = self.pipeline("fill-mask")
 
-        def run(items: list[Any]) -> list[Any]:
-            return [explain(unmasker, item) for item in items]
+        def page(text: str) -> Any:
+            try:
+                return explain(unmasker, text)
+            except PipelineException as error:
+                return error
 
-        return Operation((self.name, "explain"), functools.partial(attempt, run))
+        return Operation((self.name, "explain"), lambda items: list(map(page, items)))
 
     def rank(self, *, raw_scores: bool) -> Operation:
         """The score of each (query, text): the cross-encoder's logit, or its sigmoid."""
         activation: Callable[[Array], Array] | None = (lambda logits: logits) if raw_scores else None
-        predict = functools.partial(self._model.predict, activation_fn=activation)
-        return Operation((self.name, "rank", raw_scores), functools.partial(attempt, predict))
+
+        def run(items: list[Any]) -> list[Any]:
+            return list(self._model.answers(items, activation_fn=activation))
+
+        return Operation((self.name, "rank", raw_scores), run)
 
 
 def _task_of(folder: Path) -> str:

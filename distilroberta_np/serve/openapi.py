@@ -85,6 +85,7 @@ _ERRORS = {
     "413": "The body is too large",
     "422": "An input cannot be answered",
     "424": "The model answers other tasks",
+    "500": "The server failed; its log says why",
     "429": "Too many tokens are waiting; see Retry-After",
 }
 

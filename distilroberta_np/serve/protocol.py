@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,7 @@ class Limits:
     text_characters: int = 100_000
     tokens: int = 1_000_000  # that the model reads
     top_k: int = 1000
-    predictions: int = 20_000  # top_k of each mask or question
+    answer_characters: int = 20_000_000  # of predictions, each with its text
     features: int = 10_000_000  # numbers: of each token one per dimension
 
 
@@ -101,24 +102,26 @@ class Service:
                 f"{what} has a text of {len(text)} characters; the limit is {self.limits.text_characters}"
             )
 
-    def check_predictions(self, top_k: Any, count: int) -> None:
-        """Raise RequestError if the predictions for masks or questions, each with its text, would be too many."""
+    def check_predictions(self, top_k: Any, characters: int) -> None:
+        """Raise RequestError if `top_k` predictions of so many characters each time would be too many."""
         if isinstance(top_k, int) and top_k > self.limits.top_k:
             raise RequestError(f"top_k is {top_k}; the limit is {self.limits.top_k}")
-        if isinstance(top_k, int) and count * top_k > self.limits.predictions:
+        if isinstance(top_k, int) and characters * top_k > self.limits.answer_characters:
             raise RequestError(
-                f"{count} masks or questions with a top_k of {top_k} have {count * top_k} predictions; the limit is "
-                f"{self.limits.predictions}"
+                f"the predictions would have {characters * top_k} characters; the limit is "
+                f"{self.limits.answer_characters}: decrease top_k, or send fewer or shorter texts"
             )
 
-    def check_features(self, model: ServedModel, texts: Sequence[str]) -> None:
-        """Raise RequestError if the features of all tokens could be too many numbers. A token has at least a byte."""
-        tokens = sum(min(model.max_length, 2 + len(text.encode(errors="replace"))) for text in texts)
+    async def check_features(self, model: ServedModel, texts: Sequence[str]) -> None:
+        """Raise RequestError if the features of all tokens are too many numbers."""
+
+        def count() -> int:
+            return sum(min(model.max_length, len(model.tokenizer.encode(text))) for text in texts)
+
+        tokens = await asyncio.to_thread(count)
         if tokens * model.config.hidden_size > self.limits.features:
             most = self.limits.features // model.config.hidden_size
-            raise RequestError(
-                f"inputs could have {tokens} tokens with features; the limit is {most}: send fewer texts"
-            )
+            raise RequestError(f"inputs have {tokens} tokens; the limit for their features is {most}: send fewer texts")
 
     async def compute(
         self, operation: Operation, items: Sequence[Any], cost: Callable[[Any], int] = estimated_tokens
@@ -150,7 +153,7 @@ def refused(error: Exception) -> RequestError:
         return RequestError(str(error), 429, "Overloaded", {"Retry-After": str(error.retry_after)})
     if isinstance(error, PipelineException):
         return RequestError(error.reason)  # without the index, which is that of the batch
-    if isinstance(error, CheckpointError):  # a ValueError, but none of the client's: such as of a file that has changed
+    if isinstance(error, CheckpointError):  # a ValueError, but not the client's fault, such as a changed file
         print(f"distilroberta-np: {error}", file=sys.stderr, flush=True)
     elif isinstance(error, ValueError | TypeError):
         return RequestError(str(error))

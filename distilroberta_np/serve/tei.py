@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from .. import __version__
 from .loaded import ServedModel
-from .protocol import RequestError, Service, option, read_dimensions
+from .protocol import RequestError, Service, estimated_tokens, option, read_dimensions
 
 # Any encoder gives embeddings, but a sentence encoder was trained for them.
 EMBEDDING = ("sentence-similarity", "feature-extraction")
@@ -18,11 +19,11 @@ EMBEDDING = ("sentence-similarity", "feature-extraction")
 async def embed(service: Service, body: dict[str, Any], name: str | None = None) -> list[list[float]]:
     """POST /embed: one embedding per input."""
     model = service.find(name, *EMBEDDING)
-    texts = service.texts(body.get("inputs"))
-    _check_lengths(model, body, [[text] for text in texts])
+    texts, prompt_name = service.texts(body.get("inputs")), option(body, "prompt_name", str)
+    await _check_lengths(model, body, [[text] for text in texts], model.prompt(prompt_name))
     operation = model.embed(
         normalize=option(body, "normalize", bool, True),
-        prompt_name=option(body, "prompt_name", str),
+        prompt_name=prompt_name,
         dimensions=read_dimensions(body, model),
     )
     return [embedding.tolist() for embedding in await service.compute(operation, texts)]
@@ -32,8 +33,8 @@ async def embed_all(service: Service, body: dict[str, Any]) -> list[Any]:
     """POST /embed_all: one embedding per token of each input."""
     model = service.find(None, *EMBEDDING)
     texts = service.texts(body.get("inputs"))
-    _check_lengths(model, body, [[text] for text in texts])
-    service.check_features(model, texts)
+    await _check_lengths(model, body, [[text] for text in texts])
+    await service.check_features(model, texts)
     options = {"tokenize_kwargs": {"truncation": True, "max_length": model.max_length}}
     results = await service.compute(model.predict("feature-extraction", options), texts)
     return [result[0] for result in results]
@@ -48,7 +49,7 @@ async def predict(service: Service, body: dict[str, Any]) -> Any:
     service.check_batch(len(rows))
     if any(len(texts) > 2 for texts in rows):
         raise RequestError("an input has one text or a pair; write a batch as a list of lists")
-    _check_lengths(model, body, rows)
+    await _check_lengths(model, body, rows)
     items = [texts[0] if len(texts) == 1 else {"text": texts[0], "text_pair": texts[1]} for texts in rows]
     options: dict[str, Any] = {"top_k": model.config.num_labels, "truncation": True}
     if option(body, "raw_scores", bool, False):
@@ -64,9 +65,10 @@ async def rerank(service: Service, body: dict[str, Any], name: str | None = None
     if not isinstance(query, str):
         raise RequestError("query must be a string")
     service.check_text(query, "query")
-    _check_lengths(model, body, [[query, text] for text in texts])
+    pairs = [[query, text] for text in texts]
+    await _check_lengths(model, body, pairs)
     operation = model.rank(raw_scores=option(body, "raw_scores", bool, False))
-    scores = await service.compute(operation, [(query, text) for text in texts])
+    scores = await service.compute(operation, pairs, lambda pair: min(model.max_length, estimated_tokens(pair)))
     order = sorted(range(len(texts)), key=lambda index: (-scores[index], index))
     with_text = option(body, "return_text", bool, False)
     return [
@@ -83,8 +85,9 @@ async def similarity(service: Service, body: dict[str, Any], name: str | None = 
     texts = service.texts([inputs["source_sentence"], *service.texts(inputs.get("sentences"), "sentences")])
     model = service.find(name, *EMBEDDING)
     parameters = option(body, "parameters", dict, {})
-    _check_lengths(model, parameters, [[text] for text in texts])
-    operation = model.embed(normalize=True, prompt_name=option(parameters, "prompt_name", str))
+    prompt_name = option(parameters, "prompt_name", str)
+    await _check_lengths(model, parameters, [[text] for text in texts], model.prompt(prompt_name))
+    operation = model.embed(normalize=True, prompt_name=prompt_name)
     source, *others = await service.compute(operation, texts)
     similarities: list[float] = (np.array(others) @ source).tolist()
     return similarities
@@ -92,9 +95,11 @@ async def similarity(service: Service, body: dict[str, Any], name: str | None = 
 
 async def tokenize(service: Service, body: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """POST /tokenize: the tokens of each input."""
-    tokenizer = service.models[0].tokenizer
+    tokenizer, texts = service.models[0].tokenizer, service.texts(body.get("inputs"))
+    if sum(map(len, texts)) > service.limits.text_characters:
+        raise RequestError(f"inputs have more than {service.limits.text_characters} characters; send fewer texts")
     special = option(body, "add_special_tokens", bool, True)
-    encodings = [tokenizer.encoding(text, add_special_tokens=special) for text in service.texts(body.get("inputs"))]
+    encodings = [tokenizer.encoding(text, add_special_tokens=special) for text in texts]
     return [
         [
             {
@@ -149,12 +154,19 @@ def info(service: Service) -> dict[str, Any]:
     }
 
 
-def _check_lengths(model: ServedModel, options: dict[str, Any], inputs: Sequence[list[str]]) -> None:
-    """Raise RequestError if a text, or a pair, is too long and may not be truncated, or only on the left."""
+async def _check_lengths(
+    model: ServedModel, options: dict[str, Any], inputs: Sequence[list[str]], prompt: str = ""
+) -> None:
+    """Raise RequestError if a text after its prompt, or a pair, is too long and may not be truncated, or only on the
+    left."""
     if option(options, "truncation_direction", str, "right").lower() != "right":
         raise RequestError("truncation_direction must be right")
-    if not option(options, "truncate", bool, True):
-        for texts in inputs:
-            length = len(model.tokenizer.encode(*texts))
-            if length > model.max_length:
-                raise RequestError(f"an input has {length} tokens; the limit is {model.max_length}")
+    if option(options, "truncate", bool, True):
+        return
+
+    def longest() -> int:
+        return max(len(model.tokenizer.encode(prompt + first, *rest)) for first, *rest in inputs)
+
+    length = await asyncio.to_thread(longest)  # which the other clients don't wait for
+    if length > model.max_length:
+        raise RequestError(f"an input has {length} tokens; the limit is {model.max_length}")

@@ -49,7 +49,7 @@ def test_a_column_that_is_missing_or_taken_is_said_at_once():
     frame = dask.dataframe.from_pandas(pandas.DataFrame({"text": ["a"], "label": ["b"]}), npartitions=1)
     with pytest.raises(CorpusError, match="the data frame has a column label already; rename it"):
         map_partitions(frame, "text-classification")
-    with pytest.raises(CorpusError, match="the data frame has no column sentence; there are text, label"):
+    with pytest.raises(CorpusError, match="the data frame has no column sentence; the columns are text, label"):
         map_partitions(frame, "fill-mask", column="sentence")
 
 

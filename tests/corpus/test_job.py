@@ -132,7 +132,7 @@ def test_the_mark_of_utf_8_is_no_part_of_the_text(tmp_path, model):
     [
         ("a.csv", b'text\n"a"b\n', "a.csv: line 2: "),
         ("a.csv", b"text\n\xff\n", "a.csv: not UTF-8 after line 0; save it as UTF-8"),
-        ("a.csv", b"", "a.csv has no column text; there are none"),
+        ("a.csv", b"", "a.csv has no column text; the columns are none"),
         ("a.jsonl", b'{"text": "a", "error": 1}', "a.jsonl has a column error already; rename it"),
         ("a.parquet", b"text", "a.parquet: "),
     ],
@@ -405,7 +405,7 @@ def test_inputs_that_do_not_fit(tmp_path, model, files, message):
 def test_a_missing_column_and_a_taken_one(tmp_path, model):
     source = tmp_path / "a.csv"
     source.write_text("text,error\n<mask>,x\n")
-    with pytest.raises(CorpusError, match="no column sentence; there are text, error"):
+    with pytest.raises(CorpusError, match="no column sentence; the columns are text, error"):
         run_job(Task("fill-mask", model, ("sentence",)), [source], tmp_path / "out")
     with pytest.raises(CorpusError, match="has a column error already"):
         run_job(Task("fill-mask", model, ("text",)), [source], tmp_path / "out2")

@@ -3,7 +3,7 @@ import pytest
 
 from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.runtime import batching, threads
-from distilroberta_np.runtime.batching import attempt, batches, distinct, micro_batches, threads_for
+from distilroberta_np.runtime.batching import batches, distinct, micro_batches, threads_for
 from tests.support.seeded import VOCAB_SIZE, write_model
 
 
@@ -41,20 +41,6 @@ def test_little_work_is_not_split(monkeypatch):
     assert threads_for(4 * batching._MIN_THREAD_TOKENS) == 4
     assert threads_for(4 * batching._MIN_THREAD_TOKENS - 1) == 1
     assert micro_batches([16] * 8) == [slice(0, 8)]
-
-
-def test_a_failing_item_does_not_fail_the_others_of_its_batch():
-    computed = []
-
-    def compute(items):
-        computed.append(len(items))
-        return [1 / item for item in items]
-
-    results = attempt(compute, [1, 2, 0, 4, 0, 5])
-    assert [type(result) for result in results] == [float, float, ZeroDivisionError, float, ZeroDivisionError, float]
-    assert results[3] == 0.25
-    assert attempt(compute, []) == []
-    assert computed[0] == 6 and len(computed) < 13
 
 
 def test_distinct_keeps_the_order_of_first_appearance():

@@ -180,7 +180,6 @@ def test_info_has_the_kind_of_model(models, task, kind):
         ("/", [], 400, "the body must be a JSON object"),
         ("/", {"inputs": "a <mask>", "parameters": {"top_k": "x"}}, 422, "top_k must be an integer, not 'x'"),
         ("/", {"inputs": "a <mask>", "parameters": {"top_k": 1001}}, 422, "top_k is 1001; the limit is 1000"),
-        ("/", {"inputs": "<mask>" * 21, "parameters": {"top_k": 1000}}, 422, "have 21000 predictions"),
         ("/", {"inputs": "a <mask>", "parameters": {"no": 1}}, 422, "fill-mask has no parameter no; there is targets,"),
         ("/", {"inputs": "a <mask>", "parameters": {"\ud800": 1}}, 422, "no parameter \\ud800;"),
         ("/", {"inputs": "a <mask>", "parameters": []}, 422, "parameters must be of type dict"),
@@ -268,23 +267,29 @@ def test_errors_are_well_formed(server, path, body, status, message):
     [
         ("/embed", {"inputs": "a" * 501}, "inputs has a text of 501 characters; the limit is 500"),
         ("/rerank", {"query": "a" * 501, "texts": ["a"]}, "query has a text of 501 characters; the limit is 500"),
-        ("/models/fill", {"inputs": ["<mask>"] * 5}, "5 masks or questions with a top_k of 5 have 25 predictions"),
+        (
+            "/models/fill",
+            {"inputs": ["<mask>"] * 10},
+            "the predictions would have 10300 characters; the limit is 10000",
+        ),
+        ("/models/fill", {"inputs": "<mask>" * 4 + "a" * 400}, "the predictions would have 12480 characters"),
         ("/models/fill", {"inputs": "<mask>", "parameters": {"top_k": 11}}, "top_k is 11; the limit is 10"),
         (
             "/models/answers",
-            {"inputs": [{"question": "a", "context": "b"}] * 3, "parameters": {"top_k": 7}},
-            "3 masks or questions with a top_k of 7 have 21 predictions; the limit is 20",
+            {"inputs": [{"question": "a", "context": "b"}] * 8, "parameters": {"top_k": 7}},
+            "the predictions would have 11200 characters; the limit is 10000: decrease top_k, or send fewer",
         ),
         # Next to so long a question each window has room for few more tokens of the context.
         ("/models/answers", {"inputs": {"question": "a " * 240, "context": "a b" * 130}}, "the model would read about"),
         ("/models/nli", {"inputs": "a" * 400, "parameters": {"candidate_labels": ["a"] * 20}}, "the model would read"),
         ("/explain/fill", {"inputs": "<mask>" + " the cat sat on" * 4}, "the model would read about"),
-        ("/embed_all", {"inputs": ["a b"] * 21}, "inputs could have 105 tokens with features; the limit is 100: send"),
-        ("/pipeline/feature-extraction/fill", {"inputs": "a " * 120}, "inputs could have 242 tokens with features"),
+        ("/embed_all", {"inputs": ["a b"] * 30}, "tokens; the limit for their features is 100: send fewer texts"),
+        ("/pipeline/feature-extraction/fill", {"inputs": "a " * 120}, "tokens; the limit for their features is 100"),
+        ("/tokenize", {"inputs": ["a" * 300] * 2}, "inputs have more than 500 characters; send fewer texts"),
     ],
 )
 def test_what_a_request_costs_is_limited(models, path, body, message):
-    limits = Limits(text_characters=500, tokens=2000, top_k=10, predictions=20, features=1600)
+    limits = Limits(text_characters=500, tokens=2000, top_k=10, answer_characters=10_000, features=1600)
     with running(make_app(models, Options(limits=limits, access_log=False))) as server:
         status, _, answer = server.request(path, body)
         assert status == 422
@@ -294,6 +299,13 @@ def test_what_a_request_costs_is_limited(models, path, body, message):
         server.post("/models/fill", {"inputs": "<mask>" + " the cat sat on" * 4})
         assert server.request("/explain/fill", {"inputs": "the cat <mask>"})[0] == 200
         server.post("/embed_all", {"inputs": ["a b"] * 20})
+
+
+def test_what_is_truncated_costs_no_more_than_the_model_reads(server):
+    labels = [f"label {number}" for number in range(41)]
+    body = {"inputs": "the cat " * 12_000, "parameters": {"candidate_labels": labels}}
+    assert len(server.post("/models/nli", body)) == 41
+    assert len(server.post("/rerank", {"query": "the cat " * 8_000, "texts": ["a"] * 64})) == 64
 
 
 def test_an_error_of_the_server_is_not_the_clients(server, models, monkeypatch, capfd):

@@ -172,7 +172,7 @@ class RobertaTokenizer(Pretrained):
         return max(map(len, self._tokenizer.get_vocab())) if self._tokenizer.normalizer is None else math.inf
 
     def longest_text(self, max_sequence_length: int) -> int:
-        """The maximum number of tokens, special ones included, together with a model that reads so many."""
+        """The maximum number of tokens, special ones included, together with a model that reads that many."""
         return min(max_sequence_length, self.model_max_length or max_sequence_length)
 
     def encoding(self, text: str, pair: str | None = None, *, add_special_tokens: bool = True) -> Encoding:

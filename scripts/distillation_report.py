@@ -93,7 +93,7 @@ def main() -> int:
     )
     parser.add_argument("--length", type=int, default=128, help="maximum sequence length in tokens (default: 128)")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="peak learning rate (default: 0.0005)")
-    parser.add_argument("--one-in", type=int, default=100, help="hold out one document in so many (default: 100)")
+    parser.add_argument("--one-in", type=int, default=100, help="hold out one document in N (default: 100)")
     parser.add_argument(
         "--held-out-tokens",
         type=int,

@@ -10,7 +10,7 @@ from distilroberta_np.training.data.text import read_paragraphs
 
 
 def split_documents(files: Sequence[Path], folder: Path, one_in: int = 100) -> tuple[list[Path], Path]:
-    """Copy the documents of each file to a file of the same name, and one in so many to `held_out.txt` instead.
+    """Copy the documents of each file to a file of the same name, and one in `one_in` to `held_out.txt` instead.
 
     A document's own text decides, so the split is the same wherever and in whatever order it is made, and copies of a
     document land on one side.

@@ -25,7 +25,7 @@ from scripts.held_out import documents
 # The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others,
 # which were written before the training that they are for, and are looked at once, when it has ended.
 EVERYDAY = Path(__file__).with_name("everyday.json")
-# One word in so many is hidden.
+# One word in this many is hidden.
 ONE_IN = 7
 # Characters of a passage, at most: no tokenizer makes more than 128 tokens of them.
 PASSAGE = 400

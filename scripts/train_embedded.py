@@ -67,7 +67,7 @@ def main() -> int:
         metavar="NAME=TIMES",
         action="append",
         default=[],
-        help="see the file NAME.txt so many times as often as the others, because it is small and good; 0: not",
+        help="see the file NAME.txt this many times as often as the others, because it is small and good; 0: never",
     )
     options = parser.parse_args()
     files = sorted(path for path in options.corpus.iterdir() if path.name.endswith((".txt", ".txt.gz")))

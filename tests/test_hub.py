@@ -578,7 +578,7 @@ def test_offline_by_the_environment(tmp_path: Path) -> None:
         assert standin.requests == []
 
 
-# What sentence-transformers puts beside a model
+# What sentence-transformers puts next to a model
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -243,7 +243,7 @@ def _work(rows: int, weight: Array) -> int:
 
 
 def _share_count(per_thread: int) -> int:
-    """The number of shares for work that is worth so many per thread."""
+    """The number of shares for work that is worth this many per thread."""
     threads = available_threads()
     return max(1, threads * min(_SHARES, per_thread)) if threads > 1 else 1
 

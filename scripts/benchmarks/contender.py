@@ -1,4 +1,4 @@
-"""A contender of a benchmark: a process of its own that does one piece of work at a time and times it."""
+"""A contender of a benchmark: a process of its own that does one task at a time and times it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 FOLDER holds the model, its ONNX exports and workloads.json ({name: {"texts": [...], "batch_size": n}}). The process
 reads the names of workloads from standard input and answers each with a line of JSON. A request with "callers" is
-answered by so many threads at once, each with its own call.
+answered by that many threads at once, each with its own call.
 """
 
 from __future__ import annotations

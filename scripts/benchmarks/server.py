@@ -205,7 +205,7 @@ def call_directly(task: str, model: Path, bodies: Path) -> Row:
 
 
 def load(process: subprocess.Popen[bytes], server: Server, clients: int, seconds: int) -> Row:
-    """Keep so many clients busy, and return what they saw, with the server's CPU time per request."""
+    """Keep this many clients busy, and return what they saw, with the server's CPU time per request."""
     before = cpu_seconds(process)
     command = f"wrk -t1 -c{clients} -d{seconds}s --timeout 120s -s {LOAD} {URL}{server.path} -- {server.bodies}"
     row: Row = json.loads(subprocess.check_output(command.split(), text=True).splitlines()[-1])
@@ -333,7 +333,7 @@ def overload(model: Path, bodies: Path, seconds: int) -> Row:
 
 
 def memory(bodies: Path, requests: int) -> Row:
-    """Resident memory on the way to so many requests, with the embedded model, which answers them in minutes."""
+    """Resident memory on the way to this many requests, with the embedded model, which answers them in minutes."""
     server = Server(serve(find_embedded()), "/", bodies)
     with running(server.command) as process:
         served, seen = 0, []

@@ -54,7 +54,7 @@ def run_cases(kind: str, first: int, stop: int) -> tuple[int, list[str]]:
 
 
 def fuzz(files: int, calls: int, first: int = 0) -> tuple[int, list[str]]:
-    """Run so many cases of each kind, from a number on. Returns the number of comparisons, and the findings."""
+    """Run this many cases of each kind, from a number on. Returns the number of comparisons, and the findings."""
     processes = len(os.sched_getaffinity(0))
     jobs = []
     for kind, count in (("files", files), ("calls", calls)):

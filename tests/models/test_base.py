@@ -291,7 +291,7 @@ def test_label2id_is_as_it_was_read():
     assert config.label2id == {"entailment": 1, "other": 0}
     assert RobertaConfig.from_dict(config.to_dict()) == config
     assert config.with_labels(("a", "b"), None).label2id == {"a": 0, "b": 1}
-    # As in transformers, it does not count without id2label, or beside another number of labels.
+    # As in transformers, it does not count without id2label, or next to another number of labels.
     assert RobertaConfig.from_dict(config_dict(label2id={"x": 0})).label2id == {"LABEL_0": 0, "LABEL_1": 1}
     config = RobertaConfig.from_dict(config_dict(num_labels=3, id2label={"0": "a"}, label2id={"a": 0}))
     assert config.label2id["LABEL_2"] == 2

@@ -1,4 +1,4 @@
-"""The losses of distillation and their gradients beside torch's, put together as DistilBERT's released code does."""
+"""The losses of distillation and their gradients next to torch's, put together as DistilBERT's released code does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feature-extraction pipeline: transformers' vectors, or where that crashes, ours beside it."""
+"""The feature-extraction pipeline: transformers' vectors, or where that crashes, ours next to it."""
 
 from __future__ import annotations
 

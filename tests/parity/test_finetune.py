@@ -1,4 +1,4 @@
-"""Fine-tuning beside torch's autograd, transformers' models, and the measures of scikit-learn, scipy and seqeval."""
+"""Fine-tuning next to torch's autograd, transformers' models, and the measures of scikit-learn, scipy and seqeval."""
 
 from __future__ import annotations
 

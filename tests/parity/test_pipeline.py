@@ -1,4 +1,4 @@
-"""The fill-mask pipeline, row by row: transformers' result, or where that crashes or drops input, ours beside it."""
+"""The fill-mask pipeline, row by row: transformers' result, or where that crashes or drops input, ours next to it."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_no_mask(ours, reference, text):
 
 
 def text_of(count):
-    """A text of so many tokens, `<s>`, the mask at the end, and `</s>` among them."""
+    """A text of this many tokens, `<s>`, the mask at the end, and `</s>` among them."""
     return " and" * (count - 3) + " <mask>"
 
 

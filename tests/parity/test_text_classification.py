@@ -1,4 +1,4 @@
-"""Text and zero-shot classification: transformers' result, or where that crashes or drops input, ours beside it."""
+"""Text and zero-shot classification: transformers' result, or where that crashes or drops input, ours next to it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ assert_same = partial(answers.assert_same, rel=SCORE_RTOL)
 
 def assert_equal_calls(both, *arguments, **parameters):
     reference, ours = both
-    with warnings.catch_warnings(action="ignore"):  # of max_length beside padding, and of long texts
+    with warnings.catch_warnings(action="ignore"):  # of max_length next to padding, and of long texts
         expected = reference(*arguments, **parameters)
     assert_same(ours(*arguments, **parameters), expected)
 

@@ -1,4 +1,4 @@
-"""The token-classification pipeline: transformers' result, or where that crashes or drops input, ours beside it."""
+"""The token-classification pipeline: transformers' result, or where that crashes or drops input, ours next to it."""
 
 import itertools
 import warnings

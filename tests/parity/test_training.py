@@ -1,4 +1,4 @@
-"""Gradients, updates and saved models beside torch's autograd, torch's AdamW and transformers."""
+"""Gradients, updates and saved models next to torch's autograd, torch's AdamW and transformers."""
 
 from __future__ import annotations
 

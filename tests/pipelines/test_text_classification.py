@@ -222,7 +222,7 @@ def test_what_is_no_input(classifier, inputs):
 
 
 def cat(count):
-    """A text of so many tokens, with <s> and </s>."""
+    """A text of this many tokens, with <s> and </s>."""
     return " cat" * (count - 2)
 
 

@@ -102,7 +102,7 @@ class StandinHub:
         url: for HF_ENDPOINT.
         repos: the models by their names; `renamed` leads from old names to them.
         faults: what to do wrong.
-        requests: what was asked for, in order.
+        requests: what was requested, in order.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class StandinHub:
         self.faults.append(Fault(method, path_end, **what))  # type: ignore[arg-type]
 
     def asked(self, method: str) -> list[str]:
-        """The last parts of the paths asked for with a method, in order."""
+        """The last parts of the paths requested with a method, in order."""
         return [request.path.rsplit("/", 1)[1] for request in self.requests if request.method == method]
 
     def _server(self, answer: Callable[[_Handler, Request], None]) -> ThreadingHTTPServer:

@@ -47,7 +47,7 @@ def finished(files, tmp_path_factory):
 
 
 def stop_after(updates):
-    """A report that stops the run after so many updates."""
+    """A report that stops the run after this many updates."""
 
     def stop(report):
         if report.update == updates:

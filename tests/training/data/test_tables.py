@@ -42,7 +42,7 @@ def test_json_lines(tmp_path):
         ("premise,hypothesis,label", Columns(), "012"),
         ("a,b,c", Columns("a", None, "c"), "0-2"),
         ("a,b,c", Columns("c", "a", "b"), "201"),
-        ("sentence1,sentence2,label", Columns("sentence1"), "0-2"),  # a text alone, as no pair is asked for
+        ("sentence1,sentence2,label", Columns("sentence1"), "0-2"),  # a text alone, as no pair is named
         ("text,label,score", Columns(label="score"), "0-2"),
     ],
 )

@@ -103,7 +103,7 @@ class Service:
             )
 
     def check_predictions(self, top_k: Any, characters: int) -> None:
-        """Raise RequestError if `top_k` predictions for all masks or questions, of this many characters, are too many."""
+        """Raise RequestError if `top_k` times the predictions of masks or questions, in characters, is too much."""
         if isinstance(top_k, int) and top_k > self.limits.top_k:
             raise RequestError(f"top_k is {top_k}; the limit is {self.limits.top_k}")
         if isinstance(top_k, int) and characters * top_k > self.limits.answer_characters:

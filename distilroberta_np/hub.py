@@ -247,11 +247,11 @@ def download_model(
         raise ValueError("parts must name at least one of 'config', 'weights', 'tokenizer' and 'modules'")
     if MODULES in parts and CONFIG not in parts:
         parts = (CONFIG, *parts)
-    repo, wanted = _repo_and_revision(name, revision)
+    repo, revision = _repo_and_revision(name, revision)
     if _offline():
         raise HubError(f"HF_HUB_OFFLINE is set, so {name} cannot be fetched; unset it, or give a folder of the model")
-    with _errors_in_a_sentence(repo, wanted):
-        remote = _RemoteModel(repo, wanted)
+    with _errors_in_a_sentence(repo, revision):
+        remote = _RemoteModel(repo, revision)
         cached = CachedModel(repo, cache_dir)
 
         def fetch(filename: str) -> Path:
@@ -271,13 +271,13 @@ def download_model(
         if MODULES in parts and MODULES_FILE in there:
             # The settings come first: if they were cut off after the rest, nothing would show that they are missing.
             modules = read_modules([fetch(name) for name in (*_settings_of_modules(there), MODULES_FILE)][-1])
-        files, encoder = _files_read(parts, f"{repo} at {wanted}", there, modules)
+        files, encoder = _files_read(parts, f"{repo} at {revision}", there, modules)
         folder = [fetch(file) for file in files][-1]
         if encoder + INDEX_FILE in files:
             for shard in shard_files(folder / encoder):
                 fetch(encoder + shard)
-        if local_dir is None and remote.commit != wanted:
-            cached.note(f"refs/{wanted}", remote.commit)
+        if local_dir is None and remote.commit != revision:
+            cached.note(f"refs/{revision}", remote.commit)
         if local_dir is None and MODULES in parts and MODULES_FILE not in there:
             cached.note(f".no_exist/{remote.commit}/{MODULES_FILE}")
         return folder

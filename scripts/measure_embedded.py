@@ -70,7 +70,7 @@ def _cut(text: str) -> Iterator[str]:
 def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> dict[str, float]:
     """Hide the words, each by as many masks as it has tokens, and count what their tokens cost, each by itself."""
     tokenizer, model = unmasker.tokenizer, unmasker.model
-    sequences, places, wanted, characters = [], [], [], 0
+    sequences, places, targets, characters = [], [], [], 0
     for passage, spans in found:
         encoding = tokenizer.encoding(passage)
         ids, at = list(encoding.ids), []
@@ -78,7 +78,7 @@ def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> 
             inside = [n for n, (a, b) in enumerate(encoding.offsets) if a < end and b > start and b > a]
             at += inside
             characters += end - start
-        wanted += [ids[place] for place in at]
+        targets += [ids[place] for place in at]
         for place in at:
             ids[place] = tokenizer.mask_token_id
         sequences.append(ids)
@@ -88,7 +88,7 @@ def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> 
     right = 0
     for start in range(0, len(vectors), 512):
         logits = model.logits(vectors[start : start + 512])
-        labels = np.array(wanted[start : start + 512])
+        labels = np.array(targets[start : start + 512])
         largest = logits.max(axis=-1)
         total = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest
         nats += float((total - logits[np.arange(len(labels)), labels]).sum())
@@ -97,10 +97,10 @@ def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> 
         "passages": len(found),
         "words": sum(len(spans) for _, spans in found),
         "characters": characters,
-        "tokens": len(wanted),
+        "tokens": len(targets),
         "bits_per_character": nats / math.log(2) / characters,
-        "nats_per_token": nats / len(wanted),
-        "correct_tokens": right / len(wanted),
+        "nats_per_token": nats / len(targets),
+        "correct_tokens": right / len(targets),
     }
 
 

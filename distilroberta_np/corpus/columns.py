@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from typing import Any
 
 from ..analysis import PseudoLikelihoodScorer
 from ..errors import CheckpointError, CorpusError
-from ..hub import default_model, files_in, in_organization, resolve_model
+from ..files import sha256
+from ..hub import files_in, find_embedded, find_published, in_organization, resolve_model
 from ..pipelines import pipeline
 from ..pretrained import CONFIG, MODULES, TOKENIZER, WEIGHTS
 from ..sentence.sentence_encoder import SentenceEncoder
@@ -131,20 +131,16 @@ def model_files(name: str, model: str | None, local_files_only: bool) -> tuple[P
         if model is None:
             raise CorpusError("encode needs a sentence encoder; name one with --model")
         parts, model = (*parts, MODULES), os.fspath(in_organization(model, SentenceEncoder.ORGANIZATION))
-    folder = resolve_model(model or default_model(), local_files_only=local_files_only, parts=parts)
+    # Not `default_model`, which says on stderr which model it is: loading it does.
+    default = find_published() or find_embedded()
+    folder = resolve_model(model or default, local_files_only=local_files_only, parts=parts)
     return folder, files_in(folder, parts)
 
 
 def model_digests(name: str, model: str | None, local_files_only: bool) -> tuple[tuple[str, str], ...]:
     """The SHA-256 of each file that is read of a task's model."""
     folder, files = model_files(name, model, local_files_only)
-    return tuple((file, digest(folder / file)) for file in sorted(files))
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return tuple((file, sha256(folder / file)) for file in sorted(files))
 
 
 @functools.lru_cache(maxsize=2)

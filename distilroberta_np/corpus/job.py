@@ -26,9 +26,19 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..checkpoint.safetensors_file import open_safetensors, write_safetensors
 from ..errors import CorpusError
-from ..files import INCOMPLETE, atomic_write, locked, open_log, read_json, remove_leftovers, write_json, write_text
+from ..files import (
+    INCOMPLETE,
+    atomic_write,
+    locked,
+    open_log,
+    read_json,
+    remove_leftovers,
+    sha256,
+    write_json,
+    write_text,
+)
 from ..runtime.threads import worker_threads
-from .columns import Task, add_columns, check, digest, model_digests, model_files
+from .columns import Task, add_columns, check, model_digests, model_files
 from .tables import OUTPUT_SUFFIXES, NewColumns, map_part
 
 MANIFEST, PARTS = "manifest.json", "parts.jsonl"
@@ -52,11 +62,11 @@ Runner = Callable[[Task, Path, Sequence[Path]], Iterator[Part]]
 
 def compute_part(task: Task, folder: Path, source: Path) -> Part:
     """Compute one part and write it. A part can be computed twice without harm."""
-    target, before = _target(folder, source), digest(source)
+    target, before = _target(folder, source), sha256(source)
     with atomic_write(target) as file:
         new = NewColumns(task.inputs, task.outputs, functools.partial(add_columns, task))
         rows, errors = map_part(source, file, new)
-        if digest(source) != before:
+        if sha256(source) != before:
             raise CorpusError(f"{source} has changed while its part was computed; give the same command again")
     return Part(target.name, before, rows, errors)
 
@@ -104,7 +114,7 @@ def run_job(
         for source in sources:
             if (part := finished.get(_target(folder, source).name)) is None:
                 remaining.append(source)
-            elif digest(source) == part.input_sha256:
+            elif sha256(source) == part.input_sha256:
                 parts.append(part)
             else:
                 raise CorpusError(f"{source} has changed since its part was written; use another output folder")

@@ -104,9 +104,11 @@ class Service:
 
     def check_predictions(self, top_k: Any, characters: int) -> None:
         """Raise RequestError if `top_k` times the predictions of masks or questions, in characters, is too much."""
-        if isinstance(top_k, int) and top_k > self.limits.top_k:
+        if not isinstance(top_k, int):
+            return  # which the pipeline refuses
+        if top_k > self.limits.top_k:
             raise RequestError(f"top_k is {top_k}; the limit is {self.limits.top_k}")
-        if isinstance(top_k, int) and characters * top_k > self.limits.answer_characters:
+        if characters * top_k > self.limits.answer_characters:
             raise RequestError(
                 f"the predictions would have {characters * top_k} characters; the limit is "
                 f"{self.limits.answer_characters}: decrease top_k, or send fewer or shorter texts"

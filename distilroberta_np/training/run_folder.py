@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 
 from ..checkpoint.save import recover_folder, replace_folder, save_tree
 from ..errors import TrainingError
-from ..files import atomic_write, locked, open_log, read_json, remove_leftovers, write_json
+from ..files import atomic_write, locked, open_log, read_json, remove_leftovers, sha256, write_json
 from ..layers.params import tree_leaves
 from ..runtime.threads import worker_threads
 from .device import to_host
@@ -96,7 +96,7 @@ class RunFolder:
 
         Raises TrainingError: the run was begun with other settings or data.
         """
-        values = asdict(settings) | {"data": {name: _sha256(*files) for name, files in data.items()}}
+        values = asdict(settings) | {"data": {name: sha256(*files) for name, files in data.items()}}
         if self.settings:
             self._check_settings(values, data, settings.MAY_CHANGE)
         else:
@@ -162,7 +162,7 @@ class RunFolder:
             for name, tree in zip(_MOMENTS, (state.mean, state.square), strict=True):
                 save_tree(folder / f"optimizer_{name}.safetensors", to_host(tree))
             paths = [self.path / name for name in _LOGS]
-            logs = {path.name: [path.stat().st_size, _sha256(path)] for path in paths if path.exists()}
+            logs = {path.name: [path.stat().st_size, sha256(path)] for path in paths if path.exists()}
             values = {"updates": state.updates, "logs": logs, **self._machine(device)}
             write_record(folder / "state.json", values, folder.iterdir())
 
@@ -190,7 +190,7 @@ def append_row(path: Path, row: Mapping[str, object]) -> None:
 
 def write_record(path: Path, values: Mapping[str, object], files: Iterable[Path] = ()) -> None:
     """Write values as JSON, with the SHA-256 of files next to it, and of itself."""
-    digests = {file.name: _sha256(file) for file in sorted(files)}
+    digests = {file.name: sha256(file) for file in sorted(files)}
     record = {**values, "sha256": digests}
     write_json(path, record | {"sha256": digests | {path.name: _digest(record)}})
 
@@ -216,22 +216,13 @@ def read_record(path: Path) -> dict[str, Any]:
         file = path.parent / name
         if not file.is_file():
             raise _unusable(file, "missing")
-        if _sha256(file) != expected:
+        if sha256(file) != expected:
             raise _unusable(file)
     return dict(record)
 
 
 def _digest(record: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(*files: Path) -> str:
-    """The SHA-256 of a file, or of several, by those of each."""
-    digests = []
-    for path in files:
-        with open(path, "rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _unusable(path: Path, why: str = "damaged, as its SHA-256 is not the recorded one") -> TrainingError:

@@ -107,7 +107,8 @@ class MaskedLMSettings(TrainingSettings):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("updates", "decay")
 
     def learning_rate_at(self, update: int, updates: int) -> float:
-        return trapezoid(update + 1, updates, self.warmup, self.decay, self.learning_rate)
+        # One update later, of one more: neither the first nor the last update has a learning rate of 0
+        return trapezoid(update + 1, updates + 1, self.warmup, self.decay, self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)

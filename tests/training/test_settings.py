@@ -83,5 +83,11 @@ def test_the_learning_rate_follows_the_size_of_the_model(parameters, rate):
     assert default_learning_rate(parameters) == rate
 
 
+def test_the_learning_rate_of_pretraining_is_never_0_and_falls_at_the_end():
+    settings = PretrainSettings(updates=10, warmup=4, decay=3, learning_rate=12.0)
+    rates = [settings.learning_rate_at(update, settings.updates) for update in range(settings.updates)]
+    assert rates == [3, 6, 9, 12, 12, 12, 12, 12, 8, 4]
+
+
 def test_small_data_are_seen_more_often():
     assert [default_epochs(updates) for updates in (1, 4, 5, 10, 30, 50, 1000)] == [20, 20, 20, 10, 4, 3, 3]

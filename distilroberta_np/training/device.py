@@ -53,12 +53,14 @@ def _cupy() -> ModuleType:
         cupy = importlib.import_module("cupy")
     except ImportError:
         raise TrainingError(
-            "device cuda needs CuPy: pip install 'distilroberta-np[cuda]' (for CUDA 12), or use --device cpu"
+            "device cuda needs CuPy: pip install 'distilroberta-np[cuda]' (for CUDA 12) or cupy-cuda13x (for CUDA 13), "
+            "or use --device cpu"
         ) from None
     try:
         ones = cupy.ones((2, 2), np.float32)
         float((ones @ ones).sum())
     # Without a driver, a GPU or a library of CUDA it fails in many ways, some only at the first product.
     except Exception as error:
-        raise TrainingError(f"device cuda cannot be used: {error}. CuPy needs an NVIDIA GPU with CUDA 12") from None
+        message = f"device cuda cannot be used: {error}. CuPy needs an NVIDIA GPU and the CUDA version it is built for"
+        raise TrainingError(message) from None
     return cupy

@@ -30,18 +30,20 @@ SETTINGS = PretrainSettings(
     intermediate_size=1024,
     length=128,
     last_length=512,
-    last_updates=1300,
+    last_updates=650,
     last_masking=0.15,
     batch_tokens=12288,
-    updates=13000,
+    updates=6500,
     warmup=100,
-    decay=2600,
+    decay=1300,
     optimizer="muon",
     learning_rate=2e-3,
     weight_decay=0.05,
     masking=0.3,
     whole_words=True,
 )
+# Settings that are options.
+CHOSEN = ("updates", "warmup", "decay", "learning_rate", "last_updates", "learned_positions")
 
 
 def main() -> int:
@@ -52,13 +54,10 @@ def main() -> int:
     parser.add_argument(
         "--initial", type=Path, metavar="MODEL", help="begin with the weights and tokenizer of the model in this folder"
     )
-    for name in ("updates", "decay", "last_updates"):
-        parser.add_argument(
-            "--" + name.replace("_", "-"),
-            type=int,
-            default=getattr(SETTINGS, name),
-            help="as `pretrain` has it; may be chosen until the decay or the last updates begin (default: %(default)s)",
-        )
+    for name in CHOSEN:
+        default = getattr(SETTINGS, name)
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=type(default), default=default, help="as `pretrain` has it")
     parser.add_argument(
         "--last-often", metavar="NAME=TIMES", action="append", default=[], help="the same for the last updates; 0: not"
     )
@@ -84,9 +83,9 @@ def main() -> int:
     of = dict(zip(names, training, strict=True))
     first = [of[name] for name in names for _ in range(often.get(name, 1))]
     last = [of[name] for name in names for _ in range(last_often.get(name, 1))]
-    ending = {name: getattr(options, name) for name in ("updates", "decay", "last_updates")}
+    chosen = {name: getattr(options, name) for name in CHOSEN}
     named = {"last_files": last, "initial": options.initial, "save_every": 10.0}
-    if not run_training(pretrain, options.run, first, replace(SETTINGS, **ending), **named):
+    if not run_training(pretrain, options.run, first, replace(SETTINGS, **chosen), **named):
         return 130
 
     RobertaForMaskedLM.from_pretrained(options.run / "checkpoint").save_pretrained(options.out, dtype="float16")

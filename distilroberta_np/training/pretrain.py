@@ -29,9 +29,10 @@ from ..tokenizer_files import read_tokenizer
 from .data.batches import Batch, MaskedBatches, batch_gradients, count_masked, write_sequences
 from .data.source import check_file
 from .data.text import train_tokenizer
-from .device import to_device
+from .device import to_device, to_host
 from .initial_weights import initial_weights
 from .loop import Options, RunOptions, train
+from .positions import continue_positions
 from .run_folder import RunFolder, open_run
 from .settings import MaskedLMSettings, PretrainSettings
 
@@ -82,7 +83,17 @@ def pretrain(
         ) -> tuple[float, MaskedLMWeights[Array]]:
             return masked_lm_gradients(ids, labels, weights, config, dropout, masked)
 
-        model, batch_of = RobertaForMaskedLM(config, weights), masked_batches(folder, settings)
+        batches, positions = masked_batches(folder, settings), weights.roberta.embeddings.position
+        learned = settings.length if initial is None else settings.learned_positions or settings.last_length
+
+        def batch_of(update: int) -> Batch:
+            if update == settings.updates - settings.last_updates and learned < settings.last_length:
+                continued = to_host(positions)
+                continue_positions(continued[config.pad_token_id + 1 :], learned)
+                positions[:] = to_device(continued, options.device)
+            return batches(update)
+
+        model = RobertaForMaskedLM(config, weights)
         return train_on_masked_text(run, model, tokenizer, settings, batch_of, compute, options)
 
 

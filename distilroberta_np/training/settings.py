@@ -126,12 +126,17 @@ class PretrainSettings(MaskedLMSettings):
     last_masking: float = _setting(
         0.0, "masking probability in the last updates; 0: the same", metavar="P", at_least=0, below=1
     )
+    learned_positions: int = _setting(
+        0, "positions that the initial model has learned; the last updates continue them; 0: all", at_least=0
+    )
     MAY_CHANGE = ("updates", "decay", "last_updates", "last_masking")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.last_length < self.length:
             raise TrainingError(f"last_length must be at least length, not {self.last_length} and {self.length}")
+        if 0 < self.learned_positions < 4:
+            raise TrainingError(f"learned_positions must be 0 or at least 4, not {self.learned_positions}")
 
     def config(self) -> RobertaConfig:
         return RobertaConfig(

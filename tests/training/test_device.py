@@ -141,7 +141,7 @@ def checkpoint(run):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_run_on_a_device_learns_what_it_learns_on_the_host(standin, files, tmp_path, optimizer):
-    settings = replace(SETTINGS, optimizer=optimizer)
+    settings = replace(SETTINGS, optimizer=optimizer, length=16, last_updates=2)
     assert pretrain(tmp_path / "here", files, settings)
     assert pretrain(tmp_path / "there", files, settings, device="cuda")
     for ours, expected in zip(checkpoint(tmp_path / "there"), checkpoint(tmp_path / "here"), strict=True):

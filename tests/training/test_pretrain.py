@@ -12,6 +12,7 @@ from distilroberta_np.cli import main
 from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training import pretrain as module
 from distilroberta_np.training.data.batches import batch_gradients, count_masked
+from distilroberta_np.training.positions import continue_positions
 from distilroberta_np.training.pretrain import pretrain
 from distilroberta_np.training.settings import PretrainSettings
 
@@ -229,6 +230,29 @@ def test_a_run_begins_with_another_model(finished, files, tmp_path):
     assert pretrain(tmp_path / "stopped", files, settings, initial=initial)
     for ours, wanted in zip(weights(tmp_path / "stopped"), weights(tmp_path / "run"), strict=True):
         np.testing.assert_array_equal(ours, wanted)
+
+
+def test_longer_sequences_continue_the_positions(files, tmp_path):
+    settings = replace(SETTINGS, length=16, learning_rate=1e-30, updates=3, last_updates=1)
+
+    def continued(run):
+        return RobertaForMaskedLM.from_pretrained(run / "checkpoint").weights.roberta.embeddings.position
+
+    assert not pretrain(tmp_path / "run", files, settings, report=stop_after(2))
+    expected = np.array(continued(tmp_path / "run"))
+    assert pretrain(tmp_path / "run", files, settings)
+    continue_positions(expected[2:], 16)
+    np.testing.assert_array_equal(continued(tmp_path / "run"), expected)
+
+    # All positions of an initial model are learned, unless it is said how many.
+    initial = tmp_path / "run" / "checkpoint"
+    assert pretrain(tmp_path / "all", files, settings, initial=initial)
+    np.testing.assert_array_equal(continued(tmp_path / "all"), expected)
+    assert pretrain(tmp_path / "some", files, replace(settings, learned_positions=12), initial=initial)
+    continue_positions(expected[2:], 12)
+    np.testing.assert_array_equal(continued(tmp_path / "some"), expected)
+    with pytest.raises(TrainingError, match="learned_positions must be 0 or at least 4, not 3"):
+        replace(settings, learned_positions=3)
 
 
 @pytest.mark.parametrize(

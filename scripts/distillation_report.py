@@ -18,58 +18,23 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from distilroberta_np import RobertaForMaskedLM
 from distilroberta_np.cli.training_options import run_training
-from distilroberta_np.layers.losses import cross_entropy
-from distilroberta_np.layers.params import Array, tree_leaves
-from distilroberta_np.training.data.masking import mask_tokens
-from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences
+from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training.distill import distill
 from distilroberta_np.training.settings import DistillSettings
 from distilroberta_np.training.student import first_student
-from scripts.held_out import split_documents
+from scripts.held_out import masked_sequences, nats, split_documents
 from scripts.machine import describe_machine
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
 WARMUP = 0.05
-
-
-def held_out_batch(text: Path, tokenizer: Tokenizer, length: int, most: int) -> tuple[list[list[int]], list[Array]]:
-    """Masked sequences of held-out text, at most `most` tokens, and their labels."""
-    tokens, starts = make_sequences([text], tokenizer, length)
-    rng, vocabulary = np.random.default_rng(0), tokenizer.get_vocab()
-    mask, special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
-    sequences, labels, seen = [], [], 0
-    for sequence in rng.permutation(len(starts) - 1).tolist():
-        ids = tokens[starts[sequence] : starts[sequence + 1]].astype(np.int64)
-        seen += len(ids)
-        if seen > most and sequences:
-            break
-        masked, targets = mask_tokens(ids[None], rng, mask, mask, special, 0.15)
-        if (targets >= 0).any():
-            sequences.append(masked[0].tolist())
-            labels.append(targets[0])
-    return sequences, labels
-
-
-def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
-    """The mean loss per masked token."""
-    positions = [np.flatnonzero(row >= 0).tolist() for row in labels]
-    hidden_states = np.concatenate(model.encode(sequences, positions))
-    targets = np.concatenate([row[row >= 0] for row in labels])
-    total = 0.0
-    for start in range(0, len(targets), 512):
-        part = slice(start, start + 512)
-        total += cross_entropy(np.array(model.logits(hidden_states[part])), targets[part], count=1)[0]
-    return total / len(targets)
 
 
 def parameters(model: RobertaForMaskedLM) -> int:
@@ -138,7 +103,7 @@ def main() -> int:
         "a student with distillation": students["distilled"],
     }
     tokenizer = Tokenizer.from_file(str(options.run / "distilled" / "tokenizer.json"))
-    sequences, labels = held_out_batch(held_out, tokenizer, options.length, options.held_out_tokens)
+    sequences, labels = masked_sequences(held_out, tokenizer, options.length, options.held_out_tokens)
     figures: dict[str, Any] = {
         "machine": describe_machine(),
         "updates": options.updates,

@@ -1,4 +1,4 @@
-"""Splitting text into what a model is trained on and what it is measured on, document by document."""
+"""Text that models are measured on: held out, document by document, and masked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distilroberta_np.training.data.text import read_paragraphs
+import numpy as np
+from tokenizers import Tokenizer
+
+from distilroberta_np import RobertaForMaskedLM
+from distilroberta_np.layers.losses import cross_entropy
+from distilroberta_np.layers.params import Array
+from distilroberta_np.training.data.masking import mask_tokens
+from distilroberta_np.training.data.text import MASK, SPECIAL, make_sequences, read_paragraphs
 
 
 def split_documents(files: Sequence[Path], folder: Path, one_in: int = 100) -> tuple[list[Path], Path]:
@@ -40,3 +47,33 @@ def documents(files: Sequence[Path]) -> Iterator[str]:
         elif lines:
             yield "\n".join(lines)
             lines = []
+
+
+def masked_sequences(text: Path, tokenizer: Tokenizer, length: int, most: int) -> tuple[list[list[int]], list[Array]]:
+    """Masked sequences of held-out text, at most `most` tokens, and their labels."""
+    tokens, starts = make_sequences([text], tokenizer, length)
+    rng, vocabulary = np.random.default_rng(0), tokenizer.get_vocab()
+    mask, special = vocabulary[MASK], [vocabulary[token] for token in SPECIAL]
+    sequences, labels, seen = [], [], 0
+    for sequence in rng.permutation(len(starts) - 1).tolist():
+        ids = tokens[starts[sequence] : starts[sequence + 1]].astype(np.int64)
+        seen += len(ids)
+        if seen > most and sequences:
+            break
+        masked, targets = mask_tokens(ids[None], rng, mask, mask, special, 0.15)
+        if (targets >= 0).any():
+            sequences.append(masked[0].tolist())
+            labels.append(targets[0])
+    return sequences, labels
+
+
+def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
+    """The mean loss per masked token."""
+    positions = [np.flatnonzero(row >= 0).tolist() for row in labels]
+    hidden_states = np.concatenate(model.encode(sequences, positions))
+    targets = np.concatenate([row[row >= 0] for row in labels])
+    total = 0.0
+    for start in range(0, len(targets), 512):
+        part = slice(start, start + 512)
+        total += cross_entropy(np.array(model.logits(hidden_states[part])), targets[part], count=1)[0]
+    return total / len(targets)

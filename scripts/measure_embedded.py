@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from distilroberta_np import FillMaskPipeline, pipeline
-from scripts.held_out import documents
+from distilroberta_np import FillMaskPipeline, RobertaForMaskedLM, pipeline
+from distilroberta_np.hub import resolve_model
+from scripts.held_out import documents, masked_sequences, nats
 
 # The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others,
 # which were written before the training that they are for, and are looked at once, when it has ended.
@@ -104,6 +106,22 @@ def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> 
     }
 
 
+def nats_by_position(model: str, held_out: Path) -> dict[str, float]:
+    """The mean loss per masked token in texts of more than 256 tokens, for their first 128 positions and the others."""
+    folder = resolve_model(model)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    masked = zip(*masked_sequences(held_out, tokenizer, 512, 200_000), strict=True)
+    texts = [(ids, labels) for ids, labels in masked if len(ids) > 256]
+    parts = {"positions 0 to 127": slice(128), "positions 128 to 511": slice(128, 512)}
+    figures, loaded = {}, RobertaForMaskedLM.from_pretrained(folder)
+    for name, part in parts.items():
+        chosen = [np.full_like(labels, -1) for _, labels in texts]
+        for row, (_, labels) in zip(chosen, texts, strict=True):
+            row[part] = labels[part]
+        figures[name] = nats(loaded, [ids for ids, _ in texts], chosen)
+    return figures
+
+
 def everyday(unmasker: FillMaskPipeline, file: Path) -> list[dict[str, Any]]:
     """The everyday sentences of a file, with the five most likely words of each, and which of those are right."""
     sentences = json.loads(file.read_text(encoding="utf-8"))
@@ -120,6 +138,7 @@ def measure(model: str, held_out: Path, most: int, files: Sequence[Path] = (EVER
     unmasker = pipeline("fill-mask", model)
     return {
         "held_out": bits_per_character(unmasker, passages(held_out, most)),
+        "nats_per_token": nats_by_position(model, held_out),
         "everyday": {file.stem: everyday(unmasker, file) for file in files},
         "bias": {
             text: [(item["token_str"].strip(), round(item["score"], 4)) for item in unmasker(text, top_k=10)]
@@ -165,7 +184,8 @@ def summary(figure: dict[str, Any]) -> str:
     held_out = figure["held_out"]
     parts = [
         f"{held_out['bits_per_character']:.3f} bits per character of {held_out['words']:,} hidden words, "
-        f"{held_out['correct_tokens']:.1%} of their {held_out['tokens']:,} tokens correct"
+        f"{held_out['correct_tokens']:.1%} of their {held_out['tokens']:,} tokens correct",
+        *(f"{loss:.2f} nats per masked token at {name}" for name, loss in figure["nats_per_token"].items()),
     ]
     for sentences in figure["everyday"].values():
         parts.append("{} everyday sentences, {} by the first word".format(*counts(sentences)))
@@ -184,6 +204,9 @@ def as_markdown(figures: dict[str, Any]) -> str:
         for sentences in figure["everyday"].values():
             cells += map(str, counts(sentences))
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"| model | {' | '.join(first['nats_per_token'])} |", "| --- | ---: | ---: |"]
+    for name, figure in figures.items():
+        lines.append(f"| {name} | {' | '.join(f'{loss:.2f}' for loss in figure['nats_per_token'].values())} |")
     for sentences in first["everyday"].values():
         lines += ["", "| sentence | five most likely words |", "| --- | --- |"]
         for sentence in sentences:

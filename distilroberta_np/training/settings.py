@@ -120,7 +120,8 @@ class PretrainSettings(MaskedLMSettings):
     num_hidden_layers: int = _setting(6, "number of layers", group="model", at_least=1)
     num_attention_heads: int = _setting(4, "number of attention heads", group="model", at_least=1)
     intermediate_size: int = _setting(1024, "width of the feed-forward layers", group="model", at_least=1)
-    # The model learns the positions after `length` in the last updates (Devlin et al. 2018, section A.2: last tenth).
+    # The model learns the positions after `length` in the last updates (Devlin et al. 2018, section A.2: last tenth),
+    # from a continuation of those before (positions.py).
     last_length: int = _setting(512, "maximum sequence length in the last updates", at_least=8)
     last_updates: int = _setting(1000, "updates at the end with sequences of --last-length", at_least=0)
     last_masking: float = _setting(

@@ -147,3 +147,9 @@ def compare(ours, recorded):
 @pytest.mark.parametrize("case", PREDICTIONS["cases"], ids=lambda case: ascii(case["call"]["inputs"])[:40])
 def test_the_embedded_models_predictions(unmasker, case):
     compare(unmasker(**case["call"]), case["output"])
+
+
+@pytest.mark.parametrize("before", [0, 6, 13, 20, 30])
+def test_the_embedded_model_answers_in_long_texts_too(unmasker, before):
+    text = "We went to the park in the morning and came home late. " * before + "She drank a cup of <mask>."
+    assert {answer["token_str"] for answer in unmasker(text)} >= {" tea", " coffee"}

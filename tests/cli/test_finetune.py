@@ -75,7 +75,7 @@ def test_defaults_are_said(files, tmp_path, capsys):
     assert main(arguments) == 0
     err = capsys.readouterr().err
     assert "train.tsv: without --eval, 1 of 12 rows are held out for evaluation" in err
-    assert "learning rate: 0.001, epochs: 10, updates: 110" in err
+    assert "learning rate: 0.0002, epochs: 10, updates: 110" in err
     assert "held out: 1 rows" in err
     assert main(arguments) == 0
     assert "this run is finished, after 110 updates" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_switches_are_flags():
 
 @pytest.mark.parametrize(
     ("parameters", "rate"),
-    [(1000, 1e-3), (4_000_000, 1e-3), (9_100_000, 4.4e-4), (81_500_000, 4.9e-5), (124_000_000, 3.2e-5),
+    [(1000, 2e-4), (9_100_000, 2e-4), (40_000_000, 1e-4), (81_500_000, 4.9e-5), (124_000_000, 3.2e-5),
      (354_000_000, 1.1e-5)],
 )  # fmt: skip
 def test_the_learning_rate_follows_the_size_of_the_model(parameters, rate):

@@ -30,7 +30,7 @@ from distilroberta_np.layers.params import tree_leaves
 from distilroberta_np.training.distill import distill
 from distilroberta_np.training.settings import DistillSettings
 from distilroberta_np.training.student import first_student
-from scripts.held_out import masked_sequences, nats, split_documents
+from scripts.held_out import loss_and_accuracy, masked_sequences, split_documents
 from scripts.machine import describe_machine
 
 # The learning rate's course, as shares of the updates: DistilBERT's.
@@ -115,7 +115,7 @@ def main() -> int:
             name: {
                 "layers": model.config.num_hidden_layers,
                 "parameters": parameters(model),
-                "nats": nats(model, sequences, labels),
+                "nats": loss_and_accuracy(model, sequences, labels)[0],
             }
             for name, model in models.items()
         },

@@ -67,13 +67,17 @@ def masked_sequences(text: Path, tokenizer: Tokenizer, length: int, most: int) -
     return sequences, labels
 
 
-def nats(model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]) -> float:
-    """The mean loss per masked token."""
+def loss_and_accuracy(
+    model: RobertaForMaskedLM, sequences: Sequence[list[int]], labels: Sequence[Array]
+) -> tuple[float, float]:
+    """The mean loss per masked token, in nats, and the share of them that are predicted right. Labels of others: -1."""
     positions = [np.flatnonzero(row >= 0).tolist() for row in labels]
     hidden_states = np.concatenate(model.encode(sequences, positions))
     targets = np.concatenate([row[row >= 0] for row in labels])
-    total = 0.0
+    total, right = 0.0, 0
     for start in range(0, len(targets), 512):
         part = slice(start, start + 512)
-        total += cross_entropy(np.array(model.logits(hidden_states[part])), targets[part], count=1)[0]
-    return total / len(targets)
+        logits = np.array(model.logits(hidden_states[part]))
+        right += int((logits.argmax(axis=-1) == targets[part]).sum())
+        total += cross_entropy(logits, targets[part], count=1)[0]
+    return total / len(targets), right / len(targets)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from distilroberta_np import FillMaskPipeline, RobertaForMaskedLM, pipeline
+from distilroberta_np import FillMaskPipeline, pipeline
 from distilroberta_np.hub import resolve_model
-from scripts.held_out import documents, masked_sequences, nats
+from scripts.held_out import documents, loss_and_accuracy, masked_sequences
 
 # The 40 sentences that were looked at while the first embedded models were made. `everyday_60.json` has 60 others,
 # which were written before the training that they are for, and are looked at once, when it has ended.
@@ -71,54 +71,42 @@ def _cut(text: str) -> Iterator[str]:
 
 def bits_per_character(unmasker: FillMaskPipeline, found: Sequence[Passage]) -> dict[str, float]:
     """Hide the words, each by as many masks as it has tokens, and count what their tokens cost, each by itself."""
-    tokenizer, model = unmasker.tokenizer, unmasker.model
-    sequences, places, targets, characters = [], [], [], 0
+    tokenizer, sequences, labels, characters = unmasker.tokenizer, [], [], 0
     for passage, spans in found:
         encoding = tokenizer.encoding(passage)
-        ids, at = list(encoding.ids), []
+        ids = np.array(encoding.ids)
+        hidden = np.zeros(len(ids), bool)
         for start, end in spans:
             inside = [n for n, (a, b) in enumerate(encoding.offsets) if a < end and b > start and b > a]
-            at += inside
+            hidden[inside] = True
             characters += end - start
-        targets += [ids[place] for place in at]
-        for place in at:
-            ids[place] = tokenizer.mask_token_id
-        sequences.append(ids)
-        places.append(at)
-    vectors = np.concatenate(model.encode(sequences, places))
-    nats = 0.0
-    right = 0
-    for start in range(0, len(vectors), 512):
-        logits = model.logits(vectors[start : start + 512])
-        labels = np.array(targets[start : start + 512])
-        largest = logits.max(axis=-1)
-        total = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest
-        nats += float((total - logits[np.arange(len(labels)), labels]).sum())
-        right += int((logits.argmax(axis=-1) == labels).sum())
+        labels.append(np.where(hidden, ids, -1))
+        sequences.append(np.where(hidden, tokenizer.mask_token_id, ids).tolist())
+    nats, correct = loss_and_accuracy(unmasker.model, sequences, labels)
+    tokens = sum(int((row >= 0).sum()) for row in labels)
     return {
         "passages": len(found),
         "words": sum(len(spans) for _, spans in found),
         "characters": characters,
-        "tokens": len(targets),
-        "bits_per_character": nats / math.log(2) / characters,
-        "nats_per_token": nats / len(targets),
-        "correct_tokens": right / len(targets),
+        "tokens": tokens,
+        "bits_per_character": nats * tokens / math.log(2) / characters,
+        "nats_per_token": nats,
+        "correct_tokens": correct,
     }
 
 
-def nats_by_position(model: str, held_out: Path) -> dict[str, float]:
+def nats_by_position(unmasker: FillMaskPipeline, model: str, held_out: Path) -> dict[str, float]:
     """The mean loss per masked token in texts of more than 256 tokens, for their first 128 positions and the others."""
-    folder = resolve_model(model)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(resolve_model(model) / "tokenizer.json"))
     masked = zip(*masked_sequences(held_out, tokenizer, 512, 200_000), strict=True)
     texts = [(ids, labels) for ids, labels in masked if len(ids) > 256]
     parts = {"positions 0 to 127": slice(128), "positions 128 to 511": slice(128, 512)}
-    figures, loaded = {}, RobertaForMaskedLM.from_pretrained(folder)
+    sequences, figures = [ids for ids, _ in texts], {}
     for name, part in parts.items():
         chosen = [np.full_like(labels, -1) for _, labels in texts]
         for row, (_, labels) in zip(chosen, texts, strict=True):
             row[part] = labels[part]
-        figures[name] = nats(loaded, [ids for ids, _ in texts], chosen)
+        figures[name], _ = loss_and_accuracy(unmasker.model, sequences, chosen)
     return figures
 
 
@@ -138,7 +126,7 @@ def measure(model: str, held_out: Path, most: int, files: Sequence[Path] = (EVER
     unmasker = pipeline("fill-mask", model)
     return {
         "held_out": bits_per_character(unmasker, passages(held_out, most)),
-        "nats_per_token": nats_by_position(model, held_out),
+        "nats_per_token": nats_by_position(unmasker, model, held_out),
         "everyday": {file.stem: everyday(unmasker, file) for file in files},
         "bias": {
             text: [(item["token_str"].strip(), round(item["score"], 4)) for item in unmasker(text, top_k=10)]

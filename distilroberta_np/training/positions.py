@@ -28,7 +28,7 @@ def continue_positions(positions: Array, learned: int) -> None:
     directions = np.linalg.svd(rows - center, full_matrices=False)[2][:_DIRECTIONS]  # (D, H), principal components
     points = (rows - center) @ directions.T
     u, _, vt = np.linalg.svd(points[:-1].T @ points[1:])
-    point = points[-1]
+    rotation, point = u @ vt, points[-1]
     for position in range(learned - 1, len(positions)):
-        point = point @ (u @ vt)
+        point = point @ rotation
         positions[position] = center + point @ directions

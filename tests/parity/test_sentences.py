@@ -104,15 +104,15 @@ def load_cross(folder):
     return CrossEncoder.from_pretrained(folder), sentence_transformers.CrossEncoder(str(folder), device="cpu")
 
 
-def assert_close(mine, theirs):
+def assert_close(mine, theirs, atol=2e-6):
     assert np.asarray(mine).dtype == np.asarray(theirs).dtype
     assert np.shape(mine) == np.shape(theirs)
-    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=5e-6)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=atol)
 
 
-def assert_same(ours, reference, **arguments):
-    assert_close(ours.encode(SENTENCES, **arguments), reference.encode(SENTENCES, **arguments))
-    assert_close(ours.encode(SENTENCES[0], **arguments), reference.encode(SENTENCES[0], **arguments))
+def assert_same(ours, reference, atol=2e-6, **arguments):
+    for inputs in (SENTENCES, SENTENCES[0]):
+        assert_close(ours.encode(inputs, **arguments), reference.encode(inputs, **arguments), atol)
 
 
 @pytest.mark.parametrize("mode", [*POOLING_MODES, POOLING_MODES], ids=str)
@@ -207,7 +207,8 @@ def test_a_model_without_modules(bare):
 def test_the_embedded_model():
     with pytest.warns(UserWarning, match=r"has no modules\.json"):
         ours, reference = load(find_embedded())
-    assert_same(ours, reference.float())  # it is stored in float16
+    # It is stored in float16. Trained, its hidden states are larger and so are both sides' rounding errors.
+    assert_same(ours, reference.float(), atol=5e-6)
 
 
 @pytest.mark.parametrize(
